@@ -1,0 +1,248 @@
+//! The error shape over both wires, bodies, and a server that drains.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header},
+    routing::{get, post},
+};
+use expect_test::{Expect, expect};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tower::ServiceExt;
+use trivium_runtime::{Kind, Shutdown};
+
+use crate::{
+    ApiError, Json, Readiness, ServeOptions, decode_json, finish, nearest, ops_router,
+    serve::serve_http, suggest::hint,
+};
+
+#[test]
+fn every_kind_survives_both_wires() {
+    for kind in Kind::ALL {
+        let error = ApiError::new(kind, "what").at("rows[3].values.x").help("do this");
+        let status = tonic::Status::from(error.clone());
+        assert_eq!(status.code() as i32, kind.grpc());
+        assert_eq!(ApiError::from_status(&status), error);
+        let body = serde_json::to_vec(&error.body()).unwrap();
+        assert_eq!(ApiError::from_http(kind.http(), &body), error);
+    }
+}
+
+#[test]
+fn foreign_errors_become_ours() {
+    let status = tonic::Status::unavailable("connection refused");
+    assert_eq!(ApiError::from_status(&status).kind, Kind::Unavailable);
+    assert_eq!(ApiError::from_http(503, b"<html>").kind, Kind::Unavailable);
+    assert_eq!(ApiError::from_http(418, b"").kind, Kind::InvalidArgument);
+    assert_eq!(ApiError::from_http(599, b"").kind, Kind::Internal);
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Inner {
+    count: u32,
+    features: Vec<String>,
+}
+
+fn check_json(text: &str, expected: Expect) {
+    expected.assert_eq(&decode_json::<Inner>(text.as_bytes()).unwrap_err().to_string());
+}
+
+#[test]
+fn json_errors_say_what_and_where() {
+    check_json("", expect![[r#"the request body is empty; send a JSON object"#]]);
+    check_json(
+        "{\"count\": 1,",
+        expect![[r#"the request body is not JSON: EOF while parsing a value at line 1 column 12"#]],
+    );
+    check_json(
+        "{\n  \"cuont\": 1}",
+        expect![[r#"cuont: unknown field `cuont` at line 2 column 9; did you mean `count`?"#]],
+    );
+    check_json(
+        r#"{"x": 1}"#,
+        expect![[r#"x: unknown field `x` at line 1 column 4; known: `count`, `features`"#]],
+    );
+    check_json(
+        r#"{"count": 1}"#,
+        expect![[r#"features: missing field `features` at line 1 column 12"#]],
+    );
+    check_json(
+        r#"{"count": 1, "count": 1}"#,
+        expect![[r#"count: field `count` stands twice at line 1 column 20"#]],
+    );
+    check_json(
+        r#"{"count": -1, "features": []}"#,
+        expect![[r#"invalid value: integer `-1`, expected u32 at line 1 column 12"#]],
+    );
+}
+
+#[test]
+fn suggestions_are_near_or_a_list() {
+    let known = ["flights", "avg_dep_delay", "note"];
+    assert_eq!(nearest("flihgts", known), Some("flights"));
+    assert_eq!(nearest("departures", known), None);
+    assert_eq!(hint("x", known), "known: `flights`, `avg_dep_delay`, `note`");
+    assert_eq!(hint("x", []), "");
+    assert!(hint("x", ["ab"; 30]).ends_with(", …"));
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> (u16, String) {
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert!(response.headers().contains_key("x-request-id"));
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn surface() -> Router {
+    let readiness = Readiness::new();
+    readiness.not_ready("store", "opening");
+    finish(
+        Router::new()
+            .route(
+                "/count",
+                post(|Json(inner): Json<Inner, 64>| async move { inner.count.to_string() }),
+            )
+            .merge(ops_router(readiness, None)),
+    )
+}
+
+#[tokio::test]
+async fn every_refusal_has_the_one_shape() {
+    let router = surface();
+    let json = |body: &str| {
+        Request::post("/count")
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(Body::from(body.to_owned()))
+            .unwrap()
+    };
+    assert_eq!(ask(&router, json(r#"{"count":3,"features":[]}"#)).await, (200, "3".to_owned()));
+    let mut told = String::new();
+    for request in [
+        json(&format!(r#"{{"count":3,"features":["{}"]}}"#, "x".repeat(64))),
+        json("{}"),
+        Request::post("/count").body(Body::from("{}")).unwrap(),
+        Request::post("/count")
+            .header(header::CONTENT_TYPE, "text/csv")
+            .body(Body::empty())
+            .unwrap(),
+        Request::get("/count").body(Body::empty()).unwrap(),
+        Request::get("/counts").body(Body::empty()).unwrap(),
+        Request::get("/readyz").body(Body::empty()).unwrap(),
+    ] {
+        let (status, body) = ask(&router, request).await;
+        told.push_str(&format!("{status} {body}\n"));
+    }
+    expect![[r#"
+        413 {"code":"TOO_LARGE","message":"the request body is larger than 64 bytes","field":"","help":"send fewer rows in one request"}
+        400 {"code":"INVALID_ARGUMENT","message":"missing field `count` at line 1 column 2","field":"count","help":""}
+        415 {"code":"INVALID_ARGUMENT","message":"the request has no content type","field":"content-type","help":"send JSON with `content-type: application/json`"}
+        415 {"code":"INVALID_ARGUMENT","message":"the content type `text/csv` is not taken here","field":"content-type","help":"send JSON with `content-type: application/json`"}
+        405 {"code":"INVALID_ARGUMENT","message":"`/count` does not take GET","field":"","help":"the `allow` header names the methods that it takes"}
+        404 {"code":"NOT_FOUND","message":"there is nothing at `/counts`","field":"","help":"`/openapi.json` lists what there is"}
+        503 {"code":"UNAVAILABLE","message":"not ready: store: opening","field":"","help":""}
+    "#]]
+    .assert_eq(&told);
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_kept() {
+    let request =
+        Request::get("/healthz").header("x-request-id", "mine-1").body(Body::empty()).unwrap();
+    let response = surface().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "mine-1");
+}
+
+async fn start(
+    router: Router,
+    options: ServeOptions,
+) -> (TcpStream, Shutdown, tokio::task::JoinHandle<std::io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown::new();
+    let server = tokio::spawn(serve_http(listener, router, options, shutdown.clone()));
+    (TcpStream::connect(address).await.unwrap(), shutdown, server)
+}
+
+/// What is under way at shutdown is answered; the server ends afterwards.
+#[tokio::test]
+async fn shutdown_drains() {
+    let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    let released = release.clone();
+    let router = Router::new().route(
+        "/slow",
+        get(move || {
+            let (entered, released) = (entered.clone(), released.clone());
+            async move {
+                entered.send(()).await.unwrap();
+                released.notified().await;
+                "done"
+            }
+        }),
+    );
+    let (mut client, shutdown, server) = start(finish(router), ServeOptions::default()).await;
+    client.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    has_entered.recv().await.unwrap();
+    shutdown.trigger();
+    release.notify_one();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    server.await.unwrap().unwrap();
+}
+
+/// A request that never ends is cut off when the drain time is over.
+#[tokio::test]
+async fn shutdown_does_not_wait_for_ever() {
+    let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+    let router = Router::new().route(
+        "/never",
+        get(move || {
+            let entered = entered.clone();
+            async move {
+                entered.send(()).await.unwrap();
+                std::future::pending::<()>().await;
+            }
+        }),
+    );
+    let options = ServeOptions { drain: Duration::from_millis(20), ..ServeOptions::default() };
+    let (mut client, shutdown, server) = start(finish(router), options).await;
+    client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    has_entered.recv().await.unwrap();
+    shutdown.trigger();
+    server.await.unwrap().unwrap();
+}
+
+/// A client that never ends its request's head loses its connection.
+#[tokio::test]
+async fn a_slow_head_is_cut_off() {
+    let options =
+        ServeOptions { header_read: Duration::from_millis(20), ..ServeOptions::default() };
+    let (mut client, _shutdown, _server) = start(surface(), options).await;
+    client.write_all(b"GET /healthz HTTP/1.1\r\nhos").await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+/// So does one that is answered too late.
+#[tokio::test]
+async fn a_slow_request_is_told_so() {
+    let router = Router::new().route("/never", get(std::future::pending::<()>));
+    let options = ServeOptions { request: Duration::from_millis(20), ..ServeOptions::default() };
+    let (mut client, _shutdown, _server) = start(finish(router), options).await;
+    client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("DEADLINE_EXCEEDED"), "{answer}");
+}

@@ -1,0 +1,392 @@
+//! The command line: what can be typed, and its help.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use trivium_model::Timestamp;
+
+/// The feature platform: from a SQL file and a JSON file to an online answer.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trivium",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Start with `trivium init DIR`, or with the example: `make demo`.\n\
+                  Exit codes, and each verb at length: docs/cli.md"
+)]
+pub struct Cli {
+    /// What is meant for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options that every verb takes, before or after its name.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The project file. Without it, trivium.toml is looked for here and in the folders above.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TRIVIUM_PROJECT",
+        help_heading = "Global options"
+    )]
+    pub project: Option<PathBuf>,
+    /// Where the project's data are kept: registry, lake, online store. Instead of `data_dir` of trivium.toml.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "TRIVIUM_DATA_DIR",
+        help_heading = "Global options"
+    )]
+    pub data_dir: Option<PathBuf>,
+    /// Ask this server instead of opening the data: `http://127.0.0.1:7400` (REST) or
+    /// `grpc://127.0.0.1:7401` (gRPC).
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TRIVIUM_SERVER",
+        help_heading = "Global options"
+    )]
+    pub server: Option<String>,
+    /// How to print answers, and errors.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    pub output: Output,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: JSON on standard output; errors as JSON on standard error.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a small project that runs.
+    #[command(
+        after_help = "Example:\n  trivium init shop && cd shop && trivium apply && trivium run && trivium materialize"
+    )]
+    Init(InitArgs),
+    /// Check configs and SQL, all errors in one go.
+    #[command(
+        after_help = "Examples:\n  trivium validate configs\n  trivium validate configs/flights/carrier_daily.v1.json"
+    )]
+    Validate(ConfigsArgs),
+    /// Show what `apply` would change, of which class each change is, and why.
+    #[command(after_help = "Example:\n  trivium plan")]
+    Plan(ConfigsArgs),
+    /// Bring the registry to what the configs say: all of it or nothing.
+    #[command(
+        after_help = "Examples:\n  trivium apply --reason \"first flights\"\n  trivium apply --base 3    # refused if the registry is not at revision 3"
+    )]
+    Apply(ApplyArgs),
+    /// Run batch views' SQL, period by period, into the offline store.
+    #[command(
+        after_help = "Examples:\n  trivium run flights/carrier_daily@1 --from 2013-01-01 --to 2013-01-31\n  trivium run --from 2013-01-01 --to 2013-12-31    # all batch views\n\nA period that was run before is replaced as a whole; the same run again changes nothing."
+    )]
+    Run(RunArgs),
+    /// Bring the online store up to the offline store.
+    #[command(
+        after_help = "Examples:\n  trivium materialize\n  trivium materialize flights/carrier_daily@1 --to 2013-06-30"
+    )]
+    Materialize(MaterializeArgs),
+    /// Read features of one entity.
+    #[command(
+        after_help = "Examples:\n  trivium get flights/carrier_daily@1 --entity carrier=AA --entity origin=JFK\n  trivium get flights/carrier_daily@1:flights flights/carrier_daily@1:flights_7d --entity carrier=AA --entity origin=JFK --output json\n  trivium get flights/delay_model@1 --entity carrier=AA --entity origin=JFK --entity dest=MIA --entity tailnum=N3ALAA\n\nKeys are typed by the view: `--entity user_id=5` is the number 5 where user_id is an int64, the text \"5\" where it is a string."
+    )]
+    Get(GetArgs),
+    /// Set features of one entity; the others keep their values.
+    #[command(
+        after_help = "Examples:\n  trivium put flights/ground_stop@1 --entity origin=JFK --set active=true --set 'reason=snow'\n  trivium put flights/ground_stop@1 --entity origin=LGA --set active=true --if-rev 0    # only where no row is"
+    )]
+    Put(PutArgs),
+    /// Remove an entity's row, for every feature of the view.
+    #[command(after_help = "Example:\n  trivium delete flights/ground_stop@1 --entity origin=JFK")]
+    Delete(DeleteArgs),
+    /// List views and services.
+    #[command(after_help = "Examples:\n  trivium ls\n  trivium ls flights")]
+    Ls(LsArgs),
+    /// Show one view or service, and who accepted it when.
+    #[command(
+        after_help = "Examples:\n  trivium show flights/carrier_daily@1\n  trivium show flights/delay_model@1"
+    )]
+    Show(ShowArgs),
+    /// Make a training set: features as they were at given times.
+    #[command(
+        after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered."
+    )]
+    History(HistoryArgs),
+    /// Run all parts in one process: registry, serving, history.
+    #[command(
+        after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
+    )]
+    Dev(DevArgs),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  source <(trivium completions bash)")]
+    Completions(CompletionsArgs),
+}
+
+/// See [`Verb::Init`].
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// A folder that does not exist yet, or is empty.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Which configs.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigsArgs {
+    /// The configs folder, or files of it; `configs` of trivium.toml if absent.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// See [`Verb::Apply`].
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Which configs.
+    #[command(flatten)]
+    pub configs: ConfigsArgs,
+    /// Why, for the audit log.
+    #[arg(long, short = 'm', default_value = "")]
+    pub reason: String,
+    /// Who, for the audit log; git's user, else the login name, if absent.
+    #[arg(long, env = "TRIVIUM_AUTHOR")]
+    pub author: Option<String>,
+    /// The revision that `plan` named: refused if another apply came first. The present one if absent.
+    #[arg(long, value_name = "REVISION")]
+    pub base: Option<u64>,
+}
+
+/// See [`Verb::Run`].
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Batch views, such as flights/carrier_daily@1; all if absent.
+    #[arg(value_name = "VIEW")]
+    pub views: Vec<String>,
+    /// First period: the day or instant it begins; the schedule's start if absent.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub from: Option<Instant>,
+    /// Last period, included: the day or instant it begins; the last that is over by the data
+    /// clock if absent.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub to: Option<Instant>,
+    /// What runs the SQL.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+}
+
+/// What runs SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Engine {
+    /// DataFusion, in this process; refuses what is not proven equal to Spark.
+    #[default]
+    Local,
+    /// Spark. Not in this version.
+    Spark,
+}
+
+/// See [`Verb::Materialize`].
+#[derive(Debug, Args)]
+pub struct MaterializeArgs {
+    /// Batch views; all that are online if absent.
+    #[arg(value_name = "VIEW")]
+    pub views: Vec<String>,
+    /// Last period, included; all that are published if absent.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub to: Option<Instant>,
+}
+
+/// See [`Verb::Get`].
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// Views, features or one service: `ns/view@1`, `ns/view@1:feature`, `ns/service@1`.
+    #[arg(value_name = "NAME", required_unless_present_any = ["features", "service"])]
+    pub names: Vec<String>,
+    /// More features, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "FEATURES")]
+    pub features: Vec<String>,
+    /// A feature service.
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["names", "features"])]
+    pub service: Option<String>,
+    /// A join key and its value: `carrier=AA`. Once for each key.
+    #[arg(long = "entity", short = 'e', value_name = "KEY=VALUE", required = true, value_parser = Pair::from_str)]
+    pub entity: Vec<Pair>,
+}
+
+/// See [`Verb::Put`].
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// The view, such as flights/ground_stop@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// A join key and its value. Once for each key.
+    #[arg(long = "entity", short = 'e', value_name = "KEY=VALUE", required = true, value_parser = Pair::from_str)]
+    pub entity: Vec<Pair>,
+    /// A feature and its value, as JSON or as bare text: `flights=3`, `reason=snow`, `reason=null`.
+    #[arg(long = "set", short = 's', value_name = "FEATURE=VALUE", required = true, value_parser = Pair::from_str)]
+    pub set: Vec<Pair>,
+    /// When, and under which conditions.
+    #[command(flatten)]
+    pub terms: WriteTerms,
+}
+
+/// See [`Verb::Delete`].
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The view, such as flights/ground_stop@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// A join key and its value. Once for each key.
+    #[arg(long = "entity", short = 'e', value_name = "KEY=VALUE", required = true, value_parser = Pair::from_str)]
+    pub entity: Vec<Pair>,
+    /// When, and under which conditions.
+    #[command(flatten)]
+    pub terms: WriteTerms,
+}
+
+/// When a write counts from, and what must hold for it.
+#[derive(Debug, Args)]
+pub struct WriteTerms {
+    /// When the fact was true; the server's time, and after the row's own, if absent.
+    #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
+    pub event_time: Option<Instant>,
+    /// Only where the row has this rev (as `get` prints it); 0: only where no row is.
+    #[arg(long, value_name = "REV", allow_negative_numbers = true)]
+    pub if_rev: Option<u64>,
+    /// Names this write, so that sending it again after a lost answer changes nothing.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// See [`Verb::Ls`].
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Only this namespace.
+    #[arg(value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// See [`Verb::Show`].
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A view or service, such as flights/carrier_daily@1.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// See [`Verb::History`].
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The entity frame: a Parquet or CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub entities: PathBuf,
+    /// Views and features, separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "FEATURES",
+        required_unless_present = "service",
+        conflicts_with = "service"
+    )]
+    pub features: Vec<String>,
+    /// A feature service.
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// The Parquet file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The frame's event time column.
+    #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
+    pub event_timestamp: String,
+}
+
+/// See [`Verb::Dev`].
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Address of REST: HOST:PORT, or a port of 127.0.0.1; port 0: a free one.
+    #[arg(long, visible_alias = "http-port", value_name = "ADDRESS", default_value = "127.0.0.1:7400", value_parser = address)]
+    pub http: SocketAddr,
+    /// Address of gRPC.
+    #[arg(long, visible_alias = "grpc-port", value_name = "ADDRESS", default_value = "127.0.0.1:7401", value_parser = address)]
+    pub grpc: SocketAddr,
+}
+
+/// See [`Verb::Completions`].
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: Shell,
+}
+
+/// `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Before the first `=`.
+    pub key: String,
+    /// After it; may be empty, may have more `=`.
+    pub value: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(Self { key: key.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("write KEY=VALUE, such as `carrier=AA`".to_owned()),
+        }
+    }
+}
+
+/// A day or an instant, UTC where it names no zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant(pub Timestamp);
+
+impl FromStr for Instant {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "write a day (`2013-01-31`) or an instant (`2013-01-31T05:00:00Z`)".to_owned();
+        if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            // chrono takes `2013-1-2` too; one way to write a day is enough.
+            if text.len() != 10 {
+                return Err(wrong());
+            }
+            let midnight = day.and_time(chrono::NaiveTime::MIN).and_utc();
+            return Ok(Self(Timestamp(midnight.timestamp_micros())));
+        }
+        let instant = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
+        Ok(Self(Timestamp(instant.timestamp_micros())))
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.replace("localhost:", "127.0.0.1:").parse().map_err(|_| {
+        "write HOST:PORT with a numeric host, such as `127.0.0.1:7400`, or a port".to_owned()
+    })
+}

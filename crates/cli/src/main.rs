@@ -1,0 +1,7 @@
+//! The `trivium` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trivium_cli::main()
+}

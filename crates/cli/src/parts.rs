@@ -1,0 +1,111 @@
+//! The project's parts, opened on its data folder: `registry.db`, `lake/`, `online/`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use trivium_api::ApiError;
+use trivium_engine_datafusion::DataFusionEngine;
+use trivium_history_api::HistoryApi;
+use trivium_offline::Lake;
+use trivium_registry::{Registry, Snapshot, SnapshotWatch};
+use trivium_registry_api::RegistryApi;
+use trivium_registry_sql::{SqlRegistry, SqliteOptions};
+use trivium_runtime::{Kind, SystemClock};
+use trivium_serving::{Definitions, Serving};
+use trivium_store::{Checkpoints, WriteDoor};
+use trivium_store_embedded::EmbeddedStore;
+
+use crate::{
+    failure::{self, Failure},
+    project::Project,
+    target::Need,
+};
+
+/// Where the registry is.
+pub fn registry_path(project: &Project) -> PathBuf {
+    project.data_dir.join("registry.db")
+}
+
+/// Opens the registry, making it if need be.
+pub async fn registry(project: &Project) -> Result<SqlRegistry, Failure> {
+    std::fs::create_dir_all(&project.data_dir)
+        .map_err(|error| failure::file(&project.data_dir, &error))?;
+    SqlRegistry::open_sqlite(&registry_path(project), &SqliteOptions::default())
+        .await
+        .map_err(|error| failure::registry(&error, &registry_path(project)))
+}
+
+/// What the registry holds now.
+pub async fn snapshot(project: &Project) -> Result<Snapshot, Failure> {
+    let registry = registry(project).await?;
+    let snapshot = registry.snapshot(None).await;
+    registry.close().await;
+    snapshot.map_err(|error| failure::registry(&error, &registry_path(project)))
+}
+
+/// The lake.
+pub fn lake(project: &Project) -> Lake {
+    Lake::new(project.data_dir.join("lake"))
+}
+
+/// What runs SQL.
+pub fn engine() -> Result<Arc<DataFusionEngine>, Failure> {
+    let engine = DataFusionEngine::new(&trivium_engine_datafusion::Options::default());
+    engine.map(Arc::new).map_err(|error| failure::engine(&error))
+}
+
+/// Training sets, of the newest definitions.
+pub fn history_api(project: &Project, watch: &SnapshotWatch) -> Result<HistoryApi, Failure> {
+    let watch = watch.clone();
+    Ok(HistoryApi::new(engine()?, lake(project), move || watch.current()))
+}
+
+/// Opens the online store; only one process at a time can.
+pub fn store(project: &Project) -> Result<Arc<EmbeddedStore>, Failure> {
+    let path = project.data_dir.join("online");
+    let options = trivium_store_embedded::Options::new(&path);
+    EmbeddedStore::open(options).map(Arc::new).map_err(|error| failure::store(&error, &path))
+}
+
+/// A server's write door and checkpoints.
+pub async fn remote_door(
+    base: &str,
+) -> Result<(Arc<dyn WriteDoor>, Arc<dyn Checkpoints>), Failure> {
+    let client =
+        trivium_client::Client::connect(base).await.map_err(|error| failure::client(&error))?;
+    let client = Arc::new(client);
+    Ok((Arc::<trivium_client::Client>::clone(&client), client))
+}
+
+/// What answers a verb in this process: the registry's REST, and serving's where rows are needed.
+pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
+    let registry = Arc::new(registry(project).await?);
+    let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock));
+    let mut router = api.router();
+    if need == Need::Rows {
+        let snapshot = registry
+            .snapshot(None)
+            .await
+            .map_err(|error| failure::registry(&error, &registry_path(project)))?;
+        router = router.merge(serving(project, &snapshot, store(project)?)?.router());
+    }
+    Ok(trivium_api::finish(router))
+}
+
+/// Serving, on the project's clocks.
+pub fn serving(
+    project: &Project,
+    snapshot: &Snapshot,
+    store: Arc<EmbeddedStore>,
+) -> Result<Serving, Failure> {
+    let definitions = Definitions::from_snapshot(snapshot)
+        .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
+    Ok(Serving::new(
+        store,
+        Arc::new(ArcSwap::from_pointee(definitions)),
+        project.data_clock(),
+        Arc::new(SystemClock),
+        trivium_serving::Options::default(),
+    ))
+}

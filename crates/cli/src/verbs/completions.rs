@@ -1,0 +1,15 @@
+//! `trivium completions`
+
+use clap::CommandFactory;
+
+use crate::{
+    args::{Cli, CompletionsArgs},
+    output,
+};
+
+/// Prints the script.
+pub fn run(args: &CompletionsArgs) {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "trivium", &mut script);
+    output::raw(&script);
+}

@@ -1,0 +1,138 @@
+//! `trivium dev`: registry, serving and history in one process.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::header,
+    middleware::{Next, from_fn},
+    response::IntoResponse,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use trivium_api::{Readiness, ServeOptions, docs::docs_router, grpc::finish_grpc, ops_router};
+use trivium_registry::{SnapshotWatch, WatchOptions};
+use trivium_registry_api::RegistryApi;
+use trivium_runtime::{Shutdown, SystemClock, telemetry};
+
+use crate::{
+    args::{DevArgs, Global, Output},
+    failure::{self, Failure},
+    openapi, output, parts,
+    project::Project,
+};
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    if global.server.is_some() {
+        return Err(trivium_api::ApiError::invalid("dev is a server itself")
+            .at("--server")
+            .help("leave it out")
+            .into());
+    }
+    let project = Project::find(global)?;
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    // The addresses first: a port that is taken is known before anything is opened.
+    let http = bind(args.http).await?;
+    let grpc = bind(args.grpc).await?;
+
+    let registry_path = parts::registry_path(&project);
+    let registry = Arc::new(parts::registry(&project).await?);
+    let watch = SnapshotWatch::new(registry.clone(), WatchOptions::default())
+        .await
+        .map_err(|error| failure::registry(&error, &registry_path))?;
+    let store = parts::store(&project)?;
+    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store))?;
+    let registry_api =
+        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_watch(watch.clone());
+    let history = parts::history_api(&project, &watch)?;
+
+    let readiness = Readiness::new();
+    let metrics = telemetry::init_metrics()
+        .map_err(|error| trivium_api::ApiError::internal(error.to_string()))?;
+    let services = serving.grpc().add_service(registry_api.grpc()).add_service(history.grpc());
+    let services = finish_grpc(services);
+    let router = Router::new()
+        .merge(serving.router())
+        .merge(registry_api.router())
+        .merge(history.router())
+        .merge(ops_router(readiness, Some(metrics)))
+        .merge(docs_router(openapi::document()));
+    let router = with_grpc(trivium_api::finish(router), services.clone().into_axum_router());
+
+    let following = tokio::spawn(serving.clone().follow(watch.subscribe(), shutdown.clone()));
+    let watching = tokio::spawn(watch.run(shutdown.clone()));
+    announce(global, &project, &http, &grpc, started)?;
+    let served =
+        trivium_api::serve(http, router, grpc, services, ServeOptions::default(), shutdown.clone())
+            .await;
+    shutdown.trigger();
+    // Both end with the shutdown; one that panicked has said so already.
+    let _ = tokio::join!(following, watching);
+    registry.close().await;
+    drop((serving, store));
+    served.map_err(|error| failure::io("serving", &error))
+}
+
+async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let mut failure = failure::io(&address.to_string(), &error);
+        failure.error =
+            failure.error.help("choose another with --http and --grpc; port 0 is a free one");
+        failure
+    })
+}
+
+/// gRPC on the HTTP address too, so that one address is enough for every command.
+fn with_grpc(router: Router, services: Router) -> Router {
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let services = services.clone();
+        async move {
+            let content_type = request.headers().get(header::CONTENT_TYPE);
+            let is_grpc =
+                content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+            if is_grpc {
+                services.oneshot(request).await.into_response()
+            } else {
+                next.run(request).await
+            }
+        }
+    }))
+}
+
+fn announce(
+    global: &Global,
+    project: &Project,
+    http: &TcpListener,
+    grpc: &TcpListener,
+    started: Instant,
+) -> Result<(), Failure> {
+    let local = |listener: &TcpListener| {
+        listener.local_addr().map_err(|error| failure::io("address", &error))
+    };
+    let (http, grpc) = (local(http)?, local(grpc)?);
+    project.announce_clock();
+    match global.output {
+        Output::Json => output::json(&json!({
+            "http": format!("http://{http}"),
+            "grpc": format!("grpc://{grpc}"),
+            "data_dir": project.data_dir,
+            "started_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })),
+        Output::Table => {
+            output::line(format!(
+                "{} {} in {} ms",
+                output::paint(output::GOOD, "serving"),
+                project.data_dir.display(),
+                started.elapsed().as_millis()
+            ));
+            output::line(format!("  REST  http://{http}  (documentation: http://{http}/docs)"));
+            output::line(format!("  gRPC  grpc://{grpc}"));
+            output::line("  stop with Ctrl-C");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `trivium materialize`
+
+use std::{sync::Arc, time::Instant};
+
+use serde_json::json;
+use trivium_api::ApiError;
+use trivium_model::{FeatureView, Timestamp};
+use trivium_offline::{
+    Partition,
+    materialize::{MaterializeOptions, MaterializeProgress, MaterializeReport, Materializer},
+};
+use trivium_runtime::{Kind, Shutdown};
+
+use crate::{
+    args::{self, Global, MaterializeArgs, Output},
+    failure::{self, Failure},
+    output, parts,
+    project::Project,
+    target,
+    verbs::run::{Progress, choose},
+};
+
+/// Loads the views, one after the other.
+pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure> {
+    let project = Project::find(global)?;
+    project.announce_clock();
+    let snapshot = parts::snapshot(&project).await?;
+    let mut views = choose(&snapshot, &args.views)?;
+    if let Some(offline) = views.iter().find(|stored| !stored.view.online && !args.views.is_empty())
+    {
+        return Err(ApiError::new(
+            Kind::FailedPrecondition,
+            format!("{} is not served online", offline.view.reference()),
+        )
+        .help("its config says `\"online\": false`")
+        .into());
+    }
+    views.retain(|stored| stored.view.online);
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    let options = MaterializeOptions { shutdown, ..MaterializeOptions::default() };
+    let (door, checkpoints) = match target::address(global)? {
+        Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
+            parts::remote_door(&base).await?
+        }
+        None => {
+            let store = parts::store(&project)?;
+            let serving = parts::serving(&project, &snapshot, Arc::clone(&store))?;
+            let door: Arc<dyn trivium_store::WriteDoor> = Arc::new(serving);
+            let checkpoints: Arc<dyn trivium_store::Checkpoints> = store;
+            (door, checkpoints)
+        }
+    };
+    let materializer = Materializer::new(parts::lake(&project), door, checkpoints, options);
+    let started = Instant::now();
+    let mut reports = Vec::new();
+    for stored in views {
+        let view = &stored.view;
+        let to = args.to.map(|to| end_of(view, to)).transpose()?;
+        let progress = Arc::new(Bar(Progress::new(&view.reference().to_string())));
+        let begun = Instant::now();
+        let outcome =
+            materializer.run(Arc::new(view.clone()), to, Arc::clone(&progress) as _).await;
+        progress.0.bar.finish_and_clear();
+        let report = outcome.map_err(|error| failure::offline(&error))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        if global.output == Output::Table {
+            print(view, &report, seconds);
+        }
+        reports.push((view.reference().to_string(), report, seconds));
+    }
+    match global.output {
+        Output::Json => output::json(&json!({
+            "views": reports.iter().map(|(view, report, seconds)| json!({
+                "view": view,
+                "partitions": report.partitions,
+                "partitions_changed": report.partitions_changed,
+                "rows_written": report.rows_written,
+                "unchanged": report.unchanged,
+                "superseded": report.superseded,
+                "retracted": report.retracted,
+                "seconds": seconds,
+            })).collect::<Vec<_>>(),
+            "seconds": started.elapsed().as_secs_f64(),
+        })),
+        Output::Table if reports.len() > 1 => output::line(output::paint(
+            output::FAINT,
+            format!("{} views in {:.1} s", reports.len(), started.elapsed().as_secs_f64()),
+        )),
+        Output::Table => {}
+    }
+    Ok(())
+}
+
+/// The end of the period that begins at the last one to load.
+fn end_of(view: &FeatureView, to: args::Instant) -> Result<Timestamp, Failure> {
+    let schedule = trivium_offline::schedule(view).map_err(|error| failure::offline(&error))?;
+    let every = schedule.every.micros();
+    let periods = (to.0.0 - schedule.start.0).div_euclid(every);
+    Ok(Timestamp(schedule.start.0.saturating_add((periods + 1).saturating_mul(every))))
+}
+
+fn print(view: &FeatureView, report: &MaterializeReport, seconds: f64) {
+    let mut more = String::new();
+    for (count, word) in [
+        (report.unchanged, "unchanged"),
+        (report.superseded, "superseded by newer ones"),
+        (report.retracted, "retracted"),
+    ] {
+        if count > 0 {
+            more.push_str(&format!(", {count} {word}"));
+        }
+    }
+    output::line(format!(
+        "{} {}: {} of {} partitions changed, {} rows written{more}, {seconds:.1} s",
+        output::paint(output::GOOD, "materialized"),
+        view.reference(),
+        report.partitions_changed,
+        report.partitions,
+        report.rows_written,
+    ));
+}
+
+struct Bar(Progress);
+
+impl MaterializeProgress for Bar {
+    fn started(&self, _: usize, rows: u64) {
+        self.0.bar.set_length(rows);
+    }
+    fn rows(&self, count: u64) {
+        self.0.bar.inc(count);
+    }
+    fn partition_done(&self, _: &Partition) {}
+}

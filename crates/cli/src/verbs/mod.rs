@@ -1,0 +1,45 @@
+//! One file a verb.
+
+mod apply;
+mod completions;
+mod delete;
+mod dev;
+mod get;
+mod history;
+pub mod init;
+mod ls;
+mod materialize;
+mod plan;
+mod put;
+mod run;
+mod show;
+mod validate;
+
+use crate::{
+    args::{Cli, Verb},
+    failure::Failure,
+};
+
+/// Runs the verb.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, verb } = cli;
+    match verb {
+        Verb::Init(args) => init::run(&global, &args),
+        Verb::Validate(args) => validate::run(&global, &args).await,
+        Verb::Plan(args) => plan::run(&global, &args).await,
+        Verb::Apply(args) => apply::run(&global, &args).await,
+        Verb::Run(args) => run::run(&global, &args).await,
+        Verb::Materialize(args) => materialize::run(&global, &args).await,
+        Verb::Get(args) => get::run(&global, &args).await,
+        Verb::Put(args) => put::run(&global, &args).await,
+        Verb::Delete(args) => delete::run(&global, &args).await,
+        Verb::Ls(args) => ls::run(&global, &args).await,
+        Verb::Show(args) => show::run(&global, &args).await,
+        Verb::History(args) => history::run(&global, &args).await,
+        Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `trivium run`
+
+use std::{sync::Arc, time::Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use trivium_api::ApiError;
+use trivium_model::{FeatureView, Lane, Timestamp};
+use trivium_offline::{
+    CheckResult, Period,
+    run::{RunOptions, RunProgress, RunReport, RunRequest, Runner},
+    schedule,
+};
+use trivium_registry::{Snapshot, StoredView};
+use trivium_runtime::{Kind, Shutdown};
+use trivium_sql::AuthorQuery;
+
+use crate::{
+    args::{self, Engine, Global, Output, RunArgs},
+    catalog::Catalog,
+    failure::{self, Failure},
+    output, parts,
+    project::Project,
+};
+
+/// Runs the views, one after the other: each already keeps all cores busy.
+pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
+    if global.server.is_some() {
+        return Err(ApiError::new(
+            Kind::Unimplemented,
+            "runs are done where the lake is, not by a server",
+        )
+        .at("--server")
+        .help("run it in the project, without --server")
+        .into());
+    }
+    if args.engine == Engine::Spark {
+        return Err(ApiError::new(Kind::Unimplemented, "this version has no Spark engine")
+            .at("--engine")
+            .help(
+                "use the local one; `trivium validate` says what it does not prove equal to Spark",
+            )
+            .into());
+    }
+    let project = Project::find(global)?;
+    project.announce_clock();
+    let snapshot = parts::snapshot(&project).await?;
+    let views = choose(&snapshot, &args.views)?;
+    let tables = project.tables()?;
+    let now = Timestamp(project.data_clock().now_micros());
+    // All ranges are looked at before the first query runs.
+    let planned = views
+        .iter()
+        .map(|stored| Ok((stored, range(&stored.view, args.from, args.to, now)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    let options = RunOptions { parallel: parallel(), shutdown, ..RunOptions::default() };
+    let runner = Runner::new(parts::engine()?, parts::lake(&project), options);
+    let started = Instant::now();
+    let mut reports = Vec::new();
+    for (stored, (from, to)) in planned {
+        let view = &stored.view;
+        let progress = Progress::new(&view.reference().to_string());
+        let request = RunRequest {
+            view: Arc::new(view.clone()),
+            query: Arc::new(query(stored)?),
+            tables: tables.clone(),
+            from,
+            to,
+        };
+        let begun = Instant::now();
+        let outcome = runner.run(request, &progress).await;
+        progress.bar.finish_and_clear();
+        let report = outcome.map_err(|error| failure::offline(&error))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        if global.output == Output::Table {
+            print(view, &report, seconds);
+        }
+        reports.push((view.reference().to_string(), report, seconds));
+    }
+    match global.output {
+        Output::Json => output::json(&json!({
+            "views": reports.iter().map(|(view, report, seconds)| json!({
+                "view": view,
+                "periods": report.periods,
+                "raw_rows": report.raw_rows,
+                "raw_changed": report.raw_changed,
+                "published_changed": report.published_changed,
+                "published_rows": report.published_rows,
+                "unchanged": report.unchanged,
+                "warnings": report.warnings.iter().map(|(period, check)| json!({
+                    "period": period, "check": check.to_string(),
+                })).collect::<Vec<_>>(),
+                "seconds": seconds,
+            })).collect::<Vec<_>>(),
+            "seconds": started.elapsed().as_secs_f64(),
+        })),
+        Output::Table if reports.len() > 1 => output::line(output::paint(
+            output::FAINT,
+            format!("{} views in {:.1} s", reports.len(), started.elapsed().as_secs_f64()),
+        )),
+        Output::Table => {}
+    }
+    Ok(())
+}
+
+/// As many queries at once as there are cores: each is one thread's work.
+fn parallel() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+fn print(view: &FeatureView, report: &RunReport, seconds: f64) {
+    let unchanged = if report.unchanged > 0 {
+        format!(", {} unchanged", report.unchanged)
+    } else {
+        String::new()
+    };
+    output::line(format!(
+        "{} {}: {} periods, {} rows from SQL, {} partitions published with {} rows{unchanged}, {seconds:.1} s",
+        output::paint(output::GOOD, "ran"),
+        view.reference(),
+        report.periods,
+        report.raw_rows,
+        report.published_changed,
+        report.published_rows,
+    ));
+}
+
+/// The views that are named, or all batch views.
+pub fn choose<'s>(
+    snapshot: &'s Snapshot,
+    names: &[String],
+) -> Result<Vec<&'s StoredView>, Failure> {
+    let catalog = Catalog::from(snapshot);
+    let mut chosen = Vec::new();
+    for name in names {
+        let reference = catalog.view(name)?.reference();
+        if let Some(stored) = snapshot.views.get(&reference) {
+            if stored.view.lane != Lane::Batch {
+                return Err(ApiError::new(
+                    Kind::FailedPrecondition,
+                    format!("{reference} is not a batch view"),
+                )
+                .at(name)
+                .help("its rows are put by services: `trivium put`")
+                .into());
+            }
+            chosen.push(&**stored);
+        }
+    }
+    if names.is_empty() {
+        let batch = snapshot.views.values().filter(|stored| stored.view.lane == Lane::Batch);
+        chosen.extend(batch.map(|stored| &**stored));
+        if chosen.is_empty() {
+            return Err(ApiError::new(Kind::FailedPrecondition, "the registry has no batch view")
+                .help("run `trivium apply` first")
+                .into());
+        }
+    }
+    Ok(chosen)
+}
+
+fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
+    let reference = stored.view.reference();
+    let text = stored.sql_text.as_deref().unwrap_or_default();
+    AuthorQuery::parse(&format!("{reference} (SQL)"), text).map_err(|findings| {
+        // It was accepted once: another version of Trivium, then.
+        Failure::findings(
+            findings,
+            "the accepted SQL is not understood by this version: apply it anew",
+        )
+    })
+}
+
+/// `[from, to)`: whole periods, the last one included.
+fn range(
+    view: &FeatureView,
+    from: Option<args::Instant>,
+    to: Option<args::Instant>,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), Failure> {
+    let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
+    let every = schedule.every.micros();
+    let from = from.map_or(schedule.start, |from| from.0);
+    let to = match to {
+        Some(to) => {
+            if to.0 < from {
+                return Err(ApiError::invalid("the range ends before it begins")
+                    .at("--to")
+                    .help("name a period at or after --from; both are included")
+                    .into());
+            }
+            Timestamp(to.0.0.saturating_add(every))
+        }
+        None => {
+            let whole = (now.0 - schedule.start.0).div_euclid(every).max(0);
+            Timestamp(schedule.start.0 + whole * every)
+        }
+    };
+    if to <= from {
+        return Err(ApiError::new(
+            Kind::FailedPrecondition,
+            format!("{} has no period between --from and the data clock, {now}", view.reference()),
+        )
+        .help("name the last period with --to, or wait until one is over")
+        .into());
+    }
+    if to > now {
+        return Err(ApiError::new(
+            Kind::FailedPrecondition,
+            format!("the last period ends at {to}, which is not over by the data clock, {now}"),
+        )
+        .at("--to")
+        .help("name an earlier period")
+        .into());
+    }
+    Ok((from, to))
+}
+
+/// A bar on a terminal; warnings above it.
+pub struct Progress {
+    /// Hidden where standard error is no terminal.
+    pub bar: ProgressBar,
+}
+
+impl Progress {
+    /// For one view.
+    pub fn new(name: &str) -> Self {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(name.to_owned());
+        Self { bar }
+    }
+}
+
+impl RunProgress for Progress {
+    fn started(&self, periods: usize) {
+        self.bar.set_length(periods as u64);
+    }
+    fn period_done(&self, _: Period, _: u64) {
+        self.bar.inc(1);
+    }
+    fn warned(&self, period: Period, check: &CheckResult) {
+        // Asked before: the bar is locked while it is suspended.
+        let view = self.bar.message();
+        self.bar.suspend(|| {
+            output::note(format!(
+                "{} {view} {}: {check}",
+                output::paint(output::WARN, "warning:"),
+                period.folder()
+            ));
+        });
+    }
+}

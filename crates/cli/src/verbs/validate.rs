@@ -1,0 +1,164 @@
+//! `trivium validate`
+
+use serde_json::json;
+use trivium_engine::{Error as EngineError, QueryEngine, Table};
+use trivium_model::Diagnostic;
+use trivium_offline::columns;
+use trivium_registry::project::{Project as Definitions, ProjectView, load_project};
+
+use crate::{
+    args::{ConfigsArgs, Global, Output},
+    configs::Configs,
+    failure::Failure,
+    output, parts,
+    project::Project,
+};
+
+/// Checks the configs and, where the project declares the tables, the SQL's types.
+pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
+    // Configs can be checked without a project; then nothing is known of the tables.
+    let project = match Project::find(global) {
+        Ok(project) => Some(project),
+        Err(failure) if global.project.is_some() || args.paths.is_empty() => return Err(failure),
+        Err(_) => None,
+    };
+    let configs = Configs::read(&args.paths, project.as_ref())?;
+    let mut findings = configs.findings.clone();
+    let mut counts = (0, 0);
+    match load_project(&configs.files) {
+        Ok(definitions) => {
+            findings.extend(definitions.warnings.iter().cloned());
+            counts = (definitions.views.len(), definitions.services.len());
+            if let Some(project) = &project {
+                findings.extend(check_types(project, &definitions, &configs).await?);
+            }
+        }
+        Err(found) => findings.extend(found),
+    }
+    findings.retain(|finding| configs.is_asked(&finding.path));
+    let findings: Vec<Diagnostic> =
+        findings.into_iter().map(|finding| configs.shown(finding)).collect();
+    if findings.iter().any(Diagnostic::is_error) {
+        return Err(Failure::findings(findings, "correct the files; nothing was changed"));
+    }
+    let (views, services) = counts;
+    match global.output {
+        Output::Json => {
+            output::json(&json!({ "views": views, "services": services, "findings": findings }))
+        }
+        Output::Table => {
+            findings.iter().for_each(output::finding);
+            output::line(format!(
+                "{} {}: {views} view{}, {services} service{}",
+                output::paint(output::GOOD, "ok"),
+                configs.root.display(),
+                if views == 1 { "" } else { "s" },
+                if services == 1 { "" } else { "s" },
+            ));
+            if project.is_none() {
+                output::note("note: outside of a project, the SQL's types were not checked");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Before an apply: what the engine would refuse is refused at once, not at the first run. Files
+/// that are wrong in themselves are left to the plan.
+pub async fn refuse_wrong_types(global: &Global, configs: &Configs) -> Result<(), Failure> {
+    let Ok(project) = Project::find(global) else { return Ok(()) };
+    let Ok(definitions) = load_project(&configs.files) else { return Ok(()) };
+    let findings = check_types(&project, &definitions, configs).await?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let findings = findings.into_iter().map(|finding| configs.shown(finding)).collect();
+    Err(Failure::findings(findings, "correct the files; nothing was changed"))
+}
+
+/// Asks the engine what the SQL gives, and holds it against the config.
+async fn check_types(
+    project: &Project,
+    definitions: &Definitions,
+    configs: &Configs,
+) -> Result<Vec<Diagnostic>, Failure> {
+    let batch: Vec<&ProjectView> = definitions
+        .views
+        .values()
+        .filter(|view| view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path)))
+        .collect();
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tables = project.tables()?;
+    let engine = parts::engine()?;
+    let mut findings = Vec::new();
+    for view in batch {
+        findings.extend(check_view(&*engine, &tables, view).await?);
+    }
+    Ok(findings)
+}
+
+/// One view's query against the tables' columns.
+async fn check_view(
+    engine: &dyn QueryEngine,
+    tables: &[Table],
+    loaded: &ProjectView,
+) -> Result<Option<Diagnostic>, Failure> {
+    let (Some(sql), Some(schedule)) = (&loaded.sql, &loaded.view.schedule) else { return Ok(None) };
+    let unknown = sql
+        .query
+        .tables()
+        .iter()
+        .find(|name| !tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)));
+    if let Some(name) = unknown {
+        let known: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let help = match trivium_api::nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? The project has: {}", known.join(", ")),
+            None => {
+                format!("declare [sources.{name}] in trivium.toml; it has: {}", known.join(", "))
+            }
+        };
+        let at = position_of(&sql.text, name);
+        return Ok(Some(Diagnostic::error(
+            &sql.path,
+            at,
+            "unknown-table",
+            format!("the project has no source `{name}`"),
+            help,
+        )));
+    }
+    let period =
+        trivium_sql::Period::containing(&loaded.view, schedule.start).map_err(|error| {
+            trivium_api::ApiError::invalid(error.to_string()).at(&loaded.config_path)
+        })?;
+    let wrong = |at: Option<(u32, u32)>, code: &'static str, message: String, help: String| {
+        Ok(Some(Diagnostic::error(&sql.path, at.unwrap_or((1, 1)), code, message, help)))
+    };
+    match engine.describe(&sql.query.render(&period), tables).await {
+        Ok(schema) => {
+            let columns = columns::author_columns(&loaded.view);
+            match columns::check_schema(&schema, &columns) {
+                Ok(()) => Ok(None),
+                Err(misfit) => wrong(None, "column-type", misfit.message, misfit.help),
+            }
+        }
+        Err(EngineError::Invalid { message, position }) => {
+            wrong(position, "query", message, String::new())
+        }
+        Err(EngineError::Unsupported { what, help, position }) => wrong(
+            position,
+            "not-proven",
+            format!("{what} is not proven equal to Spark on this engine"),
+            help,
+        ),
+        Err(error) => Err(crate::failure::engine(&error)),
+    }
+}
+
+/// Where a word first stands in the SQL; comments may mislead it, and then a person still finds it.
+fn position_of(text: &str, word: &str) -> (u32, u32) {
+    let lower = text.to_lowercase();
+    let offset = lower.find(&word.to_lowercase()).unwrap_or(0);
+    trivium_model::LineIndex::new(text).position(offset)
+}

@@ -1,0 +1,212 @@
+//! CSV with a header line. Types follow from every value of the file, so they do not depend on where
+//! a sample ends: int, bigint, double, boolean, date, timestamp, else string.
+
+use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, AsArray, StringArray, TimestampMicrosecondArray},
+    csv::ReaderBuilder,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
+use chrono_tz::Tz;
+use trivium_engine::Error;
+
+use super::instant;
+use crate::{
+    error::from_datafusion,
+    functions::{cast, format},
+    types::timestamp_type,
+};
+
+const BATCH_ROWS: usize = 8192;
+
+fn source_error(path: &Path, message: impl ToString) -> Error {
+    Error::Source { path: path.display().to_string(), message: message.to_string() }
+}
+
+/// The header's names, lower case, each once.
+fn header(path: &Path) -> Result<Vec<String>, Error> {
+    let file = File::open(path).map_err(|error| source_error(path, error))?;
+    let format = arrow::csv::reader::Format::default().with_header(true);
+    let (schema, _) = format
+        .infer_schema(BufReader::new(file), Some(0))
+        .map_err(|error| source_error(path, error))?;
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().trim_start_matches('\u{feff}').to_lowercase())
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(source_error(path, format!("the column `{name}` is there twice")));
+        }
+    }
+    if names.is_empty() {
+        return Err(source_error(path, "the file has no header line"));
+    }
+    Ok(names)
+}
+
+/// The file's batches, every column text, nulls as nulls.
+fn texts<'a>(
+    path: &'a Path,
+    names: &[String],
+    null: Option<&'a str>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<'a>, Error> {
+    let schema = Arc::new(Schema::new(
+        names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>(),
+    ));
+    let file = File::open(path).map_err(|error| source_error(path, error))?;
+    let reader = ReaderBuilder::new(schema)
+        .with_header(true)
+        .with_batch_size(BATCH_ROWS)
+        .build(BufReader::with_capacity(1 << 20, file))
+        .map_err(|error| source_error(path, error))?;
+    Ok(reader.map(move |batch| {
+        let batch = batch.map_err(|error| source_error(path, error))?;
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|column| {
+                let texts = column.as_string::<i32>();
+                let kept: StringArray = texts
+                    .iter()
+                    .map(|text| text.filter(|text| !text.is_empty() && Some(*text) != null))
+                    .collect();
+                Arc::new(kept) as ArrayRef
+            })
+            .collect();
+        RecordBatch::try_new(batch.schema(), columns).map_err(|error| source_error(path, error))
+    }))
+}
+
+/// What a column's values so far could all be.
+#[derive(Debug, Clone, Copy)]
+struct Could {
+    be: [bool; 6],
+    any: bool,
+}
+
+const KINDS: usize = 6;
+
+impl Could {
+    const ALL: Self = Self { be: [true; KINDS], any: false };
+
+    fn narrow(&mut self, text: &str) {
+        self.any = true;
+        let tests: [fn(&str) -> bool; KINDS] = [
+            |text| is_integer(text) && text.parse::<i32>().is_ok(),
+            |text| is_integer(text) && text.parse::<i64>().is_ok(),
+            |text| !is_code(text) && cast::text_to_double(text).is_some(),
+            |text| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+            |text| text.len() == 10 && format::read_date(text).is_some(),
+            |text| text.len() >= 16 && format::read_timestamp(text).is_some(),
+        ];
+        for (could, test) in self.be.iter_mut().zip(tests) {
+            *could = *could && test(text);
+        }
+    }
+
+    fn data_type(self) -> DataType {
+        let kinds: [DataType; KINDS] = [
+            DataType::Int32,
+            DataType::Int64,
+            DataType::Float64,
+            DataType::Boolean,
+            DataType::Date32,
+            timestamp_type(),
+        ];
+        if !self.any {
+            return DataType::Utf8;
+        }
+        self.be
+            .iter()
+            .zip(kinds)
+            .find_map(|(could, kind)| could.then_some(kind))
+            .unwrap_or(DataType::Utf8)
+    }
+}
+
+/// `007` and `+5` stay text: they are codes, not counts.
+fn is_code(text: &str) -> bool {
+    let number = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    number.first() == Some(&b'+')
+        || (number.first() == Some(&b'0') && number.get(1).is_some_and(u8::is_ascii_digit))
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && !is_code(text)
+}
+
+/// The schema of CSV files that share their columns, from all of their values.
+pub fn infer(paths: &[std::path::PathBuf], null: Option<&str>) -> Result<SchemaRef, Error> {
+    let mut columns: Option<(Vec<String>, Vec<Could>)> = None;
+    for path in paths {
+        let names = header(path)?;
+        let (known, could) =
+            columns.get_or_insert_with(|| (names.clone(), vec![Could::ALL; names.len()]));
+        if *known != names {
+            return Err(source_error(
+                path,
+                format!(
+                    "its columns ({}) are not those of the files before it ({})",
+                    names.join(", "),
+                    known.join(", ")
+                ),
+            ));
+        }
+        for batch in texts(path, &names, null)? {
+            for (column, could) in batch?.columns().iter().zip(could.iter_mut()) {
+                for text in column.as_string::<i32>().iter().flatten() {
+                    could.narrow(text);
+                }
+            }
+        }
+    }
+    let (names, could) = columns.unwrap_or_default();
+    let fields: Vec<Field> = names
+        .iter()
+        .zip(could)
+        .map(|(name, could)| Field::new(name, could.data_type(), true))
+        .collect();
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Instants from text; those that name no zone are in `zone`.
+fn local_times(texts: &ArrayRef, zone: Tz) -> ArrayRef {
+    let times: TimestampMicrosecondArray = texts
+        .as_string::<i32>()
+        .iter()
+        .map(|text| {
+            let (micros, zoned) = format::read_zoned(text?)?;
+            if zoned { Some(micros) } else { instant(micros, zone) }
+        })
+        .collect();
+    Arc::new(times.with_data_type(timestamp_type()))
+}
+
+/// One file's rows in the types of `schema`.
+pub fn read<'a>(
+    path: &'a Path,
+    schema: &SchemaRef,
+    null: Option<&'a str>,
+    zone: Option<Tz>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<'a>, Error> {
+    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let schema = Arc::clone(schema);
+    Ok(texts(path, &names, null)?.map(move |batch| {
+        let columns = batch?
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| match (field.data_type(), zone) {
+                (DataType::Timestamp(..), Some(zone)) => Ok(local_times(column, zone)),
+                (data_type, _) => cast::convert(column, data_type, false).map_err(from_datafusion),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(Arc::clone(&schema), columns)
+            .map_err(|error| source_error(path, error))
+    }))
+}

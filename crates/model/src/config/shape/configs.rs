@@ -1,0 +1,282 @@
+//! The shapes of views and services.
+
+use super::checks::{CARRYOVERS, CHECKS};
+use super::types::{DATA_TYPE, KEY_TYPES};
+use super::{
+    COLUMN, DESCRIPTION, Kind, NameOf, REFERENCE, SHORT_TEXT, Shape, TAGS, VERSION, Word, optional,
+    required, word,
+};
+use crate::config::limits::{
+    ENTITIES_MAX, FEATURES_MAX, QUALITY_CHECKS_MAX, ROLLUP_WINDOWS_MAX, SERVICE_FEATURES_MAX,
+};
+
+pub(in crate::config) static VIEW: Shape = Shape {
+    what: "a feature view",
+    description: "A feature view of Trivium: a named, versioned group of features of one entity, produced together by one lane. The file is `configs/<namespace>/<name>.v<version>.json`.",
+    fields: &[
+        optional(
+            "$schema",
+            SHORT_TEXT,
+            "The schema of this file, for editors.",
+            r#""../../schemas/feature-view.v1.json""#,
+        ),
+        required(
+            "namespace",
+            Kind::Name(NameOf::Namespace),
+            "The tenant; the file's folder.",
+            r#""flights""#,
+        ),
+        required("name", Kind::Name(NameOf::Unit), "The view's name.", r#""carrier_daily""#),
+        required("version", VERSION, "From 1; a change of behaviour demands the next one.", "1"),
+        required("lane", Kind::Word(LANES), "How rows arrive.", r#""batch""#),
+        required(
+            "description",
+            DESCRIPTION,
+            "What the view is about.",
+            r#""Punctuality of a carrier, by day.""#,
+        ),
+        required("owner", Kind::Object(&OWNER), "Who answers for it.", OWNER_EXAMPLE),
+        required(
+            "urgency_tier",
+            Kind::Integer { min: 0, max: 3 },
+            "How fast a break must be answered: 0 (at once) to 3.",
+            "2",
+        ),
+        required(
+            "entities",
+            Kind::List { item: &Kind::Object(&ENTITY), min: 1, max: ENTITIES_MAX },
+            "The join keys of what the features describe.",
+            r#"[{ "name": "carrier", "type": "string" }]"#,
+        ),
+        required(
+            "event_timestamp",
+            COLUMN,
+            "The column that says when the fact was true.",
+            r#""event_ts""#,
+        ),
+        optional(
+            "created_timestamp",
+            COLUMN,
+            "The column that says when the row became known; breaks ties.",
+            r#""created_ts""#,
+        ),
+        optional(
+            "subject",
+            REFERENCE,
+            "The join key that names the person whose data a row is.",
+            r#""user_id""#,
+        ),
+        optional(
+            "time_zone",
+            Kind::Zone,
+            "IANA zone of zone-less times in the data; UTC if absent. Periods are cut in UTC.",
+            r#""America/New_York""#,
+        ),
+        required(
+            "features",
+            Kind::List { item: &Kind::Object(&FEATURE), min: 1, max: FEATURES_MAX },
+            "The typed columns of the view.",
+            r#"[{ "name": "flights", "type": "int64", "description": "Departures." }]"#,
+        ),
+        optional(
+            "schedule",
+            Kind::Object(&SCHEDULE),
+            "When a batch view runs; only batch views have one.",
+            r#"{ "every": "1d", "start": "2013-01-01" }"#,
+        ),
+        optional(
+            "ttl",
+            Kind::Span,
+            "How long a row counts after its event time; unlimited if absent.",
+            r#""14d""#,
+        ),
+        optional(
+            "carryover",
+            Kind::Tagged { tag: "mode", variants: CARRYOVERS },
+            "What an entity keeps when a period brings no new row for it; `none` if absent.",
+            r#"{ "mode": "last_value", "max_periods": 7 }"#,
+        ),
+        optional(
+            "rollup",
+            Kind::Object(&ROLLUP),
+            "Windows merged from the periods' values.",
+            r#"{ "windows": ["7d"], "features": { "flights": "sum" } }"#,
+        ),
+        optional(
+            "online",
+            Kind::Flag,
+            "Whether the features are served online; true if absent.",
+            "true",
+        ),
+        optional(
+            "quality",
+            Kind::List {
+                item: &Kind::Tagged { tag: "check", variants: CHECKS },
+                min: 0,
+                max: QUALITY_CHECKS_MAX,
+            },
+            "What must hold of a partition before it is published.",
+            r#"[{ "check": "row_count", "min": 1 }]"#,
+        ),
+        optional("tags", TAGS, "Words to find it by.", r#"["punctuality"]"#),
+    ],
+};
+
+pub(in crate::config) static SERVICE: Shape = Shape {
+    what: "a feature service",
+    description: "A feature service of Trivium: the named, versioned list of features that one model reads. The file is `configs/<namespace>/<name>.v<version>.service.json`.",
+    fields: &[
+        optional(
+            "$schema",
+            SHORT_TEXT,
+            "The schema of this file, for editors.",
+            r#""../../schemas/feature-service.v1.json""#,
+        ),
+        required(
+            "namespace",
+            Kind::Name(NameOf::Namespace),
+            "The tenant; the file's folder.",
+            r#""flights""#,
+        ),
+        required("name", Kind::Name(NameOf::Unit), "The service's name.", r#""delay_model""#),
+        required("version", VERSION, "From 1; another list of features demands the next one.", "1"),
+        required(
+            "description",
+            DESCRIPTION,
+            "Which model reads it, for what.",
+            r#""Inputs of the delay model.""#,
+        ),
+        required("owner", Kind::Object(&OWNER), "Who answers for it.", OWNER_EXAMPLE),
+        required(
+            "features",
+            Kind::List { item: &Kind::FeaturePath, min: 1, max: SERVICE_FEATURES_MAX },
+            "The features in the order of the model's input, each `view@version:feature`.",
+            r#"["carrier_daily@1:flights"]"#,
+        ),
+        optional("tags", TAGS, "Words to find it by.", r#"["delays"]"#),
+    ],
+};
+
+const OWNER_EXAMPLE: &str = r#"{ "team": "ops-ml", "contact": "ops-ml@example.com" }"#;
+
+static OWNER: Shape = Shape {
+    what: "an owner",
+    description: "Who answers for it.",
+    fields: &[
+        required("team", SHORT_TEXT, "The team.", r#""ops-ml""#),
+        required(
+            "contact",
+            SHORT_TEXT,
+            "Where to reach it: an address or a channel.",
+            r#""ops-ml@example.com""#,
+        ),
+    ],
+};
+
+static ENTITY: Shape = Shape {
+    what: "an entity",
+    description: "One join key. One name has one type in a namespace.",
+    fields: &[
+        required("name", COLUMN, "The join key's name.", r#""carrier""#),
+        required("type", Kind::Word(KEY_TYPES), "Its type.", r#""string""#),
+        optional(
+            "description",
+            DESCRIPTION,
+            "What it identifies.",
+            r#""IATA code of the carrier.""#,
+        ),
+    ],
+};
+
+static FEATURE: Shape = Shape {
+    what: "a feature",
+    description: "One typed column of the view.",
+    fields: &[
+        required("name", COLUMN, "The feature's name.", r#""flights""#),
+        required("type", DATA_TYPE, "Its type.", r#""int64""#),
+        required("description", DESCRIPTION, "What it means, with the unit.", r#""Departures.""#),
+        optional(
+            "default",
+            Kind::Any,
+            "Shown where there is no row, where the feature is unset or where the row has expired; a value of the feature's type; null if absent.",
+            "0",
+        ),
+        optional(
+            "owner",
+            Kind::Object(&OWNER),
+            "Who answers for it, where it is not the view's owner.",
+            OWNER_EXAMPLE,
+        ),
+        optional("tags", TAGS, "Words to find it by.", r#"["punctuality"]"#),
+    ],
+};
+
+static SCHEDULE: Shape = Shape {
+    what: "a schedule",
+    description: "Periods `[start + k × every, start + (k + 1) × every)`, cut in UTC.",
+    fields: &[
+        required(
+            "every",
+            Kind::Span,
+            "Length of a period: at least a minute; divides a day evenly, or is whole days.",
+            r#""1d""#,
+        ),
+        required(
+            "start",
+            Kind::Instant,
+            "First instant of the first period: a day, or RFC 3339; without zone it is UTC.",
+            r#""2013-01-01""#,
+        ),
+    ],
+};
+
+static ROLLUP: Shape = Shape {
+    what: "a rollup",
+    description: "Windows merged from the periods' values. `flights` over `7d` is the feature `flights_7d`.",
+    fields: &[
+        required(
+            "windows",
+            Kind::List { item: &Kind::Span, min: 1, max: ROLLUP_WINDOWS_MAX },
+            "Lengths, each a multiple of the period.",
+            r#"["7d", "30d"]"#,
+        ),
+        required(
+            "features",
+            Kind::Map { key: NameOf::Reference, value: &AGGREGATE, max: FEATURES_MAX },
+            "What each feature is merged by.",
+            r#"{ "flights": "sum" }"#,
+        ),
+    ],
+};
+
+const AGGREGATE: Kind = Kind::Choice {
+    what: "an aggregate",
+    words: &[
+        word("sum", "Sum of the periods' values."),
+        word("count", "Sum of the periods' counts; the result is int64."),
+        word("min", "Smallest."),
+        word("max", "Largest."),
+    ],
+    fields: &[required(
+        "mean",
+        Kind::Object(&MEAN),
+        "Sum over count: a mean of means would be wrong.",
+        r#"{ "sum": "delay_sum", "count": "flights" }"#,
+    )],
+    example: r#""sum""#,
+};
+
+static MEAN: Shape = Shape {
+    what: "a mean",
+    description: "Which features hold each period's sum and count.",
+    fields: &[
+        required("sum", REFERENCE, "The feature that holds each period's sum.", r#""delay_sum""#),
+        required("count", REFERENCE, "The feature that holds each period's count.", r#""flights""#),
+    ],
+};
+
+pub(in crate::config) const LANES: &[Word] = &[
+    word("batch", "SQL over the lake, by period."),
+    word("stream", "From Kafka or Kinesis."),
+    word("direct", "Put by services."),
+];

@@ -1,0 +1,26 @@
+//! The metadata model that every part of Trivium shares: configs, types, versions, change rules.
+//!
+//! Pure: no I/O, no async, no clock, no SQL parser. Whoever reads files or asks the time passes
+//! the result in.
+
+pub mod config;
+pub mod diagnostic;
+pub mod json;
+pub mod name;
+pub mod service;
+pub mod time;
+pub mod types;
+pub mod value;
+pub mod view;
+
+pub use config::{ChangeClass, Difference};
+pub use diagnostic::{Diagnostic, LineIndex};
+pub use name::{FeatureRef, Name, NameError, ServiceRef, ViewRef};
+pub use service::{FeatureService, ServiceFeature};
+pub use time::{TimeSpan, Timestamp};
+pub use types::{DataType, Distance, KeyType};
+pub use value::{KeyValue, Value};
+pub use view::{
+    Aggregate, Carryover, Entity, Feature, FeatureView, Lane, Owner, QualityCheck, QualityRule,
+    Rollup, Schedule, Severity,
+};

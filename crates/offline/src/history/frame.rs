@@ -1,0 +1,270 @@
+//! The entity frame: held against the views' join keys, brought to the lake's types.
+
+use std::{fs::File, path::PathBuf, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    compute::{CastOptions, cast_with_options, max, min},
+    datatypes::{DataType as Arrow, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use trivium_engine::Source;
+use trivium_model::{KeyType, Timestamp, ViewRef};
+
+use crate::{
+    Error,
+    columns::{ZONE, arrow_type, cast_exact, is_exact, timestamp_type, type_word},
+    lake::read_batches,
+};
+
+/// A frame that fits the views.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) source: Source,
+    pub(super) schema: SchemaRef,
+    /// First and last event time; `None` without rows.
+    pub(super) times: Option<(Timestamp, Timestamp)>,
+}
+
+/// Checks the frame; `keys` are the join keys with their types and a view that needs them.
+pub(super) fn prepare(
+    source: Source,
+    event_timestamp: &str,
+    keys: &[(String, KeyType, ViewRef)],
+) -> Result<Frame, Error> {
+    let schema = schema_of(&source)?;
+    let mut fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    for (index, field) in schema.fields().iter().enumerate() {
+        if schema.fields()[..index].iter().any(|other| other.name() == field.name()) {
+            return Err(Error::invalid(
+                "entities",
+                format!("the frame has two columns named `{}`", field.name()),
+                "rename one",
+            ));
+        }
+    }
+    for (name, key_type, view) in keys {
+        let Some((index, field)) = schema.column_with_name(name) else {
+            return Err(Error::invalid(
+                format!("entities.{name}"),
+                format!("the frame has no column `{name}`, which {view} is joined by"),
+                "add it to the frame",
+            ));
+        };
+        let wanted = arrow_type(&key_type.data_type());
+        // A null type is a column of nothing but nulls, which matches nothing.
+        if !is_exact(field.data_type(), &wanted) {
+            return Err(Error::invalid(
+                format!("entities.{name}"),
+                format!(
+                    "the frame's `{name}` is {}, but the join key of {view} is {key_type}",
+                    type_word(field.data_type())
+                ),
+                "cast the frame's column: keys of different types never match",
+            ));
+        }
+        fields[index] = Field::new(name, wanted, true);
+    }
+    let Some((time_index, field)) = schema.column_with_name(event_timestamp) else {
+        return Err(Error::invalid(
+            "event_timestamp",
+            format!("the frame has no event time column `{event_timestamp}`"),
+            "add it, or say which column it is",
+        ));
+    };
+    if !matches!(field.data_type(), Arrow::Timestamp(..) | Arrow::Date32) {
+        return Err(Error::invalid(
+            format!("entities.{event_timestamp}"),
+            format!(
+                "the frame's `{event_timestamp}` is {}, not a timestamp",
+                type_word(field.data_type())
+            ),
+            "cast it to a timestamp; a time without zone is UTC",
+        ));
+    }
+    fields[time_index] = Field::new(event_timestamp, timestamp_type(), true);
+    let target: SchemaRef = Arc::new(Schema::new(fields));
+
+    let as_it_is = target
+        .fields()
+        .iter()
+        .zip(schema.fields())
+        .all(|(target, field)| target.data_type() == field.data_type());
+    let mut times = Times::default();
+    let source = match source {
+        Source::Parquet(paths) if as_it_is => {
+            let column = [event_timestamp.to_owned()];
+            for path in &paths {
+                for batch in read_batches(path, Some(&column))? {
+                    times.add(batch?.column(0), event_timestamp)?;
+                }
+            }
+            Source::Parquet(paths)
+        }
+        Source::Parquet(paths) => {
+            let mut batches = Vec::new();
+            for path in &paths {
+                for batch in read_batches(path, None)? {
+                    batches.push(conform(&batch?, &target, time_index)?);
+                }
+            }
+            memory(batches, &target, time_index, &mut times)?
+        }
+        Source::Batches { batches, .. } => {
+            let batches = batches
+                .iter()
+                .map(|batch| conform(batch, &target, time_index))
+                .collect::<Result<Vec<_>, Error>>()?;
+            memory(batches, &target, time_index, &mut times)?
+        }
+        Source::Csv { .. } => return Err(csv()),
+    };
+    Ok(Frame { source, schema: target, times: times.bounds })
+}
+
+fn memory(
+    batches: Vec<RecordBatch>,
+    schema: &SchemaRef,
+    time_index: usize,
+    times: &mut Times,
+) -> Result<Source, Error> {
+    for batch in &batches {
+        times.add(batch.column(time_index), schema.field(time_index).name())?;
+    }
+    Ok(Source::Batches { schema: Arc::clone(schema), batches })
+}
+
+#[derive(Default)]
+struct Times {
+    rows: usize,
+    bounds: Option<(Timestamp, Timestamp)>,
+}
+
+impl Times {
+    fn add(&mut self, column: &ArrayRef, name: &str) -> Result<(), Error> {
+        if let Some(row) = (0..column.len()).find(|row| column.is_null(*row)) {
+            return Err(Error::invalid(
+                format!("entities[{}].{name}", self.rows + row),
+                format!("row {} of the frame has no `{name}`", self.rows + row),
+                "give every row an event time",
+            ));
+        }
+        self.rows += column.len();
+        let times = column.as_primitive::<TimestampMicrosecondType>();
+        if let (Some(first), Some(last)) = (min(times), max(times)) {
+            let (first, last) = (Timestamp(first), Timestamp(last));
+            self.bounds = Some(match self.bounds {
+                None => (first, last),
+                Some((known_first, known_last)) => (known_first.min(first), known_last.max(last)),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn csv() -> Error {
+    Error::invalid(
+        "entities",
+        "the entity frame is a CSV file, in which nothing has a type",
+        "write it as Parquet",
+    )
+}
+
+fn schema_of(source: &Source) -> Result<SchemaRef, Error> {
+    match source {
+        Source::Batches { schema, .. } => Ok(Arc::clone(schema)),
+        Source::Csv { .. } => Err(csv()),
+        Source::Parquet(paths) => {
+            let mut known: Option<(SchemaRef, &PathBuf)> = None;
+            for path in paths {
+                let file = File::open(path).map_err(Error::io("read", path))?;
+                let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| {
+                    Error::invalid(
+                        "entities",
+                        format!("{} is no Parquet file: {error}", path.display()),
+                        "write the entity frame as Parquet",
+                    )
+                })?;
+                match &known {
+                    None => known = Some((Arc::clone(builder.schema()), path)),
+                    Some((schema, _)) if schema.fields() == builder.schema().fields() => {}
+                    Some((_, first)) => {
+                        return Err(Error::invalid(
+                            "entities",
+                            format!(
+                                "{} and {} have different columns",
+                                first.display(),
+                                path.display()
+                            ),
+                            "give all files of the frame the same columns",
+                        ));
+                    }
+                }
+            }
+            known.map(|(schema, _)| schema).ok_or_else(|| {
+                Error::invalid("entities", "the entity frame has no file", "name one")
+            })
+        }
+    }
+}
+
+fn conform(
+    batch: &RecordBatch,
+    target: &SchemaRef,
+    time_index: usize,
+) -> Result<RecordBatch, Error> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(target.fields())
+        .enumerate()
+        .map(|(index, (column, field))| {
+            if index == time_index {
+                instants(column, field.name())
+            } else {
+                cast_exact(column, field.data_type()).map_err(|message| {
+                    Error::invalid(format!("entities.{}", field.name()), message, "cast it")
+                })
+            }
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(target), columns)?)
+}
+
+/// Event times as microseconds UTC; finer ones are refused, because rounding would move a row to the
+/// other side of a feature's time.
+fn instants(column: &ArrayRef, name: &str) -> Result<ArrayRef, Error> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let cast = |column: &ArrayRef, to: &Arrow| {
+        cast_with_options(column, to, &options).map_err(|error| {
+            Error::invalid(
+                format!("entities.{name}"),
+                error.to_string(),
+                "use times that microseconds can name",
+            )
+        })
+    };
+    // First the label (without a zone it is UTC), then the unit.
+    let labelled = match column.data_type() {
+        Arrow::Timestamp(unit, None) => cast(column, &Arrow::Timestamp(*unit, Some(ZONE.into())))?,
+        Arrow::Date32 => {
+            let midnight = cast(column, &Arrow::Timestamp(TimeUnit::Microsecond, None))?;
+            return cast(&midnight, &timestamp_type());
+        }
+        _ => Arc::clone(column),
+    };
+    let micros = cast(&labelled, &timestamp_type())?;
+    if let Arrow::Timestamp(TimeUnit::Nanosecond, _) = labelled.data_type() {
+        let back = cast(&micros, labelled.data_type())?;
+        if back.as_ref() != labelled.as_ref() {
+            return Err(Error::invalid(
+                format!("entities.{name}"),
+                format!("the frame's `{name}` has times finer than a microsecond"),
+                "round them to microseconds as the model needs it",
+            ));
+        }
+    }
+    Ok(micros)
+}

@@ -1,0 +1,157 @@
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    },
+    datatypes::Int64Type,
+};
+
+use super::*;
+use crate::{canonical, columns, testing::view};
+
+type Row<'a> = (&'a str, i64, Option<i64>, Option<f64>);
+
+fn rows(rows: &[Row<'_>]) -> RecordBatch {
+    let view = view();
+    let schema = columns::arrow_schema(&columns::published_columns(&view));
+    let timestamps = |values: Vec<Option<i64>>| {
+        Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+    };
+    let batch = RecordBatch::try_new(
+        schema,
+        vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
+            timestamps(rows.iter().map(|row| Some(row.1)).collect()),
+            Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.2))),
+            Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.3))),
+            timestamps(vec![None; rows.len()]),
+        ],
+    )
+    .unwrap();
+    canonical::sort(&batch).unwrap()
+}
+
+fn day(n: i64) -> Period {
+    let start = Timestamp(n * 86_400_000_000);
+    Period { start, end: Timestamp(start.0 + 86_400_000_000) }
+}
+
+fn publish(lake: &Lake, period: Period, batch: &RecordBatch) -> Option<Partition> {
+    let view = view();
+    let staged = lake
+        .stage(Staging {
+            view: &view,
+            layer: Layer::Published,
+            period,
+            rows: batch,
+            quality: Vec::new(),
+            source: RunSource::default(),
+        })
+        .unwrap()?;
+    lake.commit(vec![staged]).unwrap().pop()
+}
+
+#[test]
+fn a_rerun_changes_nothing_and_a_rewrite_is_one_switch() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    let first = rows(&[("b", 2, Some(1), None), ("a", 1, None, Some(f64::NAN))]);
+    let partition = publish(&lake, day(0), &first).unwrap();
+    assert_eq!((partition.pointer.sequence, partition.pointer.rows), (1, 2));
+    assert!(publish(&lake, day(0), &first).is_none());
+
+    let second = rows(&[("a", 1, None, Some(f64::NAN)), ("b", 2, Some(7), None)]);
+    let rewritten = publish(&lake, day(0), &second).unwrap();
+    assert_eq!(rewritten.pointer.sequence, 2);
+    assert_eq!(rewritten.pointer.replaced_run.as_deref(), Some(partition.pointer.run.as_str()));
+    assert!(partition.files()[0].exists(), "a reader may still be in the run before");
+    let read = read_whole(&rewritten.files()).unwrap();
+    let sequences = read.column(5).as_primitive::<Int64Type>();
+    assert_eq!(
+        sequences.values().iter().map(|s| crate::sequence::revision_of(*s)).collect::<Vec<_>>(),
+        [1, 2],
+        "only the entity that changed has a new sequence"
+    );
+    let third = publish(&lake, day(0), &first).unwrap();
+    assert!(!partition.files()[0].exists());
+    assert!(rewritten.files()[0].exists());
+    assert_eq!(lake.all_partitions(&view().reference(), Layer::Published).unwrap().len(), 1);
+    assert_eq!(third.pointer.sequence, 3);
+}
+
+#[test]
+fn retired_rows_are_remembered_through_later_revisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    publish(
+        &lake,
+        day(0),
+        &rows(&[("a", 1, Some(1), None), ("a", 2, Some(2), None), ("b", 1, None, None)]),
+    );
+    let second = publish(&lake, day(0), &rows(&[("b", 1, None, None)])).unwrap();
+    let retired = read_whole(&[second.retired_file().unwrap()]).unwrap();
+    assert_eq!(retired.num_rows(), 1, "the newest row of the entity that vanished");
+    let third =
+        publish(&lake, day(0), &rows(&[("a", 1, None, None), ("b", 0, None, None)])).unwrap();
+    let retired = read_whole(&[third.retired_file().unwrap()]).unwrap();
+    let names: Vec<_> = retired.column(0).as_string::<i32>().iter().flatten().collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(retired.column(3).as_primitive::<Int64Type>().values(), &[2, 3]);
+    let empty = publish(&lake, day(0), &rows(&[])).unwrap();
+    assert_eq!(empty.pointer.rows, 0);
+    assert_eq!(read_whole(&[empty.retired_file().unwrap()]).unwrap().num_rows(), 4);
+    let back = publish(&lake, day(0), &rows(&[("b", 1, None, None)])).unwrap();
+    assert_eq!((back.pointer.rows, back.pointer.sequence), (1, 5));
+}
+
+#[test]
+fn a_crash_before_the_switch_leaves_the_old_partition() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    let view = view();
+    let first = publish(&lake, day(0), &rows(&[("a", 1, None, None)])).unwrap();
+    let stage = |batch: &RecordBatch| {
+        lake.stage(Staging {
+            view: &view,
+            layer: Layer::Published,
+            period: day(0),
+            rows: batch,
+            quality: Vec::new(),
+            source: RunSource::default(),
+        })
+        .unwrap()
+        .unwrap()
+    };
+    let dead = stage(&rows(&[("a", 1, Some(5), None)])).partition().clone();
+    let now = lake.partition(&view.reference(), Layer::Published, day(0)).unwrap().unwrap();
+    assert_eq!(now.pointer, first.pointer);
+    let again = stage(&rows(&[("a", 1, Some(6), None)]));
+    assert!(!dead.files()[0].exists(), "the leftover is swept");
+    assert!(first.files()[0].exists());
+    lake.commit(vec![again]).unwrap();
+}
+
+#[test]
+fn pointers_cannot_lead_out_of_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    let partition = publish(&lake, day(0), &rows(&[("a", 1, None, None)])).unwrap();
+    let path = partition.folder.join(POINTER_FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("part-0.parquet", "../../secret")).unwrap();
+    let error = lake.all_partitions(&view().reference(), Layer::Published).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    std::fs::write(&path, &text[..40]).unwrap();
+    assert!(lake.all_partitions(&view().reference(), Layer::Published).is_err());
+}
+
+#[test]
+fn one_writer_of_a_view_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    let lock = lake.lock(&view()).unwrap();
+    assert!(matches!(lake.lock(&view()), Err(Error::Precondition { .. })));
+    drop(lock);
+    lake.lock(&view()).unwrap();
+}

@@ -1,0 +1,344 @@
+//! What is online against the oracle, through rewrites, late partitions, cut-offs and crashes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::prelude::*;
+use trivium_codec::{Row, ValueRef};
+use trivium_model::KeyValue;
+use trivium_store::{
+    Decision, DoorError, DoorOutcome, DoorRequest, RowWrite, WriteOp, WriteOutcome, decide,
+};
+
+use super::*;
+use crate::{
+    Period, canonical, columns,
+    lake::{RunSource, Staging},
+    run::Silent,
+    testing::view,
+};
+
+const DAY: i64 = 86_400_000_000;
+
+type Online = HashMap<Vec<KeyValue>, (trivium_store::Stamp, Option<Row>)>;
+
+/// A door over a map, and the checkpoints beside it. Dies after `lives` rows.
+struct Store {
+    rows: Mutex<Online>,
+    checkpoints: Mutex<HashMap<String, Bytes>>,
+    lives: AtomicI64,
+    writes: AtomicI64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            rows: Mutex::default(),
+            checkpoints: Mutex::default(),
+            lives: AtomicI64::new(i64::MAX),
+            writes: AtomicI64::new(0),
+        }
+    }
+}
+
+fn dead() -> trivium_store::Error {
+    trivium_store::Error::Unavailable("dead".to_owned())
+}
+
+#[async_trait]
+impl WriteDoor for Store {
+    async fn write(&self, request: DoorRequest) -> Result<Vec<DoorOutcome>, DoorError> {
+        let mut online = self.rows.lock().unwrap();
+        let mut outcomes = Vec::new();
+        for row in request.rows {
+            if self.lives.fetch_sub(1, Ordering::Relaxed) <= 0 {
+                outcomes.push(Err(dead().into()));
+                continue;
+            }
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            let (op, bytes) = match row.op {
+                DoorOp::PutRow { row, .. } => (WriteOp::Put(row.clone()), Some(row)),
+                DoorOp::Delete => (WriteOp::Delete, None),
+                DoorOp::PutValues(_) => panic!("pipelines write whole rows"),
+            };
+            let key = trivium_codec::KeyShape::new(&view()).encode(&row.entity).unwrap();
+            let write = RowWrite {
+                key,
+                op,
+                order: row.order,
+                condition: row.condition,
+                write_id: row.write_id,
+            };
+            let existing = online.get(&row.entity).map(|(stamp, _)| *stamp);
+            outcomes.push(Ok(match decide(existing.as_ref(), &write, 1) {
+                Decision::Answer(answer) => answer,
+                Decision::Apply(stamp) => {
+                    online.insert(row.entity, (stamp, bytes));
+                    WriteOutcome::Applied(stamp)
+                }
+            }));
+        }
+        Ok(outcomes)
+    }
+}
+
+#[async_trait]
+impl Checkpoints for Store {
+    async fn load(&self, name: &str) -> Result<Option<Bytes>, trivium_store::Error> {
+        Ok(self.checkpoints.lock().unwrap().get(name).cloned())
+    }
+    async fn store(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: Bytes,
+    ) -> Result<bool, trivium_store::Error> {
+        if self.lives.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(dead());
+        }
+        let mut checkpoints = self.checkpoints.lock().unwrap();
+        if checkpoints.get(name).map(|bytes| &**bytes) != expected {
+            return Ok(false);
+        }
+        checkpoints.insert(name.to_owned(), value);
+        Ok(true)
+    }
+}
+
+/// Entity, event time in days before the period's end (in tenths), value.
+type TestRow = (u8, u8, Option<i64>);
+
+fn period(number: u8) -> Period {
+    let start = Timestamp(i64::from(number) * DAY);
+    Period { start, end: Timestamp(start.0 + DAY) }
+}
+
+fn event_time(number: u8, back: u8) -> i64 {
+    period(number).end.0 - i64::from(back) * DAY / 10
+}
+
+fn publish(lake: &Lake, view: &FeatureView, number: u8, rows: &[TestRow]) {
+    let schema = columns::arrow_schema(&columns::published_columns(view));
+    let batch = RecordBatch::try_new(
+        schema,
+        vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0.to_string()))),
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values(
+                    rows.iter().map(|row| event_time(number, row.1)),
+                )
+                .with_timezone("UTC"),
+            ),
+            Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.2))),
+            Arc::new(Float64Array::from_iter(rows.iter().map(|_| None::<f64>))),
+            Arc::new(
+                TimestampMicrosecondArray::from_iter(rows.iter().map(|_| None::<i64>))
+                    .with_timezone("UTC"),
+            ),
+        ],
+    )
+    .unwrap();
+    let staged = lake
+        .stage(Staging {
+            view,
+            layer: Layer::Published,
+            period: period(number),
+            rows: &canonical::sort(&batch).unwrap(),
+            quality: Vec::new(),
+            source: RunSource::default(),
+        })
+        .unwrap();
+    lake.commit(staged.into_iter().collect()).unwrap();
+}
+
+/// Entity → event time and value of the newest row.
+type State = BTreeMap<String, (i64, Option<i64>)>;
+
+fn oracle(published: &BTreeMap<u8, Vec<TestRow>>, carryover: bool) -> State {
+    let mut state: BTreeMap<u8, (i64, u8, Option<i64>)> = BTreeMap::new();
+    for (number, rows) in published {
+        for (entity, back, value) in rows {
+            let row = (event_time(*number, *back), *number, *value);
+            let newest = state.entry(*entity).or_insert(row);
+            // Equal but for the value: canonical order decides, null lowest.
+            *newest = (*newest).max(row);
+        }
+    }
+    let head: Option<BTreeSet<u8>> = published
+        .last_key_value()
+        .filter(|_| carryover)
+        .map(|(_, rows)| rows.iter().map(|row| row.0).collect());
+    state
+        .into_iter()
+        .filter(|(entity, _)| head.as_ref().is_none_or(|head| head.contains(entity)))
+        .map(|(entity, (at, _, value))| (entity.to_string(), (at, value)))
+        .collect()
+}
+
+fn online(store: &Store, view: &FeatureView) -> State {
+    let schema = Schema::of_view(view).unwrap();
+    let rows = store.rows.lock().unwrap();
+    rows.iter()
+        .filter_map(|(entity, (stamp, row))| {
+            let row = row.as_ref()?;
+            let value = match row.reader(&schema).unwrap().get(0).unwrap().unwrap() {
+                ValueRef::Int64(value) => Some(value),
+                ValueRef::Null => None,
+                other => panic!("{other:?}"),
+            };
+            let KeyValue::String(entity) = &entity[0] else { panic!("{entity:?}") };
+            Some((entity.clone(), (stamp.event_time.0, value)))
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Publish(u8, Vec<TestRow>),
+    Materialize { to: u8, lives: Option<u8> },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let row = (0..5u8, prop_oneof![3 => Just(0u8), 1 => 0..40u8], proptest::option::of(0..3i64));
+    let publish =
+        (0..6u8, proptest::collection::vec(row, 0..6)).prop_map(|(n, rows)| Step::Publish(n, rows));
+    let load = (0..6u8, proptest::option::weighted(0.4, 0..8u8))
+        .prop_map(|(to, lives)| Step::Materialize { to, lives });
+    proptest::collection::vec(prop_oneof![3 => publish, 2 => load], 1..24)
+}
+
+fn materializer(lake: &Lake, store: &Arc<Store>) -> Materializer {
+    let options = MaterializeOptions { batch_rows: 2, ..MaterializeOptions::default() };
+    Materializer::new(lake.clone(), Arc::clone(store) as _, Arc::clone(store) as _, options)
+}
+
+fn check(steps: Vec<Step>, carryover: Carryover) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let view = Arc::new(FeatureView { carryover, ..view() });
+    let store = Arc::new(Store::default());
+    let loader = materializer(&lake, &store);
+    let mut published: BTreeMap<u8, Vec<TestRow>> = BTreeMap::new();
+    let mut loaded: BTreeSet<u8> = BTreeSet::new();
+    let mut furthest = 0;
+    let last = Step::Materialize { to: 6, lives: None };
+    for step in steps.into_iter().chain([last]) {
+        match step {
+            Step::Publish(number, rows) => {
+                publish(&lake, &view, number, &rows);
+                published.insert(number, rows);
+            }
+            Step::Materialize { to, lives } => {
+                // A dead run may have loaded up to its cut-off.
+                furthest = furthest.max(to);
+                store.lives.store(lives.map_or(i64::MAX, i64::from), Ordering::Relaxed);
+                let run =
+                    loader.run(Arc::clone(&view), Some(period(furthest).end), Arc::new(Silent));
+                let outcome = runtime.block_on(run);
+                if lives.is_none() {
+                    outcome.as_ref().unwrap();
+                }
+                if outcome.is_err() {
+                    continue;
+                }
+                loaded.extend(published.keys().filter(|number| **number <= furthest));
+                let seen: BTreeMap<u8, Vec<TestRow>> =
+                    loaded.iter().map(|number| (*number, published[number].clone())).collect();
+                let carries = !matches!(carryover, Carryover::None);
+                assert_eq!(online(&store, &view), oracle(&seen, carries));
+                let writes = store.writes.load(Ordering::Relaxed);
+                store.lives.store(i64::MAX, Ordering::Relaxed);
+                let again =
+                    loader.run(Arc::clone(&view), Some(period(furthest).end), Arc::new(Silent));
+                runtime.block_on(again).unwrap();
+                assert_eq!(store.writes.load(Ordering::Relaxed), writes, "a second run wrote");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn online_is_the_newest_row_of_each_entity(steps in steps()) {
+        check(steps, Carryover::None);
+    }
+
+    #[test]
+    fn with_carryover_online_are_the_entities_of_the_newest_partition(steps in steps()) {
+        check(steps, Carryover::LastValue { max_periods: 3 });
+    }
+}
+
+fn load(
+    loader: &Materializer,
+    view: &FeatureView,
+    to: Option<u8>,
+) -> Result<MaterializeReport, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let to = to.map(|number| period(number).end);
+    runtime.block_on(loader.run(Arc::new(view.clone()), to, Arc::new(Silent)))
+}
+
+#[test]
+fn only_what_changed_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let view = view();
+    let store = Arc::new(Store::default());
+    let loader = materializer(&lake, &store);
+    publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+    publish(&lake, &view, 1, &[(1, 0, Some(2))]);
+    let first = load(&loader, &view, Some(0)).unwrap();
+    assert_eq!((first.partitions, first.rows_written), (1, 2));
+    let second = load(&loader, &view, None).unwrap();
+    assert_eq!((second.partitions_changed, second.rows_written), (1, 1));
+    publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(7))]);
+    let third = load(&loader, &view, None).unwrap();
+    assert_eq!((third.rows_written, third.superseded, third.unchanged), (1, 0, 0));
+    publish(&lake, &view, 0, &[(1, 0, Some(1))]);
+    let fourth = load(&loader, &view, None).unwrap();
+    assert_eq!((fourth.rows_written, fourth.retracted), (0, 1));
+    assert_eq!(load(&loader, &view, Some(0)).unwrap().partitions_changed, 0);
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let view = view();
+    let store = Arc::new(Store::default());
+    let mut loader = materializer(&lake, &store);
+    loader.options.dry_run = true;
+    publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+    assert_eq!(load(&loader, &view, None).unwrap().rows_written, 2);
+    assert_eq!(load(&loader, &view, None).unwrap().rows_written, 2);
+    assert_eq!(store.writes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn another_lake_is_refused() {
+    let store = Arc::new(Store::default());
+    let view = view();
+    for (attempt, value) in [1, 2].into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::volatile(folder.path());
+        publish(&lake, &view, 0, &[(1, 0, Some(value))]);
+        publish(&lake, &view, 1, &[(1, 0, Some(value))]);
+        let outcome = load(&materializer(&lake, &store), &view, None);
+        match attempt {
+            0 => assert_eq!(outcome.unwrap().rows_written, 2),
+            _ => assert!(matches!(outcome, Err(Error::Precondition { .. }))),
+        }
+    }
+}

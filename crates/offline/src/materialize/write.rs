@@ -1,0 +1,144 @@
+//! Requests to the door: several under way, outcomes counted.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use trivium_model::{Lane, ViewRef};
+use trivium_store::{DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
+
+use super::{MaterializeOptions, MaterializeProgress};
+use crate::Error;
+
+/// How writes ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) applied: u64,
+    pub(super) unchanged: u64,
+    pub(super) superseded: u64,
+    pub(super) retracted: u64,
+}
+
+/// Sends rows; each request on its own task, so that the store and the reader both have a core.
+pub(super) struct Writer {
+    door: Arc<dyn WriteDoor>,
+    view: ViewRef,
+    in_flight: usize,
+    batch_rows: usize,
+    dry_run: bool,
+    tasks: JoinSet<Result<Tally, Error>>,
+    /// Rows that do not fill a request yet: partitions may be small.
+    waiting: Vec<DoorRow>,
+    tally: Tally,
+    progress: Arc<dyn MaterializeProgress>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        door: Arc<dyn WriteDoor>,
+        view: ViewRef,
+        options: &MaterializeOptions,
+        progress: Arc<dyn MaterializeProgress>,
+    ) -> Self {
+        Self {
+            door,
+            view,
+            in_flight: options.in_flight.max(1),
+            batch_rows: options.batch_rows.max(1),
+            dry_run: options.dry_run,
+            tasks: JoinSet::new(),
+            waiting: Vec::new(),
+            tally: Tally::default(),
+            progress,
+        }
+    }
+
+    pub(super) const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Sends rows, waiting while too many requests are under way.
+    pub(super) async fn send(&mut self, rows: Vec<DoorRow>) -> Result<(), Error> {
+        if self.waiting.is_empty() {
+            self.waiting = rows;
+        } else {
+            self.waiting.extend(rows);
+        }
+        while self.waiting.len() >= self.batch_rows {
+            let rest = self.waiting.split_off(self.batch_rows);
+            let batch = std::mem::replace(&mut self.waiting, rest);
+            self.request(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was sent is acknowledged.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        let batch = std::mem::take(&mut self.waiting);
+        if !batch.is_empty() {
+            self.request(batch).await?;
+        }
+        while !self.tasks.is_empty() {
+            self.take_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn request(&mut self, batch: Vec<DoorRow>) -> Result<(), Error> {
+        if self.dry_run {
+            for row in &batch {
+                match row.order {
+                    Order::Replacing { .. } => self.tally.retracted += 1,
+                    _ => self.tally.applied += 1,
+                }
+            }
+            return Ok(());
+        }
+        while self.tasks.len() >= self.in_flight {
+            self.take_one().await?;
+        }
+        self.tasks.spawn(write(Arc::clone(&self.door), self.view.clone(), batch));
+        Ok(())
+    }
+
+    async fn take_one(&mut self) -> Result<(), Error> {
+        let Some(done) = self.tasks.join_next().await else { return Ok(()) };
+        let tally =
+            done.map_err(|error| Error::Internal(format!("a write task died: {error}")))??;
+        self.tally.applied += tally.applied;
+        self.tally.unchanged += tally.unchanged;
+        self.tally.superseded += tally.superseded;
+        self.tally.retracted += tally.retracted;
+        self.progress.rows(tally.applied + tally.unchanged + tally.superseded + tally.retracted);
+        Ok(())
+    }
+}
+
+async fn write(
+    door: Arc<dyn WriteDoor>,
+    view: ViewRef,
+    rows: Vec<DoorRow>,
+) -> Result<Tally, Error> {
+    let orders: Vec<Order> = rows.iter().map(|row| row.order).collect();
+    let request = DoorRequest { view: view.clone(), lane: Lane::Batch, rows, deadline: None };
+    let failed = |source| Error::Door { view: view.clone(), source: Box::new(source) };
+    let outcomes = door.write(request).await.map_err(failed)?;
+    if outcomes.len() != orders.len() {
+        return Err(Error::Internal("the door answered for another number of rows".to_owned()));
+    }
+    let mut tally = Tally::default();
+    for (outcome, order) in outcomes.into_iter().zip(orders) {
+        match (outcome.map_err(failed)?, order) {
+            (WriteOutcome::Applied(_), Order::Replacing { .. }) => tally.retracted += 1,
+            (WriteOutcome::Applied(_), _) => tally.applied += 1,
+            (WriteOutcome::Superseded(row), Order::At { event_time, sequence })
+                if row.event_time == event_time && Some(row.sequence) == sequence =>
+            {
+                tally.unchanged += 1;
+            }
+            // What a retraction does not meet is gone already, or somebody wrote over it.
+            (_, Order::Replacing { .. }) => tally.unchanged += 1,
+            (WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_), _) => tally.superseded += 1,
+        }
+    }
+    Ok(tally)
+}

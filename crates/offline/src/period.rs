@@ -1,0 +1,143 @@
+//! Periods of a schedule and the names of their folders.
+
+use trivium_model::{FeatureView, Schedule, TimeSpan, Timestamp};
+
+use crate::Error;
+
+/// One period of a schedule: `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period {
+    /// First instant.
+    pub start: Timestamp,
+    /// First instant after it; the event time of what is aggregated over the period.
+    pub end: Timestamp,
+}
+
+impl Period {
+    /// The folder's name: `ds=2013-01-01` where periods are whole days, `period=2013-01-01T05`
+    /// (minutes and seconds only where they are not zero) below. In UTC, so that no change of a
+    /// zone's offset gives two periods one name; names sort as periods do.
+    pub fn folder(&self) -> String {
+        let Some(start) = self.start.to_utc() else {
+            // Outside of what calendars name; still one name for one period.
+            return format!("period={}us", self.start.0);
+        };
+        let length = self.end.0 - self.start.0;
+        if length % TimeSpan::DAY.micros() == 0 {
+            return format!("ds={}", start.format("%Y-%m-%d"));
+        }
+        let second_of_day = self.start.0.rem_euclid(TimeSpan::DAY.micros()) / 1_000_000;
+        let format = match (second_of_day % 3600, second_of_day % 60) {
+            (0, _) => "%Y-%m-%dT%H",
+            (_, 0) => "%Y-%m-%dT%H%M",
+            _ => "%Y-%m-%dT%H%M%S",
+        };
+        format!("period={}", start.format(format))
+    }
+
+    /// The period that begins `count` periods later (earlier if negative); saturates.
+    pub fn shifted(&self, count: i64) -> Self {
+        let by = (self.end.0 - self.start.0).saturating_mul(count);
+        Self {
+            start: Timestamp(self.start.0.saturating_add(by)),
+            end: Timestamp(self.end.0.saturating_add(by)),
+        }
+    }
+}
+
+/// The most periods of one run: an hourly view over eleven years. More is a mistyped date.
+pub const PERIODS_MAX: usize = 100_000;
+
+/// The schedule's periods that lie in `[from, to)`, oldest first; periods that are only partly in
+/// it are an error, because half a period cannot be run.
+pub fn periods(schedule: &Schedule, from: Timestamp, to: Timestamp) -> Result<Vec<Period>, Error> {
+    let every = schedule.every.micros();
+    if from < schedule.start {
+        return Err(Error::invalid(
+            "from",
+            format!("{from} is before the schedule's start, {}", schedule.start),
+            format!("begin at {} or later", schedule.start),
+        ));
+    }
+    if to <= from {
+        return Err(Error::invalid(
+            "to",
+            format!("the range from {from} to {to} is empty"),
+            "name a later end; it is exclusive here",
+        ));
+    }
+    for (field, edge) in [("from", from), ("to", to)] {
+        let into = (edge.0 - schedule.start.0) % every;
+        if into != 0 {
+            let before = Timestamp(edge.0 - into);
+            return Err(Error::invalid(
+                field,
+                format!("{edge} is inside a period of {}", schedule.every),
+                format!("use an edge of a period: {before} or {}", before.plus(schedule.every)),
+            ));
+        }
+    }
+    let count = usize::try_from((to.0 - from.0) / every).unwrap_or(usize::MAX);
+    if count > PERIODS_MAX {
+        return Err(Error::invalid(
+            "to",
+            format!("{count} periods in one run are more than {PERIODS_MAX}"),
+            "run it in pieces",
+        ));
+    }
+    Ok((0..count)
+        .map(|ordinal| {
+            let start = Timestamp(from.0 + every * ordinal as i64);
+            Period { start, end: start.plus(schedule.every) }
+        })
+        .collect())
+}
+
+/// The schedule of a batch view.
+pub fn schedule(view: &FeatureView) -> Result<&Schedule, Error> {
+    view.schedule.as_ref().filter(|schedule| schedule.every.micros() > 0).ok_or_else(|| {
+        Error::invalid(
+            "view",
+            format!("{} has no schedule: it is not a batch view", view.reference()),
+            "only batch views have periods to run and to load",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn folders_name_periods_and_sort_as_they_do() {
+        let folder = |start: &str, every: &str| {
+            let start = at(start);
+            Period { start, end: start.plus(every.parse().unwrap()) }.folder()
+        };
+        assert_eq!(folder("2013-01-01", "1d"), "ds=2013-01-01");
+        assert_eq!(folder("2013-01-01T05:00:00", "7d"), "ds=2013-01-01");
+        assert_eq!(folder("2013-01-01T05:00:00", "1h"), "period=2013-01-01T05");
+        assert_eq!(folder("2013-01-01T05:30:00", "15m"), "period=2013-01-01T0530");
+        assert_eq!(folder("2013-01-01T05:30:07", "1s"), "period=2013-01-01T053007");
+        assert!(folder("2013-01-01T05:00:00", "15m") < folder("2013-01-01T05:15:00", "15m"));
+    }
+
+    #[test]
+    fn ranges_are_whole_periods() {
+        let schedule = Schedule { every: TimeSpan::DAY, start: at("2013-01-01") };
+        assert_eq!(periods(&schedule, at("2013-01-03"), at("2013-01-06")).unwrap().len(), 3);
+        for (from, to) in [
+            ("2012-12-31", "2013-01-06"),
+            ("2013-01-03T01:00:00", "2013-01-06"),
+            ("2013-01-03", "2013-01-06T01:00:00"),
+            ("2013-01-03", "2013-01-03"),
+            ("2013-01-03", "9999-01-03"),
+        ] {
+            assert!(periods(&schedule, at(from), at(to)).is_err(), "{from} {to}");
+        }
+    }
+}

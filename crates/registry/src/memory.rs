@@ -1,0 +1,80 @@
+//! A registry in memory: for tests, and the measure of what the port promises.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use trivium_model::{ServiceRef, ViewRef};
+
+use crate::{
+    Apply, AuditEntry, AuditFilter, Error, History, Registry, Revision, Snapshot, StoredService,
+    StoredView,
+};
+
+/// Keeps everything in memory; gone with the process.
+#[derive(Debug, Default)]
+pub struct MemoryRegistry(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    history: History,
+    audit: Vec<AuditEntry>,
+}
+
+impl MemoryRegistry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state changes only after everything that could fail: it is whole even if poisoned.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryRegistry {
+    async fn head(&self) -> Result<Revision, Error> {
+        Ok(self.state().history.head())
+    }
+
+    async fn snapshot(&self, at: Option<Revision>) -> Result<Snapshot, Error> {
+        self.state().history.snapshot(at)
+    }
+
+    async fn apply(&self, change: Apply) -> Result<Revision, Error> {
+        change.check()?;
+        let mut state = self.state();
+        let current = state.history.head();
+        if change.base != current {
+            return Err(Error::Conflict { planned: change.base, current });
+        }
+        let revision = current.next();
+        let (views, services, audit) = change.into_rows(revision);
+        state.history.extend(revision, views, services)?;
+        state.audit.extend(audit);
+        Ok(revision)
+    }
+
+    async fn view_history(&self, view: &ViewRef) -> Result<Vec<StoredView>, Error> {
+        self.state().history.view(view)
+    }
+
+    async fn service_history(&self, service: &ServiceRef) -> Result<Vec<StoredService>, Error> {
+        self.state().history.service(service)
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, Error> {
+        Ok(self
+            .state()
+            .audit
+            .iter()
+            .filter(|entry| entry.revision >= filter.since)
+            .filter(|entry| {
+                filter.subject.as_ref().is_none_or(|wanted| entry.action.subject == *wanted)
+            })
+            .take(filter.limit as usize)
+            .cloned()
+            .collect())
+    }
+}

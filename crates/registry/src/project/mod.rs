@@ -1,0 +1,198 @@
+//! A project: everything that a configs folder says, read and checked as one.
+//!
+//! No file is opened here: the caller passes the texts, from disk or from a request.
+//!
+//! Codes of its own, beside those of the config parser and of the SQL:
+//!
+//! | code | what is wrong |
+//! | --- | --- |
+//! | `unknown-file` | the file is none of the three kinds, or its name is malformed |
+//! | `duplicate-file` | the same file is given twice |
+//! | `missing-config` | SQL without the JSON beside it |
+//! | `missing-sql` | a batch view without SQL |
+//! | `needless-sql` | a direct view with SQL |
+//! | `file-too-large` | more than [`FILE_BYTES_MAX`] |
+//! | `too-many-files` | more than [`PROJECT_FILES_MAX`] |
+
+mod files;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use trivium_model::{
+    Diagnostic, FeatureService, FeatureView, Lane, ServiceRef, ViewRef,
+    config::{check_project_with, parse_service_with_warnings, parse_view_with_warnings},
+};
+use trivium_sql::AuthorQuery;
+
+pub use files::{File, FileKind, Grouped, Stem, group};
+
+/// The most files of one project.
+pub const PROJECT_FILES_MAX: usize = 10_000;
+/// The longest file, in bytes. SQL and JSON that people write stay far below.
+pub const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// A project without errors.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// The views, by reference.
+    pub views: BTreeMap<ViewRef, ProjectView>,
+    /// The services, by reference.
+    pub services: BTreeMap<ServiceRef, ProjectService>,
+    /// What is odd, but refuses nothing.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A view as the project has it.
+#[derive(Debug, Clone)]
+pub struct ProjectView {
+    /// The definition.
+    pub view: FeatureView,
+    /// Where the JSON is.
+    pub config_path: String,
+    /// The JSON, byte for byte.
+    pub config_text: String,
+    /// The SQL, if the view has any.
+    pub sql: Option<ProjectSql>,
+}
+
+/// A view's SQL as the project has it.
+#[derive(Debug, Clone)]
+pub struct ProjectSql {
+    /// Where it is.
+    pub path: String,
+    /// Byte for byte.
+    pub text: String,
+    /// Parsed and held against the view.
+    pub query: AuthorQuery,
+}
+
+/// A service as the project has it.
+#[derive(Debug, Clone)]
+pub struct ProjectService {
+    /// The definition.
+    pub service: FeatureService,
+    /// Where the JSON is.
+    pub config_path: String,
+    /// The JSON, byte for byte.
+    pub config_text: String,
+}
+
+/// Reads and checks all files of a configs folder, paths relative to it. All errors come in one
+/// go, sorted by path and line; errors that are only the echo of another are left out.
+pub fn load_project(files: &[File]) -> Result<Project, Vec<Diagnostic>> {
+    let mut project = Project::default();
+    let mut found = Vec::new();
+    let grouped = group(files, &mut found);
+    for pair in grouped.views {
+        if let Some(view) = load_view(&pair, &mut found) {
+            project.views.insert(view.view.reference(), view);
+        }
+    }
+    for file in grouped.services {
+        let (service, diagnostics) = parse_service_with_warnings(&file.path, &file.text);
+        found.extend(diagnostics);
+        if let Some(service) = service {
+            let loaded = ProjectService {
+                config_path: file.path.clone(),
+                config_text: file.text.clone(),
+                service,
+            };
+            project.services.insert(loaded.service.reference(), loaded);
+        }
+    }
+    // What spans files is only worth saying of files that are right in themselves: a service whose
+    // view could not be read would complain of a missing view.
+    if !found.iter().any(Diagnostic::is_error) {
+        found.extend(check_across(std::iter::empty(), &project));
+    }
+    sort(&mut found);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    project.warnings = found;
+    Ok(project)
+}
+
+/// The checks that span files, over the whole project and the views that are `known` beside it.
+/// Where two contradict each other, the later one is blamed: what is known comes first.
+pub(crate) fn check_across<'k>(
+    known: impl Iterator<Item = (String, &'k FeatureView)>,
+    project: &Project,
+) -> Vec<Diagnostic> {
+    let views = project.views.values();
+    let services = project.services.values();
+    let texts: BTreeMap<&str, &str> = views
+        .clone()
+        .map(|loaded| (loaded.config_path.as_str(), loaded.config_text.as_str()))
+        .chain(
+            services
+                .clone()
+                .map(|loaded| (loaded.config_path.as_str(), loaded.config_text.as_str())),
+        )
+        .collect();
+    let views: Vec<_> = known
+        .map(|(path, view)| (path, view.clone()))
+        .chain(views.map(|loaded| (loaded.config_path.clone(), loaded.view.clone())))
+        .collect();
+    let services: Vec<_> =
+        services.map(|loaded| (loaded.config_path.clone(), loaded.service.clone())).collect();
+    check_project_with(&views, &services, &|path| texts.get(path).copied())
+}
+
+fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<ProjectView> {
+    let config = pair.config?;
+    let (view, diagnostics) = parse_view_with_warnings(&config.path, &config.text);
+    found.extend(diagnostics);
+    // The SQL is read even if the JSON is wrong: both files' errors in one go.
+    let query = pair.sql.and_then(|sql| match AuthorQuery::parse(&sql.path, &sql.text) {
+        Ok(query) => Some((sql, query)),
+        Err(diagnostics) => {
+            found.extend(diagnostics);
+            None
+        }
+    });
+    let view = view?;
+    match (view.lane, pair.sql) {
+        (Lane::Batch, None) => found.push(Diagnostic::error(
+            &config.path,
+            (1, 1),
+            "missing-sql",
+            format!("the batch view `{}` has no SQL beside it", view.reference()),
+            format!("write its query to `{}`", pair.stem.sql_path()),
+        )),
+        (Lane::Direct, Some(sql)) => found.push(Diagnostic::error(
+            &sql.path,
+            (1, 1),
+            "needless-sql",
+            format!("the view `{}` is direct: its rows are put by services", view.reference()),
+            "remove the SQL, or make the view's lane `batch`",
+        )),
+        (Lane::Batch | Lane::Stream | Lane::Direct, _) => {}
+    }
+    let sql = match query {
+        Some((sql, query)) if view.lane != Lane::Direct => {
+            found.extend(query.check_against(&view));
+            Some(ProjectSql { path: sql.path.clone(), text: sql.text.clone(), query })
+        }
+        _ => None,
+    };
+    Some(ProjectView {
+        view,
+        config_path: config.path.clone(),
+        config_text: config.text.clone(),
+        sql,
+    })
+}
+
+/// By path, line, column; errors before warnings of the same place; doubles removed.
+fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| {
+        let key =
+            |d: &Diagnostic| (d.path.clone(), d.line, d.column, !d.is_error(), d.message.clone());
+        key(a).cmp(&key(b))
+    });
+    diagnostics.dedup();
+}

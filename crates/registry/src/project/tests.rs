@@ -1,0 +1,209 @@
+use expect_test::{Expect, expect};
+
+use super::{File, PROJECT_FILES_MAX, load_project};
+
+const JSON: &str = include_str!("../plan/testdata/punctuality.v1.json");
+const SQL: &str = include_str!("../plan/testdata/punctuality.v1.sql");
+
+fn check(files: &[(&str, &str)], expected: Expect) {
+    let files: Vec<File> = files.iter().map(|(path, text)| File::new(*path, *text)).collect();
+    let text = match load_project(&files) {
+        Ok(project) => {
+            let views = project.views.iter().map(|(view, loaded)| {
+                format!("{view}{}\n", if loaded.sql.is_some() { " with SQL" } else { "" })
+            });
+            let services = project.services.keys().map(|service| format!("{service}\n"));
+            let warnings = project.warnings.iter().map(|warning| format!("{warning}\n"));
+            views.chain(services).chain(warnings).collect::<String>()
+        }
+        Err(found) => found.iter().map(|one| format!("{one}\n")).collect(),
+    };
+    expected.assert_eq(&text);
+}
+
+const P: &str = "flights/punctuality.v1";
+
+#[test]
+fn a_whole_project() {
+    check(&[], expect![[""]]);
+    check(
+        &[
+            (&format!("{P}.sql"), SQL),
+            (&format!("{P}.json"), JSON),
+            ("flights/.punctuality.v1.json.swp", "b0VIM"),
+            (".gitkeep", ""),
+            ("README.md", "# Configs"),
+            ("flights/notes.md", "Notes."),
+        ],
+        expect![[r#"
+            flights/punctuality@1 with SQL
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_miss_their_other_half() {
+    check(
+        &[(&format!("{P}.json"), JSON)],
+        expect![[r#"
+        flights/punctuality.v1.json:1:1: error[missing-sql]: the batch view `flights/punctuality@1` has no SQL beside it, write its query to `flights/punctuality.v1.sql`
+    "#]],
+    );
+    check(
+        &[(&format!("{P}.sql"), SQL)],
+        expect![[r#"
+        flights/punctuality.v1.sql:1:1: error[missing-config]: the SQL has no JSON beside it, write the view's config to `flights/punctuality.v1.json`
+    "#]],
+    );
+    let direct = r#"{
+  "namespace": "flights", "name": "live", "version": 1, "lane": "direct",
+  "description": "Live.", "owner": { "team": "ops", "contact": "ops@example.com" }, "urgency_tier": 2,
+  "entities": [ { "name": "carrier", "type": "string" } ], "event_timestamp": "event_ts",
+  "features": [ { "name": "delay", "type": "int64", "description": "Minutes." } ], "online": true
+}"#;
+    check(
+        &[
+            ("flights/live.v1.json", direct),
+            ("flights/live.v1.sql", "SELECT carrier, event_ts, delay FROM t"),
+        ],
+        expect![[r#"
+            flights/live.v1.sql:1:1: error[needless-sql]: the view `flights/live@1` is direct: its rows are put by services, remove the SQL, or make the view's lane `batch`
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_are_nothing() {
+    let strays = [
+        "punctuality.v1.json",
+        "flights/deep/punctuality.v1.json",
+        "Flights/punctuality.v1.json",
+        "flights/Punctuality.v1.json",
+        "flights/punctuality.json",
+        "flights/punctuality.service.json",
+        "flights/punctuality.v0.json",
+        "flights/punctuality.v01.sql",
+        "flights/punctuality.v1.2.sql",
+        "flights/punctuality.v4294967296.sql",
+        "flights/punctuality.v.json",
+        "flights/punctuality.v1.jsn",
+        "flights/punctuality.v1.yaml",
+        "flights/punctuality",
+        "/flights/punctuality.v1.json",
+        "flights//punctuality.v1.json",
+        "../flights/punctuality.v1.json",
+        "flights\\punctuality.v1.json",
+        "",
+    ];
+    let files: Vec<(&str, &str)> = strays.iter().map(|path| (*path, "")).collect();
+    check(
+        &files,
+        expect![[r#"
+        :1:1: error[unknown-file]: the file lies in no namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        /flights/punctuality.v1.json:1:1: error[unknown-file]: the file lies deeper than its namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        Flights/punctuality.v1.json:1:1: error[unknown-file]: the folder names no namespace: `Flights` is not a name: use a lower-case letter, then lower-case letters, digits and `_`, at most 63 in all, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights//punctuality.v1.json:1:1: error[unknown-file]: the file lies deeper than its namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights/Punctuality.v1.json:1:1: error[unknown-file]: the file's name is wrong: `Punctuality` is not a name: use a lower-case letter, then lower-case letters, digits and `_`, at most 63 in all, rename it
+        flights/deep/punctuality.v1.json:1:1: error[unknown-file]: the file lies deeper than its namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights/punctuality:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights/punctuality.json:1:1: error[unknown-file]: the file's name has no version, call it `punctuality.v1.json` if it is the first
+        flights/punctuality.service.json:1:1: error[unknown-file]: the file's name has no version, call it `punctuality.v1.service.json` if it is the first
+        flights/punctuality.v.json:1:1: error[unknown-file]: `` is not a version, write a whole number from 1 without leading zeros, as in `punctuality.v1.json`
+        flights/punctuality.v0.json:1:1: error[unknown-file]: `0` is not a version, write a whole number from 1 without leading zeros, as in `punctuality.v1.json`
+        flights/punctuality.v01.sql:1:1: error[unknown-file]: `01` is not a version, write a whole number from 1 without leading zeros, as in `punctuality.v1.sql`
+        flights/punctuality.v1.2.sql:1:1: error[unknown-file]: `1.2` is not a version, write a whole number from 1 without leading zeros, as in `punctuality.v1.sql`
+        flights/punctuality.v1.jsn:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights/punctuality.v1.yaml:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        flights/punctuality.v4294967296.sql:1:1: error[unknown-file]: `4294967296` is not a version, write a whole number from 1 without leading zeros, as in `punctuality.v1.sql`
+        flights\punctuality.v1.json:1:1: error[unknown-file]: the file lies in no namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        punctuality.v1.json:1:1: error[unknown-file]: the file lies in no namespace's folder, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+    "#]],
+    );
+}
+
+#[test]
+fn all_errors_come_in_one_go() {
+    let json = JSON.replace("\"float64\"", "\"flaot64\"").replace("\"ttl\"", "\"tll\"");
+    let sql = SQL.replace("count(*)", "count(*) FILTER (").replace("{{ ds }}", "{{ dd }}");
+    let service =
+        r#"{ "namespace": "flights", "name": "m", "version": 1, "features": ["gone@1:x"] }"#;
+    check(
+        &[
+            (&format!("{P}.json"), &json),
+            (&format!("{P}.sql"), &sql),
+            ("flights/m.v1.service.json", service),
+            ("flights/stray.txt", ""),
+        ],
+        expect![[r#"
+            flights/m.v1.service.json:1:1: error[missing-field]: missing field `description` in a feature service, add it, as in `"description": "Inputs of the delay model."`
+            flights/m.v1.service.json:1:1: error[missing-field]: missing field `owner` in a feature service, add it, as in `"owner": { "team": "ops-ml", "contact": "ops-ml@example.com" }`
+            flights/punctuality.v1.json:11:36: error[unknown-word]: `flaot64` is not a type, did you mean `float64`?
+            flights/punctuality.v1.json:15:3: error[unknown-field]: unknown field `tll` in a feature view, did you mean `ttl`?
+            flights/punctuality.v1.sql:11:58: error[sql_parameter]: `{{ dd }}` is not a parameter, the only parameters are `{{ ds }}`, `{{ period_start }}` and `{{ period_end }}`, inside literals, as in `DATE '{{ ds }}'`
+            flights/stray.txt:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
+        "#]],
+    );
+}
+
+#[test]
+fn config_and_sql_must_agree() {
+    let sql = SQL.replace("AS avg_delay", "AS mean_delay");
+    check(
+        &[(&format!("{P}.json"), JSON), (&format!("{P}.sql"), &sql)],
+        expect![[r#"
+        flights/punctuality.v1.sql:2:1: error[sql_missing_column]: the feature `avg_delay` is missing, add `… AS avg_delay`
+        flights/punctuality.v1.sql:7:23: error[sql_unknown_column]: `mean_delay` is no column of flights/punctuality@1, add the feature to the JSON, or leave the column out
+    "#]],
+    );
+}
+
+#[test]
+fn files_must_agree_with_each_other() {
+    let service = r#"{ "namespace": "flights", "name": "m", "version": 1, "description": "A model.",
+  "owner": { "team": "ops", "contact": "ops@example.com" },
+  "features": ["punctuality@1:flights", "punctuality@2:flights", "punctuality@1:flight"] }"#;
+    let other = JSON
+        .replace("\"punctuality\",", "\"other\",")
+        .replace("\"origin\", \"type\": \"string\"", "\"origin\", \"type\": \"int64\"");
+    check(
+        &[
+            (&format!("{P}.json"), JSON),
+            (&format!("{P}.sql"), SQL),
+            ("flights/other.v1.json", &other),
+            ("flights/other.v1.sql", SQL),
+            ("flights/m.v1.service.json", service),
+        ],
+        expect![[r#"
+            flights/m.v1.service.json:3:41: error[unknown-view]: the view flights/punctuality@2 does not exist, its versions: `punctuality@1`
+            flights/m.v1.service.json:3:66: error[unknown-feature]: flights/punctuality@1 has no feature `flight`, did you mean `flights`?
+            flights/punctuality.v1.json:7:86: error[key-type-conflict]: join key `origin` is string here and int64 in `flights/other.v1.json`, one name has one type in the namespace `flights`: use int64, or another name
+        "#]],
+    );
+}
+
+#[test]
+fn limits_and_doubles() {
+    let long = format!("{SQL}{}", " ".repeat(super::FILE_BYTES_MAX));
+    let json = format!("{P}.json");
+    let sql = format!("{P}.sql");
+    check(
+        &[(&json, JSON), (&sql, &long)],
+        expect![[r#"
+        flights/punctuality.v1.json:1:1: error[missing-sql]: the batch view `flights/punctuality@1` has no SQL beside it, write its query to `flights/punctuality.v1.sql`
+        flights/punctuality.v1.sql:1:1: error[file-too-large]: 262587 bytes are more than the 262144 of one file, split the view
+    "#]],
+    );
+    check(
+        &[(&json, JSON), (&json, JSON), (&sql, SQL)],
+        expect![[r#"
+        flights/punctuality.v1.json:1:1: error[duplicate-file]: the file is given twice, give it once
+    "#]],
+    );
+    let many = vec![("flights/a.v1.json", ""); PROJECT_FILES_MAX + 1];
+    check(
+        &many,
+        expect![[r#"
+        :1:1: error[too-many-files]: 10001 files are more than the 10000 of one project, split the project
+    "#]],
+    );
+}

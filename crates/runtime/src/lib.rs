@@ -1,0 +1,10 @@
+//! What every process needs: clocks, shutdown, telemetry, and the one table of error kinds.
+
+pub mod clock;
+pub mod kind;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use kind::Kind;
+pub use shutdown::Shutdown;

@@ -1,0 +1,43 @@
+//! Logs and metrics. Logs go to standard error, so that a command's output stays its own; feature
+//! values are never logged.
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging; `TRIVIUM_LOG` says what (`info`, `trivium_serving=debug`), `default` otherwise.
+/// A second call does nothing.
+pub fn init_logs(default: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_env("TRIVIUM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
+        }
+    };
+    // Already started, by a test or an embedding program: theirs stays.
+    drop(started);
+}
+
+/// Bounds of latency histograms, in seconds: 50 µs to 10 s.
+const LATENCY_SECONDS: [f64; 16] = [
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 10.0,
+];
+
+/// Starts the process's metrics; the handle renders the scrape page. Fails if already started.
+pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_SECONDS)?
+        .install_recorder()
+}

@@ -1,0 +1,157 @@
+//! The bodies of requests, taken apart strictly: every error says where it is.
+
+use serde_json::Value as Json;
+use trivium_api::{ApiError, suggest};
+
+use crate::json_text::{Node, Text, parse};
+
+/// The entries of an object.
+pub(crate) type Entries<'a> = Vec<(Text<'a>, Node<'a>)>;
+
+/// `{"features": […] or "service": "…", "entities": […]}`
+pub(crate) struct ReadBody<'a> {
+    pub(crate) features: Option<Vec<Text<'a>>>,
+    pub(crate) service: Option<Text<'a>>,
+    pub(crate) entities: Vec<Entries<'a>>,
+}
+
+/// `{"view": "…", "rows": […]}`
+pub(crate) struct WriteBody<'a> {
+    pub(crate) view: Text<'a>,
+    pub(crate) rows: Vec<Node<'a>>,
+}
+
+/// One row of it. Only a put has values.
+pub(crate) struct RowBody<'a> {
+    pub(crate) entity: Entries<'a>,
+    pub(crate) values: Option<Entries<'a>>,
+    pub(crate) event_time: Option<Json>,
+    pub(crate) if_rev: Option<Json>,
+    pub(crate) idempotency_key: Option<Json>,
+    pub(crate) sequence: Option<Json>,
+}
+
+/// Takes each field of an object once; what nobody took is unknown.
+struct Fields<'a> {
+    path: String,
+    entries: Entries<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(node: Node<'a>, path: &str, known: &[&str]) -> Result<Self, ApiError> {
+        let Node::Object(entries) = node else {
+            return Err(
+                ApiError::invalid(format!("expected an object, found {}", node.word())).at(path)
+            );
+        };
+        let fields = Self { path: path.to_owned(), entries };
+        for (index, (name, _)) in fields.entries.iter().enumerate() {
+            if !known.contains(&&**name) {
+                return Err(ApiError::invalid(format!("unknown field `{name}`"))
+                    .at(fields.field(name))
+                    .help(suggest::hint(name, known.iter().copied())));
+            }
+            if fields.entries[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(ApiError::invalid(format!("field `{name}` stands twice"))
+                    .at(fields.field(name)));
+            }
+        }
+        Ok(fields)
+    }
+
+    fn field(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Node<'a>> {
+        let index = self.entries.iter().position(|(known, _)| **known == *name)?;
+        Some(self.entries.swap_remove(index).1)
+    }
+
+    fn required(&mut self, name: &str) -> Result<Node<'a>, ApiError> {
+        self.take(name).ok_or_else(|| {
+            ApiError::invalid(format!("missing field `{name}`")).at(self.field(name))
+        })
+    }
+
+    fn json(&mut self, name: &str) -> Result<Option<Json>, ApiError> {
+        let Some(node) = self.take(name) else { return Ok(None) };
+        node.to_json().map(Some).map_err(|message| ApiError::invalid(message).at(self.field(name)))
+    }
+}
+
+fn expected(what: &str, found: &Node<'_>, field: String) -> ApiError {
+    ApiError::invalid(format!("expected {what}, found {}", found.word())).at(field)
+}
+
+fn text<'a>(node: Node<'a>, field: impl FnOnce() -> String) -> Result<Text<'a>, ApiError> {
+    match node {
+        Node::Text(text) => Ok(text),
+        other => Err(expected("a string", &other, field())),
+    }
+}
+
+fn array<'a>(node: Node<'a>, field: &str) -> Result<Vec<Node<'a>>, ApiError> {
+    match node {
+        Node::Array(items) => Ok(items),
+        other => Err(expected("an array", &other, field.to_owned())),
+    }
+}
+
+fn entity<'a>(node: Node<'a>, path: impl Fn() -> String) -> Result<Entries<'a>, ApiError> {
+    match node {
+        Node::Object(entries) => Ok(entries),
+        other => Err(expected("an object", &other, path())),
+    }
+}
+
+impl<'a> ReadBody<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::new(parse(bytes)?, "", &["features", "service", "entities"])?;
+        let features = fields.take("features").map(|node| {
+            let features = array(node, "features")?.into_iter().enumerate();
+            features.map(|(index, node)| text(node, || format!("features[{index}]"))).collect()
+        });
+        let service = fields.take("service").map(|node| text(node, || "service".to_owned()));
+        let entities = array(fields.required("entities")?, "entities")?.into_iter().enumerate();
+        let entities = entities.map(|(index, node)| entity(node, || format!("entities[{index}]")));
+        Ok(Self {
+            features: features.transpose()?,
+            service: service.transpose()?,
+            entities: entities.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<'a> WriteBody<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::new(parse(bytes)?, "", &["view", "rows"])?;
+        let view = text(fields.required("view")?, || "view".to_owned())?;
+        let rows = array(fields.required("rows")?, "rows")?;
+        Ok(Self { view, rows })
+    }
+}
+
+impl<'a> RowBody<'a> {
+    pub(crate) fn new(node: Node<'a>, path: &str, has_values: bool) -> Result<Self, ApiError> {
+        const KNOWN: [&str; 6] =
+            ["entity", "event_time", "if_rev", "idempotency_key", "sequence", "values"];
+        let known = if has_values { &KNOWN[..] } else { &KNOWN[..5] };
+        let mut fields = Fields::new(node, path, known)?;
+        let entity_field = fields.field("entity");
+        let entity = entity(fields.required("entity")?, || entity_field.clone())?;
+        let values = match has_values.then(|| fields.required("values")).transpose()? {
+            None => None,
+            Some(Node::Object(values)) => Some(values),
+            Some(other) => return Err(expected("an object", &other, fields.field("values"))),
+        };
+        Ok(Self {
+            entity,
+            values,
+            event_time: fields.json("event_time")?,
+            if_rev: fields.json("if_rev")?,
+            idempotency_key: fields.json("idempotency_key")?,
+            sequence: fields.json("sequence")?,
+        })
+    }
+}

@@ -1,0 +1,334 @@
+//! What serving knows of views and services: built from a registry snapshot, never changed, swapped
+//! as a whole. A request works with the definitions that it began with.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use trivium_api::{ApiError, suggest};
+use trivium_codec::{Field, KeyShape, Layouts, Schema};
+use trivium_model::{FeatureRef, Lane, ServiceRef, Value, ViewRef};
+use trivium_registry::{Revision, Snapshot};
+use trivium_runtime::Kind;
+
+use crate::{limits, metrics::ViewMetrics, plan::ReadPlan};
+
+/// One view version, ready to be read and written.
+#[derive(Debug)]
+pub struct ViewDefinition {
+    /// `namespace/view@version`.
+    pub reference: ViewRef,
+    /// The same as text.
+    pub name: String,
+    /// The lane that produces its rows.
+    pub lane: Lane,
+    /// Whether it is served.
+    pub online: bool,
+    /// How long a row counts after its event time, in microseconds; `None`: for ever.
+    pub ttl_micros: Option<i64>,
+    /// How its keys are made.
+    pub keys: KeyShape,
+    /// The schema of its rows, and older ones that rows may still have.
+    pub layouts: Layouts,
+    /// What each feature shows where there is no value; null where nothing was said.
+    pub defaults: Vec<Value>,
+    pub(crate) metrics: ViewMetrics,
+}
+
+impl ViewDefinition {
+    /// The features, in the order of the row.
+    pub fn fields(&self) -> &[Field] {
+        self.layouts.current().fields()
+    }
+}
+
+/// One service version: its features in the model's order.
+#[derive(Debug)]
+struct ServiceDefinition {
+    features: Vec<FeatureRef>,
+}
+
+/// Why definitions could not be built from a snapshot.
+#[derive(Debug, thiserror::Error)]
+#[error("`{view}` cannot be served: {source}")]
+pub struct DefinitionError {
+    view: ViewRef,
+    source: trivium_codec::Error,
+}
+
+/// Every view and service of one revision of the registry.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    revision: Revision,
+    views: HashMap<String, Arc<ViewDefinition>>,
+    services: HashMap<String, ServiceDefinition>,
+    plans: Plans,
+}
+
+/// What a read asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection<S> {
+    /// Features and whole views, by name.
+    Features(Vec<S>),
+    /// The features of a service.
+    Service(S),
+}
+
+impl Definitions {
+    /// Builds what serving needs. Fails where a view's layouts do not fit together, which a registry
+    /// does not accept.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Result<Self, DefinitionError> {
+        let mut views = HashMap::with_capacity(snapshot.views.len());
+        for (reference, stored) in &snapshot.views {
+            let failed = |source| DefinitionError { view: reference.clone(), source };
+            let view = &stored.view;
+            let schema = Schema::of_view(view).map_err(failed)?;
+            let mut older = Vec::new();
+            for layout in snapshot.layouts.get(reference).into_iter().flatten() {
+                let fields =
+                    layout.iter().map(|feature| (feature.name.clone(), feature.data_type.clone()));
+                older.push(Schema::new(fields).map_err(failed)?);
+            }
+            let name = reference.to_string();
+            let defaults = view
+                .served_features()
+                .into_iter()
+                .map(|feature| feature.default.unwrap_or(Value::Null))
+                .collect();
+            let definition = ViewDefinition {
+                reference: reference.clone(),
+                lane: view.lane,
+                online: view.online,
+                ttl_micros: view.ttl.map(|ttl| ttl.micros()),
+                keys: KeyShape::new(view),
+                layouts: Layouts::new(schema, older).map_err(failed)?,
+                defaults,
+                metrics: ViewMetrics::new(&name),
+                name: name.clone(),
+            };
+            views.insert(name, Arc::new(definition));
+        }
+        let services = snapshot
+            .services
+            .iter()
+            .map(|(reference, stored)| {
+                let features = stored.service.feature_refs().collect();
+                (reference.to_string(), ServiceDefinition { features })
+            })
+            .collect();
+        Ok(Self { revision: snapshot.revision, views, services, plans: Plans::default() })
+    }
+
+    /// The registry's revision that these are of.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// A view that is served online, or an error that says what there is instead.
+    pub fn view(&self, name: &str, field: &str) -> Result<&Arc<ViewDefinition>, ApiError> {
+        let Some(view) = self.views.get(name) else { return Err(self.unknown_view(name, field)) };
+        if !view.online {
+            return Err(ApiError::new(
+                Kind::FailedPrecondition,
+                format!("`{name}` is not served online"),
+            )
+            .at(field)
+            .help("its config says `\"online\": false`; its history can be read"));
+        }
+        Ok(view)
+    }
+
+    /// The view, whether or not it is online; for the write door's own errors.
+    pub fn find(&self, view: &ViewRef) -> Option<&Arc<ViewDefinition>> {
+        self.views.get(view.to_string().as_str())
+    }
+
+    #[cold]
+    fn unknown_view(&self, name: &str, field: &str) -> ApiError {
+        let reference = match name.parse::<ViewRef>() {
+            Ok(reference) => reference,
+            Err(error) => return ApiError::invalid(error.to_string()).at(field),
+        };
+        let mut versions: Vec<u32> = self
+            .views
+            .values()
+            .map(|view| &view.reference)
+            .filter(|known| known.namespace == reference.namespace && known.view == reference.view)
+            .map(|known| known.version)
+            .collect();
+        versions.sort_unstable();
+        let help = if versions.is_empty() {
+            suggest::hint(name, sorted(self.views.keys()).iter().copied())
+        } else {
+            format!("its versions are {versions:?}")
+        };
+        ApiError::not_found(format!("there is no feature view `{name}`")).at(field).help(help)
+    }
+
+    /// The plan of a read, from the cache if it was asked for before.
+    pub fn plan<S: AsRef<str>>(&self, selection: &Selection<S>) -> Result<Arc<ReadPlan>, ApiError> {
+        self.plans.get_or_make(selection, || {
+            let (names, fields) = self.columns(selection)?;
+            ReadPlan::new(names, fields)
+        })
+    }
+
+    /// Each column's full name, view and field.
+    #[allow(clippy::type_complexity, reason = "one use, right above")]
+    fn columns<S: AsRef<str>>(
+        &self,
+        selection: &Selection<S>,
+    ) -> Result<(Vec<String>, Vec<(Arc<ViewDefinition>, usize)>), ApiError> {
+        let mut names = Vec::new();
+        let mut columns = Vec::new();
+        match selection {
+            Selection::Features(features) => {
+                if features.is_empty() {
+                    return Err(ApiError::invalid("no feature is named")
+                        .at("features")
+                        .help("name at least one, as in `flights/carrier_daily@1:flights`"));
+                }
+                for (index, text) in features.iter().enumerate() {
+                    let text = text.as_ref();
+                    let field = format!("features[{index}]");
+                    match text.split_once(':') {
+                        Some((view, feature)) => {
+                            if !self.views.contains_key(view) {
+                                // The whole reference says more than the view's part of it.
+                                text.parse::<FeatureRef>().map_err(|error| {
+                                    ApiError::invalid(error.to_string()).at(&field)
+                                })?;
+                            }
+                            let view = self.view(view, &field)?;
+                            columns.push((view.clone(), feature_index(view, feature, &field)?));
+                            names.push(text.to_owned());
+                        }
+                        None => {
+                            let view = self.view(text, &field)?;
+                            for (index, listed) in view.fields().iter().enumerate() {
+                                columns.push((view.clone(), index));
+                                names.push(format!("{text}:{}", listed.name));
+                            }
+                        }
+                    }
+                    check_count(columns.len(), "features")?;
+                }
+            }
+            Selection::Service(name) => {
+                let name = name.as_ref();
+                let service = self.services.get(name).ok_or_else(|| self.unknown_service(name))?;
+                for feature in &service.features {
+                    let view = self.view(&feature.view.to_string(), "service")?;
+                    columns.push((view.clone(), feature_index(view, &feature.feature, "service")?));
+                    names.push(feature.to_string());
+                }
+                check_count(columns.len(), "service")?;
+            }
+        }
+        Ok((names, columns))
+    }
+
+    #[cold]
+    fn unknown_service(&self, name: &str) -> ApiError {
+        match name.parse::<ServiceRef>() {
+            Ok(_) => ApiError::not_found(format!("there is no feature service `{name}`"))
+                .at("service")
+                .help(suggest::hint(name, sorted(self.services.keys()).iter().copied())),
+            Err(error) => ApiError::invalid(error.to_string()).at("service"),
+        }
+    }
+}
+
+/// The index of a feature of a view, or an error with the nearest name.
+pub(crate) fn feature_index(
+    view: &ViewDefinition,
+    feature: &str,
+    field: &str,
+) -> Result<usize, ApiError> {
+    view.layouts.current().index_of(feature).ok_or_else(|| {
+        let known = view.fields().iter().map(|field| field.name.as_str());
+        ApiError::not_found(format!("`{}` has no feature `{feature}`", view.name))
+            .at(field)
+            .help(suggest::hint(feature, known))
+    })
+}
+
+fn check_count(columns: usize, field: &str) -> Result<(), ApiError> {
+    if columns <= limits::FEATURES_MAX {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!("more than {} features are asked for", limits::FEATURES_MAX))
+        .at(field)
+        .help("split the request"))
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// What was asked for, and its plan.
+type KeptPlan = (Selection<String>, Arc<ReadPlan>);
+
+/// Plans by what was asked for. A model asks for the same list again and again; when more lists
+/// than [`limits::PLANS_MAX`] come, all are made anew: simpler than aging, and callers that never
+/// ask twice gain nothing from either.
+#[derive(Debug, Default)]
+struct Plans {
+    hasher: RandomState,
+    kept: RwLock<BTreeMap<u64, KeptPlan>>,
+}
+
+impl Plans {
+    fn get_or_make<S: AsRef<str>>(
+        &self,
+        selection: &Selection<S>,
+        make: impl FnOnce() -> Result<ReadPlan, ApiError>,
+    ) -> Result<Arc<ReadPlan>, ApiError> {
+        let hash = match selection {
+            Selection::Service(name) => self.hasher.hash_one((0_u8, name.as_ref())),
+            Selection::Features(names) => {
+                use std::hash::{Hash, Hasher};
+                let mut hasher = self.hasher.build_hasher();
+                names.iter().for_each(|name| name.as_ref().hash(&mut hasher));
+                hasher.finish()
+            }
+        };
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, plan)) = kept.get(&hash)
+            && same(asked, selection)
+        {
+            return Ok(plan.clone());
+        }
+        drop(kept);
+        let plan = Arc::new(make()?);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= limits::PLANS_MAX {
+            kept.clear();
+        }
+        kept.insert(hash, (owned(selection), plan.clone()));
+        Ok(plan)
+    }
+}
+
+fn same<S: AsRef<str>>(a: &Selection<String>, b: &Selection<S>) -> bool {
+    match (a, b) {
+        (Selection::Service(a), Selection::Service(b)) => a == b.as_ref(),
+        (Selection::Features(a), Selection::Features(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b.as_ref())
+        }
+        _ => false,
+    }
+}
+
+fn owned<S: AsRef<str>>(selection: &Selection<S>) -> Selection<String> {
+    match selection {
+        Selection::Service(name) => Selection::Service(name.as_ref().to_owned()),
+        Selection::Features(names) => {
+            Selection::Features(names.iter().map(|name| name.as_ref().to_owned()).collect())
+        }
+    }
+}

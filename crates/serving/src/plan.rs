@@ -1,0 +1,176 @@
+//! What a read needs to know, worked out once for each list of features: which rows, which fields
+//! of them, which join keys, and the parts of the answer that are always the same.
+
+use std::sync::Arc;
+
+use trivium_api::ApiError;
+use trivium_codec::FixedSlot;
+use trivium_model::{DataType, KeyType, Name, Value, json::value_to_json};
+
+use crate::{definitions::ViewDefinition, json_out};
+
+/// How to answer one list of features.
+#[derive(Debug)]
+pub struct ReadPlan {
+    /// Full names of the columns, as asked for.
+    pub names: Vec<String>,
+    /// The columns, in the order asked for.
+    pub columns: Vec<PlanColumn>,
+    /// The views that are read, in order of first mention.
+    pub views: Vec<PlanView>,
+    /// Every join key that one of the views needs, sorted by name.
+    pub keys: KeySet,
+    /// `{"features":[…],"rows":[`
+    pub(crate) json_head: Vec<u8>,
+}
+
+/// One column of the answer.
+#[derive(Debug)]
+pub struct PlanColumn {
+    /// Index in [`ReadPlan::views`].
+    pub view: usize,
+    /// Index in the view's current schema.
+    pub field: usize,
+    /// The feature's type.
+    pub data_type: DataType,
+    /// Shown where there is no value.
+    pub default: Value,
+    /// The default as JSON.
+    pub(crate) default_json: Vec<u8>,
+    /// Where the value stands in a row, if it is of fixed width.
+    pub(crate) slot: Option<FixedSlot>,
+}
+
+/// One view of a plan.
+#[derive(Debug)]
+pub struct PlanView {
+    /// The view.
+    pub view: Arc<ViewDefinition>,
+    /// For each of its join keys, the index in [`ReadPlan::keys`].
+    pub key_slots: Vec<usize>,
+    /// `"flights/carrier_daily@1":`
+    pub(crate) json_name: Vec<u8>,
+}
+
+/// Join keys by name and type, sorted by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeySet(Vec<(Name, KeyType)>);
+
+impl KeySet {
+    /// The join keys of one view.
+    pub fn of_view(view: &ViewDefinition) -> Self {
+        Self(
+            view.keys
+                .key_names()
+                .iter()
+                .cloned()
+                .zip(view.keys.key_types().iter().copied())
+                .collect(),
+        )
+    }
+    /// The keys.
+    pub fn as_slice(&self) -> &[(Name, KeyType)] {
+        &self.0
+    }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// The index of a key.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        // A handful at most: comparing beats hashing.
+        self.0.iter().position(|(known, _)| *known == *name)
+    }
+    /// An error for a name that is none of them.
+    #[cold]
+    pub fn unknown(&self, name: &str, field: String) -> ApiError {
+        let known = self.0.iter().map(|(known, _)| known.as_str());
+        ApiError::invalid(format!("`{name}` is no join key of what is asked for"))
+            .at(field)
+            .help(trivium_api::suggest::hint(name, known))
+    }
+    /// An error for a key that was not given.
+    #[cold]
+    pub fn missing(&self, index: usize, field: &str) -> ApiError {
+        let (name, key_type) = match self.0.get(index) {
+            Some((name, key_type)) => (name.as_str(), key_type.word()),
+            None => ("?", "?"),
+        };
+        ApiError::invalid(format!("join key `{name}` is missing"))
+            .at(field)
+            .help(format!("give `{name}`, a value of type {key_type}"))
+    }
+}
+
+impl ReadPlan {
+    pub(crate) fn new(
+        names: Vec<String>,
+        fields: Vec<(Arc<ViewDefinition>, usize)>,
+    ) -> Result<Self, ApiError> {
+        let mut views: Vec<PlanView> = Vec::new();
+        let mut columns = Vec::with_capacity(fields.len());
+        for (view, field) in fields {
+            let position = views.iter().position(|known| known.view.reference == view.reference);
+            let position = position.unwrap_or_else(|| {
+                let mut json_name = Vec::new();
+                json_out::write_string(&mut json_name, &view.name);
+                json_name.push(b':');
+                views.push(PlanView { view: view.clone(), key_slots: Vec::new(), json_name });
+                views.len() - 1
+            });
+            let data_type = view.fields()[field].data_type.clone();
+            let default = view.defaults.get(field).cloned().unwrap_or(Value::Null);
+            let default_json = value_to_json(&data_type, &default).to_string().into_bytes();
+            columns.push(PlanColumn {
+                view: position,
+                field,
+                data_type,
+                default,
+                default_json,
+                slot: view.layouts.fixed_slot(field),
+            });
+        }
+        let keys = union_of_keys(&views)?;
+        for planned in &mut views {
+            let slots = planned.view.keys.key_names().iter().filter_map(|name| keys.index_of(name));
+            planned.key_slots = slots.collect();
+        }
+        let mut json_head = b"{\"features\":[".to_vec();
+        for (index, name) in names.iter().enumerate() {
+            if index > 0 {
+                json_head.push(b',');
+            }
+            json_out::write_string(&mut json_head, name);
+        }
+        json_head.extend_from_slice(b"],\"rows\":[");
+        Ok(Self { names, columns, views, keys, json_head })
+    }
+}
+
+/// One name has one type in a namespace; features of two namespaces may still disagree.
+fn union_of_keys(views: &[PlanView]) -> Result<KeySet, ApiError> {
+    let mut keys: Vec<(Name, KeyType)> = Vec::new();
+    for planned in views {
+        let shape = &planned.view.keys;
+        for (name, key_type) in shape.key_names().iter().zip(shape.key_types()) {
+            match keys.iter().find(|(known, _)| known == name) {
+                None => keys.push((name.clone(), *key_type)),
+                Some((_, known)) if known == key_type => {}
+                Some((_, known)) => {
+                    return Err(ApiError::invalid(format!(
+                        "join key `{name}` is {known} in one of the views and {key_type} in `{}`",
+                        planned.view.name
+                    ))
+                    .at("features")
+                    .help("ask for the features of each namespace in a request of its own"));
+                }
+            }
+        }
+    }
+    keys.sort();
+    Ok(KeySet(keys))
+}

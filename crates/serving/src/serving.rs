@@ -1,0 +1,189 @@
+//! The service itself: a store, definitions, two clocks.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use trivium_api::ApiError;
+use trivium_codec::RowKey;
+use trivium_model::Timestamp;
+use trivium_registry::Snapshot;
+use trivium_runtime::{Clock, Kind, Shutdown};
+use trivium_store::{
+    Checkpoints, DoorError, DoorOutcome, OnlineRead, OnlineWrite, ReadOptions, RowWrite,
+};
+
+use crate::{Definitions, Options, plan::ReadPlan, read::Rows, write::BusyRows};
+
+/// The definitions in use, to be swapped as a whole.
+pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
+
+/// Serves features online. Cheap to clone.
+#[derive(Clone)]
+pub struct Serving(Arc<Inner>);
+
+struct Inner {
+    reader: Arc<dyn OnlineRead>,
+    writer: Arc<dyn OnlineWrite>,
+    checkpoints: Arc<dyn Checkpoints>,
+    definitions: DefinitionsHandle,
+    data_clock: Arc<dyn Clock>,
+    wall_clock: Arc<dyn Clock>,
+    options: Options,
+    busy_rows: BusyRows,
+    under_way: AtomicUsize,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Serving")
+            .field("revision", &self.definitions().revision())
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serving {
+    /// Serves what `store` holds by what `definitions` say. The data clock decides about ttl and
+    /// default event times, the wall clock about revs.
+    pub fn new<S: OnlineRead + OnlineWrite + Checkpoints + 'static>(
+        store: Arc<S>,
+        definitions: DefinitionsHandle,
+        data_clock: Arc<dyn Clock>,
+        wall_clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            reader: store.clone(),
+            writer: store.clone(),
+            checkpoints: store,
+            definitions,
+            data_clock,
+            wall_clock,
+            options,
+            busy_rows: BusyRows::default(),
+            under_way: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The definitions in use now. A request takes them once.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        self.0.definitions.load_full()
+    }
+
+    /// Takes new definitions into use; requests under way end with the old ones.
+    pub fn swap(&self, definitions: Definitions) {
+        self.0.definitions.store(Arc::new(definitions));
+    }
+
+    /// Takes every new snapshot into use until the shutdown. One that cannot be served is refused,
+    /// said in the log, and the last good one stays.
+    pub async fn follow(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, shutdown: Shutdown) {
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            if snapshot.revision != self.definitions().revision() {
+                match Definitions::from_snapshot(&snapshot) {
+                    Ok(definitions) => self.swap(definitions),
+                    Err(error) => {
+                        tracing::error!(%error, "the registry's newest revision is not served")
+                    }
+                }
+            }
+            tokio::select! {
+                changed = snapshots.changed() => if changed.is_err() { return },
+                () = shutdown.wait() => return,
+            }
+        }
+    }
+
+    pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
+        &*self.0.checkpoints
+    }
+    pub(crate) fn busy_rows(&self) -> &BusyRows {
+        &self.0.busy_rows
+    }
+    pub(crate) fn data_now(&self) -> Timestamp {
+        Timestamp(self.0.data_clock.now_micros())
+    }
+    /// The latest event time that is taken.
+    pub(crate) fn latest_event_time(&self) -> Timestamp {
+        Timestamp(self.data_now().0.saturating_add(self.0.options.future_micros_max))
+    }
+    /// When the store must have answered.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(Duration::from_millis(self.0.options.store_time_ms_max))
+    }
+
+    /// Counts a request in; refuses it where too many are under way, instead of letting it wait.
+    pub(crate) fn enter(&self) -> Result<UnderWay<'_>, ApiError> {
+        let entered = UnderWay(&self.0.under_way);
+        if self.0.under_way.fetch_add(1, Ordering::Relaxed) < self.0.options.requests_under_way_max
+        {
+            return Ok(entered);
+        }
+        Err(ApiError::new(Kind::ResourceExhausted, "too many requests are under way")
+            .help("retry later, with growing pauses"))
+    }
+
+    /// The rows of a plan. A store that answers another number of rows than asked for has failed.
+    pub(crate) async fn read_rows(&self, plan: &ReadPlan, keys: &[RowKey]) -> Rows {
+        let entities = keys.len() / plan.views.len().max(1);
+        let found = self.store_read(keys, &ReadOptions { deadline: self.deadline() }).await;
+        Rows { entities, found }
+    }
+
+    pub(crate) async fn store_read(
+        &self,
+        keys: &[RowKey],
+        options: &ReadOptions,
+    ) -> Vec<Result<Option<trivium_codec::Row>, trivium_store::Error>> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let mut found = self.0.reader.get(keys, options).await;
+        let missing = || {
+            Err(trivium_store::Error::Unavailable(
+                "the store did not answer for this row".to_owned(),
+            ))
+        };
+        found.resize_with(keys.len(), missing);
+        found
+    }
+
+    pub(crate) async fn store_write(
+        &self,
+        writes: Vec<RowWrite>,
+        deadline: Option<Instant>,
+    ) -> Vec<DoorOutcome> {
+        if writes.is_empty() {
+            return Vec::new();
+        }
+        let seed = u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1);
+        let count = writes.len();
+        let outcomes = self.0.writer.write(writes, seed, deadline).await;
+        let mut outcomes: Vec<DoorOutcome> =
+            outcomes.into_iter().map(|outcome| outcome.map_err(DoorError::from)).collect();
+        let missing = || {
+            let error =
+                trivium_store::Error::Unknown("the store did not answer for this row".to_owned());
+            Err(DoorError::Store(error))
+        };
+        outcomes.resize_with(count, missing);
+        outcomes
+    }
+}
+
+/// A request under way; counted out when it is dropped.
+pub(crate) struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,14 @@
+//! Serving on the memory store, through its real surfaces: REST by one-shot requests, gRPC by a
+//! client in process.
+
+mod described;
+mod failing;
+mod fixture;
+mod grpc;
+mod json;
+mod limits_doc;
+mod random;
+mod refusals;
+mod refusals_grpc;
+mod semantics;
+mod writes;

@@ -1,0 +1,153 @@
+//! The row cache and the locks that keep it true.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use quick_cache::{Weighter, sync::Cache};
+use trivium_codec::{Row, RowKey};
+
+/// Shards of the locks. Enough that two small batches seldom meet; few enough that a large one
+/// takes them all in microseconds.
+const SHARDS: usize = 256;
+/// What an entry takes beside its key and row, roughly.
+const ENTRY_BYTES: u64 = 160;
+/// A row larger than this part of the cache is not cached.
+const LARGEST_PART: u64 = 64;
+
+#[derive(Debug, Clone)]
+struct Weigh;
+
+fn weight(key: &RowKey, row: &Row) -> u64 {
+    (key.as_bytes().len() + row.as_bytes().len()) as u64 + ENTRY_BYTES
+}
+
+impl Weighter<RowKey, Row> for Weigh {
+    fn weight(&self, key: &RowKey, row: &Row) -> u64 {
+        weight(key, row)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    lock: Mutex<()>,
+    /// Grows, under the lock, when a batch has been committed.
+    commits: AtomicU64,
+}
+
+/// Rows as they stand in the engine, or nothing.
+pub(crate) struct RowCache {
+    shards: Vec<Shard>,
+    rows: Cache<RowKey, Row, Weigh>,
+    largest: u64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// What a shard's count was before the engine was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before(u64);
+
+/// The locks of a batch: nobody else writes rows of its shards.
+pub(crate) struct Locked<'c> {
+    cache: &'c RowCache,
+    shards: Vec<usize>,
+    _guards: Vec<MutexGuard<'c, ()>>,
+}
+
+impl RowCache {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let expected_rows = usize::try_from(bytes / 512).unwrap_or(usize::MAX).clamp(64, 1 << 20);
+        Self {
+            shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            rows: Cache::with_weighter(expected_rows, bytes, Weigh),
+            largest: bytes / LARGEST_PART,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    fn shard(key: &RowKey) -> usize {
+        // Not the low bits: the cache takes those for its own.
+        (key.stable_hash() >> 48) as usize % SHARDS
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &RowKey) -> Option<Row> {
+        self.rows.get(key)
+    }
+
+    pub(crate) fn before(&self, key: &RowKey) -> Before {
+        Before(self.shards[Self::shard(key)].commits.load(Ordering::Acquire))
+    }
+
+    /// Keeps a row that a reader found in the engine after `before`, unless a writer holds its
+    /// shard now or has committed since: the row might be the one before that write. Never waits.
+    pub(crate) fn keep(&self, key: &RowKey, row: &Row, before: Before) {
+        let shard = &self.shards[Self::shard(key)];
+        let Ok(_guard) = shard.lock.try_lock() else { return };
+        if shard.commits.load(Ordering::Acquire) == before.0 {
+            self.set(key, row);
+        }
+    }
+
+    fn set(&self, key: &RowKey, row: &Row) {
+        if weight(key, row) > self.largest {
+            self.rows.remove(key);
+        } else {
+            self.rows.insert(key.clone(), row.clone());
+        }
+    }
+
+    /// Takes the locks of these keys, in one order for everybody.
+    pub(crate) fn lock<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Locked<'_> {
+        let mut shards: Vec<usize> = keys.map(Self::shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        // What a panic under the lock leaves is as good as any: the cache is only changed after a
+        // commit, and then by whole entries.
+        let guards = shards
+            .iter()
+            .map(|&shard| self.shards[shard].lock.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        Locked { cache: self, shards, _guards: guards }
+    }
+
+    /// Counts a read of several rows, once for all of them.
+    pub(crate) fn count(&self, hits: usize, misses: usize) {
+        self.hits.fetch_add(hits as u64, Ordering::Relaxed);
+        self.misses.fetch_add(misses as u64, Ordering::Relaxed);
+    }
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+    pub(crate) fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+    pub(crate) fn bytes(&self) -> u64 {
+        self.rows.weight()
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+impl Locked<'_> {
+    /// Takes over rows that have just been committed.
+    pub(crate) fn committed<'r>(&self, rows: impl Iterator<Item = (&'r RowKey, &'r Row)>) {
+        for (key, row) in rows {
+            // A copy of its own: the row may be a slice of a request many times its size.
+            match Row::from_bytes(Bytes::copy_from_slice(row.as_bytes())) {
+                Ok(row) => self.cache.set(key, &row),
+                Err(_) => {
+                    self.cache.rows.remove(key);
+                }
+            }
+        }
+        for &shard in &self.shards {
+            self.cache.shards[shard].commits.fetch_add(1, Ordering::Release);
+        }
+    }
+}

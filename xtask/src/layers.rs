@@ -1,0 +1,198 @@
+//! Which crate may depend on which.
+//!
+//! Edges point down. Every crate of ours has a layer; a crate may depend on the crates listed for
+//! it and on nothing else of ours, so that each new edge is a reviewed line in this file.
+
+use cargo_metadata::{DependencyKind, Metadata};
+
+/// A crate's layer and the crates of ours that it may depend on.
+#[derive(Debug)]
+pub struct Rule {
+    /// The package.
+    pub package: &'static str,
+    /// 0 at the bottom.
+    pub layer: u8,
+    /// The packages it may depend on.
+    pub may_use: &'static [&'static str],
+}
+
+const fn rule(package: &'static str, layer: u8, may_use: &'static [&'static str]) -> Rule {
+    Rule { package, layer, may_use }
+}
+
+/// The whole tree. Side crates (tests, benches, chores) stand above everything.
+pub const RULES: &[Rule] = &[
+    rule("trivium-model", 0, &[]),
+    rule("trivium-runtime", 0, &[]),
+    rule("trivium-codec", 0, &["trivium-model"]),
+    rule("trivium-sql", 0, &["trivium-model"]),
+    rule("trivium-proto", 1, &[]),
+    rule("trivium-store", 1, &["trivium-codec", "trivium-model", "trivium-runtime"]),
+    rule("trivium-engine", 1, &["trivium-model", "trivium-sql"]),
+    rule("trivium-registry", 1, &["trivium-model", "trivium-runtime", "trivium-sql"]),
+    rule("trivium-api", 1, &["trivium-model", "trivium-proto", "trivium-runtime"]),
+    rule(
+        "trivium-client",
+        1,
+        &["trivium-codec", "trivium-model", "trivium-proto", "trivium-runtime", "trivium-store"],
+    ),
+    rule(
+        "trivium-store-embedded",
+        2,
+        &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
+    ),
+    rule(
+        "trivium-registry-sql",
+        2,
+        &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
+    ),
+    rule("trivium-engine-datafusion", 2, &["trivium-engine", "trivium-model", "trivium-sql"]),
+    rule(
+        "trivium-serving",
+        3,
+        &[
+            "trivium-api",
+            "trivium-codec",
+            "trivium-model",
+            "trivium-proto",
+            "trivium-registry",
+            "trivium-runtime",
+            "trivium-store",
+        ],
+    ),
+    rule(
+        "trivium-registry-api",
+        3,
+        &["trivium-api", "trivium-model", "trivium-proto", "trivium-registry", "trivium-runtime"],
+    ),
+    rule(
+        "trivium-offline",
+        3,
+        &[
+            "trivium-codec",
+            "trivium-engine",
+            "trivium-model",
+            "trivium-registry",
+            "trivium-runtime",
+            "trivium-sql",
+            "trivium-store",
+        ],
+    ),
+    rule(
+        "trivium-history-api",
+        3,
+        &[
+            "trivium-api",
+            "trivium-engine",
+            "trivium-model",
+            "trivium-offline",
+            "trivium-proto",
+            "trivium-registry",
+            "trivium-runtime",
+        ],
+    ),
+    rule("trivium-cli", 4, ANYTHING),
+    rule("trivium-integration", 5, ANYTHING),
+    rule("trivium-bench", 5, ANYTHING),
+    rule("xtask", 0, &[]),
+];
+
+/// Stands for every package of a lower layer.
+const ANYTHING: &[&str] = &["*"];
+
+/// Packages that carry a batch engine. Nothing on the read path may reach them.
+pub const HEAVY: &[&str] = &["datafusion", "datafusion-spark"];
+
+/// The packages that must never reach a [`HEAVY`] one, tests included.
+pub const LIGHT: &[&str] = &[
+    "trivium-model",
+    "trivium-codec",
+    "trivium-sql",
+    "trivium-store",
+    "trivium-store-embedded",
+    "trivium-registry",
+    "trivium-registry-sql",
+    "trivium-serving",
+    "trivium-client",
+    "trivium-offline",
+];
+
+/// Every edge that breaks a rule, worded for whoever added it.
+pub fn violations(metadata: &Metadata, rules: &[Rule]) -> Vec<String> {
+    let mut found = Vec::new();
+    let layer_of =
+        |name: &str| rules.iter().find(|rule| rule.package == name).map(|rule| rule.layer);
+    for package in metadata.workspace_packages() {
+        let Some(rule) = rules.iter().find(|rule| rule.package == package.name.as_str()) else {
+            found.push(format!(
+                "{} has no layer: add it to RULES in xtask/src/layers.rs",
+                package.name
+            ));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let Some(below) = layer_of(&dependency.name) else { continue };
+            let any = rule.may_use == ANYTHING;
+            // Tests may use their port's neighbours, but never from above.
+            let listed = rule.may_use.contains(&dependency.name.as_str())
+                || dependency.kind == DependencyKind::Development;
+            if below > rule.layer || (any && below >= rule.layer) {
+                found.push(format!(
+                    "{} (layer {}) depends on {} (layer {below}): edges point down",
+                    package.name, rule.layer, dependency.name
+                ));
+            } else if !any && !listed {
+                found.push(format!(
+                    "{} depends on {}, which RULES in xtask/src/layers.rs does not list for it",
+                    package.name, dependency.name
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The light packages that reach a heavy one, with the heavy one's name.
+pub fn heavy_reached(metadata: &Metadata) -> Vec<String> {
+    let Some(resolve) = &metadata.resolve else {
+        return vec!["the metadata has no resolved graph".to_owned()];
+    };
+    let name_of = |id: &cargo_metadata::PackageId| {
+        metadata
+            .packages
+            .iter()
+            .find(|package| package.id == *id)
+            .map(|package| package.name.as_str())
+    };
+    let mut found = Vec::new();
+    for light in LIGHT {
+        let Some(start) =
+            metadata.workspace_packages().into_iter().find(|p| p.name.as_str() == *light)
+        else {
+            found.push(format!("{light} is not in the workspace"));
+            continue;
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        let mut todo = vec![start.id.clone()];
+        while let Some(id) = todo.pop() {
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            if let Some(node) = resolve.nodes.iter().find(|node| node.id == id) {
+                // A dependency's own tests are not built, so development edges count only at the start.
+                todo.extend(node.deps.iter().filter_map(|edge| {
+                    let counts = id == start.id
+                        || edge
+                            .dep_kinds
+                            .iter()
+                            .any(|kind| kind.kind != DependencyKind::Development);
+                    counts.then(|| edge.pkg.clone())
+                }));
+            }
+        }
+        found.extend(seen.iter().filter_map(&name_of).filter(|name| HEAVY.contains(name)).map(
+            |heavy| format!("{light} reaches {heavy}: batch engines stay out of the read path"),
+        ));
+    }
+    found
+}
