@@ -83,39 +83,54 @@ pub fn decode_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiErro
     if bytes.is_empty() {
         return Err(ApiError::invalid("the request body is empty").help("send a JSON object"));
     }
-    serde_json::from_slice(bytes).map_err(|error| describe(&error))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // Read again for the path, which costs allocations that good requests need not pay.
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let found = serde_path_to_error::deserialize::<_, T>(&mut reader).err();
+        describe(&error, &found.map(|found| found.path().to_string()).unwrap_or_default())
+    })
 }
 
-/// Words a JSON error for the one who wrote the request.
-pub fn describe(error: &serde_json::Error) -> ApiError {
+/// Words a JSON error for the one who wrote the request; `path` is where it was found.
+fn describe(error: &serde_json::Error, path: &str) -> ApiError {
     use serde_json::error::Category;
     let text = error.to_string();
     match error.classify() {
         Category::Syntax | Category::Eof => {
             ApiError::invalid(format!("the request body is not JSON: {text}"))
         }
-        Category::Data => describe_data(&text),
+        // `.` is the path of the whole body.
+        Category::Data => describe_data(&text, if path == "." { "" } else { path }),
         // Never from a slice.
         Category::Io => ApiError::invalid(format!("the request body could not be read: {text}")),
     }
 }
 
 /// serde words an unknown field as "unknown field `x`, expected one of `a`, `b` at line …".
-fn describe_data(text: &str) -> ApiError {
+fn describe_data(text: &str, path: &str) -> ApiError {
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     let place = text.rfind(" at line ").map_or("", |start| &text[start..]);
     if let Some((field, known)) = quoted.split_first() {
         if text.starts_with("unknown field") {
             return ApiError::invalid(format!("unknown field `{field}`{place}"))
-                .at(*field)
+                .at(member(path, field))
                 .help(suggest::hint(field, known.iter().copied()));
         }
         if text.starts_with("missing field") {
-            return ApiError::invalid(format!("missing field `{field}`{place}")).at(*field);
+            return ApiError::invalid(format!("missing field `{field}`{place}"))
+                .at(member(path, field));
         }
         if text.starts_with("duplicate field") {
-            return ApiError::invalid(format!("field `{field}` stands twice{place}")).at(*field);
+            return ApiError::invalid(format!("field `{field}` stands twice{place}"))
+                .at(member(path, field));
         }
     }
-    ApiError::invalid(text)
+    ApiError::invalid(text).at(path)
+}
+
+/// The path of an object's field, where the path may name the field already, or not know it (`?`).
+fn member(path: &str, field: &str) -> String {
+    let parent = path.strip_suffix('?').unwrap_or(path);
+    let parent = parent.strip_suffix(field).unwrap_or(parent).trim_end_matches('.');
+    if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") }
 }

@@ -77,7 +77,8 @@ fn refused(error: &clap::Error) -> ExitCode {
         .filter(|paragraph| !paragraph.starts_with("For more information"))
         .map(|paragraph| paragraph.replace("Usage: ", "usage: ").replace("tip: ", ""))
         .collect();
-    let json = std::env::args().any(|argument| matches!(argument.as_str(), "json" | "--output=json" | "-ojson"));
+    let json = std::env::args()
+        .any(|argument| matches!(argument.as_str(), "json" | "--output=json" | "-ojson"));
     let output = if json { args::Output::Json } else { args::Output::Table };
     output::report(&ApiError::invalid(message).help(help.join("; ")).into(), output)
 }

@@ -235,9 +235,8 @@ fn round_float(value: f64, scale: i32, even: bool, text: String) -> Option<f64> 
         return Some(value);
     }
     let rounded = round_exact(unscaled, from, scale, even)?;
-    let sign = if value.is_sign_negative() && rounded == i256::ZERO { "" } else { "" };
     let digits = rounded.to_i128()?;
-    format!("{sign}{digits}e{}", -scale.max(0)).parse().ok()
+    format!("{digits}e{}", -scale.max(0)).parse().ok()
 }
 
 fn round_with(args: &[ArrayRef], gives: &DataType, even: bool) -> Result<ArrayRef> {
