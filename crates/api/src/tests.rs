@@ -81,7 +81,7 @@ fn json_errors_say_what_and_where() {
     );
     check_json(
         r#"{"count": -1, "features": []}"#,
-        expect![[r#"invalid value: integer `-1`, expected u32 at line 1 column 12"#]],
+        expect!["count: invalid value: integer `-1`, expected u32 at line 1 column 12"],
     );
 }
 

@@ -36,7 +36,7 @@ fn documentation_is_up_to_date() {
     expect_file!["../../../docs/cli.md"].assert_eq(&documentation());
 }
 
-/// docs/cli.md, printed from the definitions: `UPDATE_EXPECT=1 cargo test -p trivium-cli`.
+/// docs/cli.md, printed from the definitions by `make codegen`.
 fn documentation() -> String {
     let mut text = String::from(
         "# The trivium command\n\n\

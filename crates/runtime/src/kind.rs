@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_is_this_table() {
+    fn errors_page_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(path, page()).unwrap();

@@ -97,7 +97,7 @@ pub const CODES: &[Code] = &[
 /// The text of `docs/sql-errors.md`.
 pub fn documentation() -> String {
     let mut out = String::from(
-        "# SQL errors\n\nEvery finding in the SQL of a view reads `path:line:column: error[code]: what, and what to do`.\nCodes never change their meaning. This page is generated from `crates/sql/src/codes.rs` and held\nby a test of that crate (`UPDATE_EXPECT=1` writes it).\n\n| code | what is wrong | what to do |\n| --- | --- | --- |\n",
+        "# SQL errors\n\nEvery finding in the SQL of a view reads `path:line:column: error[code]: what, and what to do`.\nCodes never change their meaning. This page is generated from `crates/sql/src/codes.rs` by\n`make codegen`, and held by a test.\n\n| code | what is wrong | what to do |\n| --- | --- | --- |\n",
     );
     for Code { code, meaning, remedy } in CODES {
         out.push_str(&format!("| `{code}` | {meaning} | {remedy} |\n"));
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_true() {
+    fn sql_errors_page_is_up_to_date() {
         expect_test::expect_file!["../../../docs/sql-errors.md"].assert_eq(&documentation());
     }
 

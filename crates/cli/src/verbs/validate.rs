@@ -30,7 +30,9 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
             findings.extend(definitions.warnings.iter().cloned());
             counts = (definitions.views.len(), definitions.services.len());
             if let Some(project) = &project {
-                findings.extend(check_types(project, &definitions, &configs).await?);
+                findings.extend(
+                    check_types(project, &definitions, |view| asked(&configs, view)).await?,
+                );
             }
         }
         Err(found) => findings.extend(found),
@@ -63,12 +65,19 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Before an apply: what the engine would refuse is refused at once, not at the first run. Files
-/// that are wrong in themselves are left to the plan.
-pub async fn refuse_wrong_types(global: &Global, configs: &Configs) -> Result<(), Failure> {
+/// Before an apply of `changed`: what the engine would refuse is refused at once, not at the first
+/// run. Files that are wrong in themselves are left to the plan.
+pub async fn refuse_wrong_types(
+    global: &Global,
+    configs: &Configs,
+    changed: &[&str],
+) -> Result<(), Failure> {
     let Ok(project) = Project::find(global) else { return Ok(()) };
     let Ok(definitions) = load_project(&configs.files) else { return Ok(()) };
-    let findings = check_types(&project, &definitions, configs).await?;
+    let findings = check_types(&project, &definitions, |view| {
+        changed.contains(&view.view.reference().to_string().as_str()) && asked(configs, view)
+    })
+    .await?;
     if findings.is_empty() {
         return Ok(());
     }
@@ -76,17 +85,18 @@ pub async fn refuse_wrong_types(global: &Global, configs: &Configs) -> Result<()
     Err(Failure::findings(findings, "correct the files; nothing was changed"))
 }
 
-/// Asks the engine what the SQL gives, and holds it against the config.
+/// Whether the view has SQL that the command line names.
+fn asked(configs: &Configs, view: &ProjectView) -> bool {
+    view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path))
+}
+
+/// Asks the engine what the SQL of some views gives, and holds it against their configs.
 async fn check_types(
     project: &Project,
     definitions: &Definitions,
-    configs: &Configs,
+    is_due: impl Fn(&ProjectView) -> bool,
 ) -> Result<Vec<Diagnostic>, Failure> {
-    let batch: Vec<&ProjectView> = definitions
-        .views
-        .values()
-        .filter(|view| view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path)))
-        .collect();
+    let batch: Vec<&ProjectView> = definitions.views.values().filter(|view| is_due(view)).collect();
     if batch.is_empty() {
         return Ok(Vec::new());
     }

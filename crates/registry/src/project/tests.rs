@@ -139,7 +139,7 @@ fn all_errors_come_in_one_go() {
             flights/m.v1.service.json:1:1: error[missing-field]: missing field `owner` in a feature service, add it, as in `"owner": { "team": "ops-ml", "contact": "ops-ml@example.com" }`
             flights/punctuality.v1.json:11:36: error[unknown-word]: `flaot64` is not a type, did you mean `float64`?
             flights/punctuality.v1.json:15:3: error[unknown-field]: unknown field `tll` in a feature view, did you mean `ttl`?
-            flights/punctuality.v1.sql:11:58: error[sql_parameter]: `{{ dd }}` is not a parameter, the only parameters are `{{ ds }}`, `{{ period_start }}` and `{{ period_end }}`, inside literals, as in `DATE '{{ ds }}'`
+            flights/punctuality.v1.sql:11:58: error[sql-parameter]: `{{ dd }}` is not a parameter, the only parameters are `{{ ds }}`, `{{ period_start }}` and `{{ period_end }}`, inside literals, as in `DATE '{{ ds }}'`
             flights/stray.txt:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
         "#]],
     );
@@ -151,9 +151,9 @@ fn config_and_sql_must_agree() {
     check(
         &[(&format!("{P}.json"), JSON), (&format!("{P}.sql"), &sql)],
         expect![[r#"
-        flights/punctuality.v1.sql:2:1: error[sql_missing_column]: the feature `avg_delay` is missing, add `… AS avg_delay`
-        flights/punctuality.v1.sql:7:23: error[sql_unknown_column]: `mean_delay` is no column of flights/punctuality@1, add the feature to the JSON, or leave the column out
-    "#]],
+            flights/punctuality.v1.sql:2:1: error[sql-missing-column]: the feature `avg_delay` is missing, add `… AS avg_delay`
+            flights/punctuality.v1.sql:7:23: error[sql-unknown-column]: `mean_delay` is no column of flights/punctuality@1, add the feature to the JSON, or leave the column out
+        "#]],
     );
 }
 

@@ -34,7 +34,7 @@ fn grouped(value: usize) -> String {
 }
 
 #[test]
-fn the_documentation_is_the_table() {
+fn limits_page_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(path, page()).unwrap();
