@@ -80,8 +80,13 @@ pub(crate) fn answer_columns(
     let views = plan.views.len().max(1);
     let mut bytes = 0;
     let mut columns = Vec::with_capacity(plan.columns.len());
+    // Where every row of a view has all its values, its numbers are only copied.
+    let whole: Vec<Option<Vec<&[u8]>>> = (0..plan.views.len())
+        .map(|view| states.iter().skip(view).step_by(views).map(RowState::whole).collect())
+        .collect();
     for column in &plan.columns {
-        columns.push(gather_column(column, states, views, &mut bytes));
+        let sections = whole[column.view].as_deref();
+        columns.push(gather_column(column, states, sections, views, &mut bytes));
         if bytes > RESPONSE_BYTES_MAX {
             return Err(answer_too_large());
         }
@@ -168,6 +173,7 @@ fn gather_cell<'a, T>(
 fn gather_fixed<'a, const WIDTH: usize, T>(
     column: &'a PlanColumn,
     states: &[RowState<'a>],
+    sections: Option<&[&[u8]]>,
     views: usize,
     marks: &mut Marks,
     zero: impl Fn() -> T,
@@ -175,6 +181,13 @@ fn gather_fixed<'a, const WIDTH: usize, T>(
     mut take: impl FnMut(ValueRef<'a>) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::with_capacity(marks.rows);
+    if let (Some(sections), Some(slot)) = (sections, &column.slot) {
+        values.extend(sections.iter().map_while(|section| slot.read(section)).map(&from_bytes));
+        if values.len() == marks.rows {
+            return values;
+        }
+        values.clear();
+    }
     for (row, state) in states.iter().skip(column.view).step_by(views).enumerate() {
         values.push(match state.fixed(column) {
             Some(bytes) => from_bytes(bytes),
@@ -187,6 +200,7 @@ fn gather_fixed<'a, const WIDTH: usize, T>(
 fn gather_column(
     column: &PlanColumn,
     states: &[RowState<'_>],
+    sections: Option<&[&[u8]]>,
     views: usize,
     bytes: &mut usize,
 ) -> FeatureColumn {
@@ -211,6 +225,7 @@ fn gather_column(
             gather_fixed(
                 column,
                 states,
+                sections,
                 views,
                 &mut marks,
                 <$number>::default,
