@@ -95,7 +95,7 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
         }
         Error::Option { .. } => (Kind::InvalidArgument, ""),
         Error::Directory { .. } => {
-            (Kind::Unavailable, "check that the folder exists and is writable")
+            (Kind::Unavailable, "check that the folder is writable and its disk has room, then start again")
         }
         Error::Engine { .. } => (
             Kind::DataLoss,

@@ -12,9 +12,6 @@ use crate::{
     limits,
 };
 
-/// 0001-01-01 and the last microsecond of 9999, the instants that every surface can spell.
-const INSTANTS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-
 /// What a row of a put or delete says beside entity and values.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RowMeta {
@@ -50,7 +47,7 @@ pub(crate) fn check_event_time(
     at: Timestamp,
     field: &str,
 ) -> Result<(), ApiError> {
-    if !INSTANTS.contains(&at.0) {
+    if !at.in_calendar() {
         return Err(ApiError::invalid(format!("{}us is outside of the years 0001 to 9999", at.0))
             .at(field)
             .help("event times are microseconds since 1970-01-01T00:00:00Z"));
@@ -86,6 +83,12 @@ pub(crate) fn write_id(key: &[u8], field: impl Fn() -> String) -> Result<WriteId
     }))
 }
 
+/// The write id of a delete under an idempotency key: another one than a put's under the same key,
+/// or the delete would be told that it was done.
+pub(crate) fn delete_id(key: WriteId) -> WriteId {
+    if key.0 == 0 { key } else { WriteId((!key.0).max(1)) }
+}
+
 /// Which fields are set, each once, sorted; the values within their limits.
 pub(crate) fn check_values<N: AsRef<str>, V>(
     view: &Arc<ViewDefinition>,
@@ -102,8 +105,16 @@ pub(crate) fn check_values<N: AsRef<str>, V>(
             Some(index) => index,
             None => feature_index(view, name, &field())?,
         };
-        let value = convert(&view.fields()[index].data_type, value)
-            .map_err(|message| ApiError::invalid(message).at(field()))?;
+        let value = convert(&view.fields()[index].data_type, value).map_err(|message| {
+            ApiError::invalid(message)
+                .at(field())
+                .help("`trivium show` lists the features of a view and their types")
+        })?;
+        if !value.in_calendar() {
+            return Err(ApiError::invalid("the value lies outside of the years 0001 to 9999")
+                .at(field())
+                .help("leave the feature null where there is no such time"));
+        }
         let value_bytes = size(&value);
         if value_bytes > limits::VALUE_BYTES_MAX {
             return Err(ApiError::invalid(format!(

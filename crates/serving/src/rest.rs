@@ -26,7 +26,7 @@ use crate::{
     json_out::{write_instant, write_rev, write_string},
     limits,
     plan::{KeySet, ReadPlan},
-    request::{RowMeta, check_row_count, check_value_count, check_values, write_id},
+    request::{RowMeta, check_row_count, check_value_count, check_values, delete_id, write_id},
     write::{Op, Write},
 };
 
@@ -54,8 +54,9 @@ async fn get(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let _entered = serving.enter()?;
+    // Counted in once its body is there: who sends slowly keeps nobody else out.
     let body = read_body(&headers, body, limits::READ_BODY_BYTES_MAX).await?;
+    let _entered = serving.enter()?;
     let (plan, keys) = prepare_get(&serving, ReadBody::parse(&body)?)?;
     let rows = serving.read_rows(&plan, &keys).await;
     let states = rows.states(&plan, serving.data_now());
@@ -115,8 +116,8 @@ async fn write(
     body: Body,
     is_put: bool,
 ) -> Result<Response, ApiError> {
-    let _entered = serving.enter()?;
     let body = read_body(headers, body, limits::WRITE_BODY_BYTES_MAX).await?;
+    let _entered = serving.enter()?;
     let (view, writes) = prepare_write(serving, &body, is_put)?;
     let outcomes = serving.execute(&view, Lane::Direct, writes, serving.deadline()).await;
     Ok(json(write_results(&outcomes)))
@@ -139,18 +140,21 @@ fn prepare_write(
         let mut cells = Vec::new();
         cells_of_json(&keys, &row.entity, &mut cells, entity_path)?;
         let meta = row_meta(row.event_time, row.if_rev, row.idempotency_key, row.sequence, &path)?;
-        let op = match row.values {
-            None => Op::Delete,
-            Some(values) => Op::Values(check_values(&view, values, &path, |data_type, value| {
-                value_from_json(data_type, &value.to_json()?)
-            })?),
+        let (op, write_id) = match row.values {
+            None => (Op::Delete, delete_id(meta.write_id)),
+            Some(values) => (
+                Op::Values(check_values(&view, values, &path, |data_type, value| {
+                    value_from_json(data_type, &value.to_json()?)
+                })?),
+                meta.write_id,
+            ),
         };
         writes.push(Write {
             key: row_key(&view, &cells, entity_path)?,
             op,
             order: meta.order(serving, &path)?,
             condition: meta.condition(),
-            write_id: meta.write_id,
+            write_id,
         });
     }
     Ok((view, writes))

@@ -28,7 +28,8 @@ use crate::{
     limits,
     plan::{KeySet, ReadPlan},
     request::{
-        RowMeta, check_event_time, check_row_count, check_value_count, check_values, write_id,
+        RowMeta, check_event_time, check_row_count, check_value_count, check_values, delete_id,
+        write_id,
     },
     rest::{live_rev, row_field},
     rpc_in::{KeyColumns, key_of_proto, key_ref_of_proto, value_of_proto},
@@ -170,7 +171,7 @@ impl Serving {
                 op: Op::Delete,
                 order: meta.order(self, &path)?,
                 condition: meta.condition(),
-                write_id: meta.write_id,
+                write_id: delete_id(meta.write_id),
             });
         }
         Ok(results(&self.execute(&view, Lane::Direct, writes, self.deadline()).await))

@@ -51,6 +51,10 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let history = parts::history_api(&project, &watch)?;
 
     let readiness = Readiness::new();
+    let watched = Arc::clone(&store);
+    readiness.probe("online store", move || {
+        watched.failure().map(|why| format!("{why}; start the server again"))
+    });
     let metrics = telemetry::init_metrics()
         .map_err(|error| trivium_api::ApiError::internal(error.to_string()))?;
     let services = serving.grpc().add_service(registry_api.grpc()).add_service(history.grpc());
