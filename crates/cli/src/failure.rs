@@ -94,9 +94,10 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
             (Kind::FailedPrecondition, "use the Trivium that wrote it, or a newer one")
         }
         Error::Option { .. } => (Kind::InvalidArgument, ""),
-        Error::Directory { .. } => {
-            (Kind::Unavailable, "check that the folder is writable and its disk has room, then start again")
-        }
+        Error::Directory { .. } => (
+            Kind::Unavailable,
+            "check that the folder is writable and its disk has room, then start again",
+        ),
         Error::Engine { .. } => (
             Kind::DataLoss,
             "remove the folder and run `trivium materialize` (what was put directly is lost), or restore a copy",
