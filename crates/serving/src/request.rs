@@ -1,6 +1,6 @@
 //! What REST and gRPC have in common: from a checked request to row keys and writes.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use trivium_api::ApiError;
 use trivium_model::{Timestamp, Value};
@@ -11,6 +11,24 @@ use crate::{
     definitions::{ViewDefinition, feature_index},
     limits,
 };
+
+/// Where a row stands in its request; spelt only where something is wrong with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowPath {
+    /// The request's one row.
+    Only,
+    /// One of its rows.
+    At(usize),
+}
+
+impl fmt::Display for RowPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("row"),
+            Self::At(index) => write!(f, "rows[{index}]"),
+        }
+    }
+}
 
 /// What a row of a put or delete says beside entity and values.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,10 +45,10 @@ impl RowMeta {
     }
 
     /// Where the write stands; refuses what would hide every later write.
-    pub(crate) fn order(&self, serving: &Serving, path: &str) -> Result<Order, ApiError> {
+    pub(crate) fn order(&self, serving: &Serving, path: RowPath) -> Result<Order, ApiError> {
         match (self.event_time, self.sequence) {
             (Some(event_time), sequence) => {
-                check_event_time(serving, event_time, &format!("{path}.event_time"))?;
+                check_event_time(serving, event_time, || format!("{path}.event_time"))?;
                 Ok(Order::At { event_time, sequence })
             }
             (None, None) => Ok(Order::Now { now: serving.data_now() }),
@@ -45,17 +63,17 @@ impl RowMeta {
 pub(crate) fn check_event_time(
     serving: &Serving,
     at: Timestamp,
-    field: &str,
+    field: impl Fn() -> String,
 ) -> Result<(), ApiError> {
     if !at.in_calendar() {
         return Err(ApiError::invalid(format!("{}us is outside of the years 0001 to 9999", at.0))
-            .at(field)
+            .at(field())
             .help("event times are microseconds since 1970-01-01T00:00:00Z"));
     }
     let latest = serving.latest_event_time();
     if at > latest {
         return Err(ApiError::invalid(format!("the event time {at} lies too far in the future"))
-            .at(field)
+            .at(field())
             .help(format!(
                 "at most {latest} is taken now: a row from the future would hide every later write"
             )));
@@ -93,7 +111,7 @@ pub(crate) fn delete_id(key: WriteId) -> WriteId {
 pub(crate) fn check_values<N: AsRef<str>, V>(
     view: &Arc<ViewDefinition>,
     given: impl IntoIterator<Item = (N, V)>,
-    path: &str,
+    path: RowPath,
     convert: impl Fn(&trivium_model::DataType, V) -> Result<Value, String>,
 ) -> Result<Vec<(usize, Value)>, ApiError> {
     let mut values = Vec::new();
