@@ -7,6 +7,7 @@
 
 mod args;
 mod catalog;
+mod codes;
 mod configs;
 mod entity;
 mod failure;

@@ -4,10 +4,11 @@ use serde_json::json;
 use trivium_engine::{Error as EngineError, QueryEngine, Table};
 use trivium_model::Diagnostic;
 use trivium_offline::columns;
-use trivium_registry::project::{Project as Definitions, ProjectView, load_project};
+use trivium_registry::project::{Project as Definitions, ProjectView, load_project, load_project_beside};
 
 use crate::{
     args::{ConfigsArgs, Global, Output},
+    codes,
     configs::Configs,
     failure::Failure,
     output, parts,
@@ -25,7 +26,7 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let configs = Configs::read(&args.paths, project.as_ref())?;
     let mut findings = configs.findings.clone();
     let mut counts = (0, 0);
-    match load_project(&configs.files) {
+    match load_project_beside(&configs.files, &configs.unread()) {
         Ok(definitions) => {
             findings.extend(definitions.warnings.iter().cloned());
             counts = (definitions.views.len(), definitions.services.len());
@@ -133,7 +134,7 @@ async fn check_view(
         return Ok(Some(Diagnostic::error(
             &sql.path,
             at,
-            "unknown-table",
+            codes::UNKNOWN_TABLE.code,
             format!("the project has no source `{name}`"),
             help,
         )));
@@ -150,15 +151,15 @@ async fn check_view(
             let columns = columns::author_columns(&loaded.view);
             match columns::check_schema(&schema, &columns) {
                 Ok(()) => Ok(None),
-                Err(misfit) => wrong(None, "column-type", misfit.message, misfit.help),
+                Err(misfit) => wrong(None, codes::COLUMN_TYPE.code, misfit.message, misfit.help),
             }
         }
         Err(EngineError::Invalid { message, position }) => {
-            wrong(position, "query", message, String::new())
+            wrong(position, codes::QUERY.code, message, String::new())
         }
         Err(EngineError::Unsupported { what, help, position }) => wrong(
             position,
-            "not-proven",
+            codes::NOT_PROVEN.code,
             format!("{what} is not proven equal to Spark on this engine"),
             help,
         ),
