@@ -103,8 +103,7 @@ impl Catalog {
     pub fn service(&self, name: &str) -> Result<&FeatureService, Failure> {
         let reference: ServiceRef = parse(name, "a service is named `namespace/service@version`")?;
         self.services.get(&reference).ok_or_else(|| {
-            let is_view =
-                name.parse::<ViewRef>().is_ok_and(|view| self.views.contains_key(&view));
+            let is_view = name.parse::<ViewRef>().is_ok_and(|view| self.views.contains_key(&view));
             if !is_view {
                 return self.unknown(name);
             }

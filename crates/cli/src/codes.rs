@@ -117,7 +117,8 @@ mod tests {
     fn is_like_a_code(word: &str) -> bool {
         word.contains('-')
             && word.split('-').all(|part| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
             })
     }
 

@@ -27,7 +27,9 @@ pub fn entity(pairs: &[Pair], views: &[&FeatureView]) -> Result<Map<String, Json
         };
         let json = key_json(*key_type, value).map_err(|message| {
             let example = example(&key_type.data_type());
-            ApiError::invalid(message).at(&at).help(format!("{key_type} is written as in `--entity {key}={example}`"))
+            ApiError::invalid(message)
+                .at(&at)
+                .help(format!("{key_type} is written as in `--entity {key}={example}`"))
         })?;
         if entity.insert(key.clone(), json).is_some() {
             return Err(ApiError::invalid(format!("`{key}` is given twice"))
@@ -58,9 +60,7 @@ fn key_json(key_type: KeyType, text: &str) -> Result<Json, String> {
                 number.into()
             }
         }
-        KeyType::Bool => Json::Bool(
-            text.parse().map_err(|_| format!("`{text}` is not a bool"))?,
-        ),
+        KeyType::Bool => Json::Bool(text.parse().map_err(|_| format!("`{text}` is not a bool"))?),
         KeyType::String | KeyType::Bytes | KeyType::Date | KeyType::Timestamp => {
             Json::String(text.to_owned())
         }
@@ -109,13 +109,12 @@ pub fn values(pairs: &[Pair], view: &FeatureView) -> Result<Map<String, Json>, F
                 .into());
         };
         let json = value_json(&feature.data_type, value);
-        trivium_model::json::value_from_json(&feature.data_type, &json)
-            .map_err(|message| {
-                let example = example(&feature.data_type);
-                ApiError::invalid(message)
-                    .at(&at)
-                    .help(format!("{} is written as in `--set '{key}={example}'`", feature.data_type))
-            })?;
+        trivium_model::json::value_from_json(&feature.data_type, &json).map_err(|message| {
+            let example = example(&feature.data_type);
+            ApiError::invalid(message)
+                .at(&at)
+                .help(format!("{} is written as in `--set '{key}={example}'`", feature.data_type))
+        })?;
         if values.insert(key.clone(), json).is_some() {
             return Err(ApiError::invalid(format!("`{key}` is given twice"))
                 .at(at)

@@ -54,7 +54,9 @@ fn kind_of(error: &io::Error) -> Option<(Kind, &'static str)> {
     use io::ErrorKind as Is;
     Some(match error.kind() {
         Is::NotFound => (Kind::NotFound, "check the path"),
-        Is::PermissionDenied => (Kind::PermissionDenied, "ask for the right to it, or name another"),
+        Is::PermissionDenied => {
+            (Kind::PermissionDenied, "ask for the right to it, or name another")
+        }
         Is::AlreadyExists | Is::DirectoryNotEmpty => (Kind::FailedPrecondition, "name another"),
         Is::AddrInUse | Is::AddrNotAvailable => (Kind::Unavailable, ""),
         Is::InvalidData => (Kind::InvalidArgument, ""),
@@ -137,8 +139,9 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
         (Error::Corrupt { .. }, None) => {
             (error.kind(), "run the view's periods again, or restore the file")
         }
-        (Error::Io { source, .. }, None) => kind_of(source)
-            .unwrap_or((error.kind(), "is the folder writable, the disk full?")),
+        (Error::Io { source, .. }, None) => {
+            kind_of(source).unwrap_or((error.kind(), "is the folder writable, the disk full?"))
+        }
         (_, None) => (error.kind(), ""),
     };
     let field = match error {

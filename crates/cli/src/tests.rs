@@ -204,12 +204,24 @@ fn views_and_services_are_told_apart() {
         expected.assert_eq(&failure.error.to_string());
     };
     let service = ["flights/delay_model@1".to_owned()];
-    check(catalog.select(&[], &service, None).expect_err("a service"), expect!["flights/delay_model@1: this names a feature service, not a feature view; write `--service flights/delay_model@1`; a service is read alone"]);
+    check(
+        catalog.select(&[], &service, None).expect_err("a service"),
+        expect![
+            "flights/delay_model@1: this names a feature service, not a feature view; write `--service flights/delay_model@1`; a service is read alone"
+        ],
+    );
     check(
         catalog.select(&[], &[], Some("flights/carrier_daily@1")).expect_err("a view"),
-        expect!["--service: `flights/carrier_daily@1` is a feature view, not a feature service; write `--features flights/carrier_daily@1`"],
+        expect![
+            "--service: `flights/carrier_daily@1` is a feature view, not a feature service; write `--features flights/carrier_daily@1`"
+        ],
     );
-    check(catalog.view("flights/delay_model@1").map(drop).expect_err("a service"), expect!["flights/delay_model@1: this names a feature service, not a feature view; name a view; it reads `flights/carrier_daily@1`, `flights/airport_weather@1`, `flights/route_daily@1`, `flights/plane_utilisation@1`"]);
+    check(
+        catalog.view("flights/delay_model@1").map(drop).expect_err("a service"),
+        expect![
+            "flights/delay_model@1: this names a feature service, not a feature view; name a view; it reads `flights/carrier_daily@1`, `flights/airport_weather@1`, `flights/route_daily@1`, `flights/plane_utilisation@1`"
+        ],
+    );
 }
 
 #[test]
@@ -264,7 +276,8 @@ fn unreadable_files_are_findings() {
         flights/ground_stop.v1.json unknown-field
         flights/latin.v1.json missing-field
         flights/latin.v1.sql not-utf8
-        flights/loop.v1.json unreadable"#]].assert_eq(&codes.join("\n"));
+        flights/loop.v1.json unreadable"#]]
+    .assert_eq(&codes.join("\n"));
 }
 
 #[test]

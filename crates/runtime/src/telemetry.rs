@@ -23,10 +23,8 @@ pub fn init_logs(default: &str, format: LogFormat) {
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => {
-            let colours = coloured(
-                std::io::stderr().is_terminal(),
-                std::env::var_os("NO_COLOR").as_deref(),
-            );
+            let colours =
+                coloured(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
             let lines = fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
             registry.with(lines).try_init()
         }

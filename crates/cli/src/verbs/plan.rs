@@ -51,9 +51,8 @@ pub fn read_configs(global: &Global, args: &ConfigsArgs) -> Result<Configs, Fail
         return Ok(configs);
     }
     let mut findings = configs.findings.clone();
-    findings.extend(
-        load_project_beside(&configs.files, &configs.unread()).err().unwrap_or_default(),
-    );
+    findings
+        .extend(load_project_beside(&configs.files, &configs.unread()).err().unwrap_or_default());
     let findings = findings.into_iter().map(|finding| configs.shown(finding)).collect();
     Err(Failure::findings(findings, "correct the files; nothing was changed"))
 }

@@ -4,7 +4,9 @@ use serde_json::json;
 use trivium_engine::{Error as EngineError, QueryEngine, Table};
 use trivium_model::Diagnostic;
 use trivium_offline::columns;
-use trivium_registry::project::{Project as Definitions, ProjectView, load_project, load_project_beside};
+use trivium_registry::project::{
+    Project as Definitions, ProjectView, load_project, load_project_beside,
+};
 
 use crate::{
     args::{ConfigsArgs, Global, Output},

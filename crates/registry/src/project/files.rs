@@ -115,11 +115,7 @@ fn is_ignored(path: &str) -> bool {
 
 /// Sorts files by what they are; what is none of the known kinds is reported. Files that are
 /// `unread` lie beside the others, and were reported by the caller.
-pub fn group<'f>(
-    files: &'f [File],
-    unread: &[String],
-    found: &mut Vec<Diagnostic>,
-) -> Grouped<'f> {
+pub fn group<'f>(files: &'f [File], unread: &[String], found: &mut Vec<Diagnostic>) -> Grouped<'f> {
     if files.len() > PROJECT_FILES_MAX {
         found.push(Diagnostic::error(
             "",

@@ -11,8 +11,7 @@ use crate::config::shape::{
     VIEW as VIEW_SHAPE, Word,
 };
 use crate::config::{
-    CODES, ConfigKind, check_project, parse_service, parse_view, schema_json,
-    schema_text,
+    CODES, ConfigKind, check_project, parse_service, parse_view, schema_json, schema_text,
 };
 use crate::{DataType, Distance, KeyType, Lane, Severity};
 
