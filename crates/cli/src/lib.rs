@@ -24,7 +24,7 @@ mod tests;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use trivium_api::ApiError;
 use trivium_runtime::{
     Kind,
@@ -67,7 +67,7 @@ fn refused(error: &clap::Error) -> ExitCode {
     );
     if shows_help {
         if !error.use_stderr() {
-            output::written(error.print());
+            output::written(error.print(), args::Output::Table);
             return ExitCode::SUCCESS;
         }
         // Nothing better can be done where standard error is closed.
@@ -101,7 +101,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         message = wrong.to_owned();
     }
     if help.is_empty() {
-        help.push("`trivium help VERB` says what can be typed".to_owned());
+        let command = Cli::command();
+        let mut verbs = command.get_subcommands().map(clap::Command::get_name);
+        let verb = verbs.find(|verb| arguments.iter().any(|argument| argument == verb));
+        help.push(format!("`trivium help {}` says what can be typed", verb.unwrap_or("VERB")));
     }
     output::report(&ApiError::invalid(message).help(help.join("; ")).into(), output)
 }

@@ -74,28 +74,34 @@ pub fn shell_word(path: &Path) -> String {
 
 /// Prints one line of an answer.
 pub fn line(text: impl std::fmt::Display) {
-    written(writeln!(anstream::stdout(), "{text}"));
+    written(writeln!(anstream::stdout(), "{text}"), Output::Table);
 }
 
 /// How a write to standard output ended. A reader that has gone (`| head`) has read enough, and the
 /// verb does its work to the end. An answer that is lost in any other way (a full disk) ends the
 /// program as a failure: nobody may take silence for success.
-pub fn written(outcome: io::Result<()>) {
+pub fn written(outcome: io::Result<()>, output: Output) {
     match outcome {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             let failure = failure::io("standard output", &error);
-            report(&failure, Output::Table);
+            report(&failure, output);
             std::process::exit(i32::from(failure.error.kind.exit()));
         }
     }
 }
 
-/// Prints bytes of an answer as they are, and a line end.
+/// Prints a JSON answer's bytes as they are, and a line end.
 pub fn raw(bytes: &[u8]) {
+    bytes_as(Output::Json, bytes);
+}
+
+/// Prints bytes as they are, and a line end; `output` is how a failure is said.
+pub fn bytes_as(output: Output, bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    written(out.write_all(bytes).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+    let outcome = out.write_all(bytes).and_then(|()| out.write_all(b"\n"));
+    written(outcome.and_then(|()| out.flush()), output);
 }
 
 /// Prints JSON on one line.
