@@ -247,6 +247,17 @@ def test_a_dangling_link_hides_nothing(tmp_path):
         ], done.stderr
 
 
+def test_errors_of_other_files_are_not_passed_over(tmp_path):
+    project = Project.flights(tmp_path / "others")
+    (project.root / "configs/flights/ground_stop.v1.json").write_text("{")
+    done = project.run("validate", "configs/flights/carrier_daily.v1.json")
+    assert done.returncode == 0, done.stderr
+    assert "1 error in other files" in done.stderr
+    assert "0 views" not in done.stdout
+    answer = project.json("validate", "configs/flights/carrier_daily.v1.json")
+    assert answer["errors_elsewhere"] == 1
+
+
 @pytest.mark.parametrize(
     ("name", "text", "code"),
     [

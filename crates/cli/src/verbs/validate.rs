@@ -40,7 +40,10 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
         }
         Err(found) => findings.extend(found),
     }
+    let errors = |findings: &[Diagnostic]| findings.iter().filter(|f| f.is_error()).count();
+    let errors_of_all = errors(&findings);
     findings.retain(|finding| configs.is_asked(&finding.path));
+    let elsewhere = errors_of_all - errors(&findings);
     let findings: Vec<Diagnostic> =
         findings.into_iter().map(|finding| configs.shown(finding)).collect();
     if findings.iter().any(Diagnostic::is_error) {
@@ -49,7 +52,21 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let (views, services) = counts;
     match global.output {
         Output::Json => {
-            output::json(&json!({ "views": views, "services": services, "findings": findings }))
+            let mut answer = json!({ "views": views, "services": services, "findings": findings });
+            if elsewhere > 0 {
+                answer["errors_elsewhere"] = elsewhere.into();
+            }
+            output::json(&answer);
+        }
+        // What spans files could not be judged: the others are not there to be counted.
+        Output::Table if elsewhere > 0 => {
+            findings.iter().for_each(output::finding);
+            output::line(format!("{} as far as it was checked", output::paint(output::WARN, "ok")));
+            output::note(format!(
+                "note: {elsewhere} error{} in other files of {}: types, and what spans files, were not checked",
+                if elsewhere == 1 { "" } else { "s" },
+                configs.root.display(),
+            ));
         }
         Output::Table => {
             findings.iter().for_each(output::finding);
