@@ -225,6 +225,26 @@ def test_paths_of_another_kind(project, args, code):
     assert "do:" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("part", ["registry.db", "lake", "online"])
+def test_parts_of_the_data_of_another_kind(project, tmp_path, part):
+    data = ("--data-dir", str(tmp_path))
+    if part == "registry.db":
+        (tmp_path / part).mkdir()
+    else:
+        project.ok("apply", "--reason", "elsewhere", *data)
+        (tmp_path / part).write_text("x")
+    verbs = {
+        "registry.db": ("ls",),
+        "lake": ("run", "flights/carrier_daily@1", "--to", "2013-01-02"),
+        "online": ("get", "flights/ground_stop@1", "--entity", "origin=JFK"),
+    }
+    done = project.run(*verbs[part], *data)
+    assert done.returncode in (2, 5), (done.returncode, done.stderr)
+    assert f"{tmp_path}/{part}" in done.stderr
+    assert "os error" not in done.stderr
+    assert "do:" in done.stderr
+
+
 def findings(done: subprocess.CompletedProcess[str]) -> list[str]:
     found = re.findall(r"^\S*?([^/\s]+):\d+:\d+: error\[([a-z0-9-]+)\]", done.stderr, re.M)
     return sorted(f"{name} {code}" for name, code in found)

@@ -76,10 +76,14 @@ fn kind_of(error: &io::Error) -> Option<(Kind, &'static str)> {
     })
 }
 
-/// What the operating system says; its "(os error 2)" helps nobody.
+/// What the operating system says.
 pub fn wording(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    without_number(&error.to_string()).to_lowercase()
+}
+
+/// Without the "(os error 2)" at the end, which helps nobody.
+fn without_number(text: &str) -> &str {
+    text.split(" (os error").next().unwrap_or(text)
 }
 
 /// See [`io`].
@@ -120,8 +124,9 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
             (Kind::FailedPrecondition, "use the Trivium that wrote it, or a newer one")
         }
         Error::Option { .. } => (Kind::InvalidArgument, ""),
-        Error::Directory { .. } => {
-            (Kind::Unavailable, "check that the folder exists and is writable")
+        Error::Directory { source, .. } => {
+            let kind = kind_of(source).map_or(Kind::Unavailable, |(kind, _)| kind);
+            (kind, "check that it is a folder, and writable")
         }
         Error::Engine { .. } => (
             Kind::DataLoss,
@@ -189,7 +194,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
+        let cause_text = without_number(&cause_text);
+        if !text.contains(cause_text) {
             text = format!("{text}: {cause_text}");
         }
         source = cause.source();
