@@ -123,7 +123,7 @@ fn announce(
         Output::Json => output::json(&json!({
             "http": format!("http://{http}"),
             "grpc": format!("grpc://{grpc}"),
-            "data_dir": project.data_dir,
+            "data_dir": project.data_dir.display().to_string(),
             "started_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         })),
         Output::Table => {
