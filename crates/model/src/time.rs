@@ -87,7 +87,14 @@ impl<'de> Deserialize<'de> for TimeSpan {
     }
 }
 
+/// Days since 1970-01-01 that every surface can spell: years 0001 to 9999.
+pub const CALENDAR_DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+
 impl Timestamp {
+    /// Whether every surface can spell it: years 0001 to 9999.
+    pub const fn in_calendar(self) -> bool {
+        self.0 >= -62_135_596_800_000_000 && self.0 <= 253_402_300_799_999_999
+    }
     /// The instant as chrono sees it; `None` outside chrono's range.
     pub fn to_utc(self) -> Option<chrono::DateTime<chrono::Utc>> {
         chrono::DateTime::from_timestamp_micros(self.0)
