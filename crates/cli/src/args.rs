@@ -132,7 +132,7 @@ pub enum Verb {
     Show(ShowArgs),
     /// Make a training set: features as they were at given times.
     #[command(
-        after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered."
+        after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered. In CSV, the further columns are text and come back as they are written."
     )]
     History(HistoryArgs),
     /// Run all parts in one process: registry, serving, history.
