@@ -26,6 +26,8 @@ use crate::{
 };
 
 const DAY: i64 = 86_400_000_000;
+/// Rows of a piece of an answer.
+const PIECE_ROWS: usize = 3;
 
 #[derive(Default)]
 struct Engine {
@@ -104,7 +106,13 @@ impl HistoryEngine for Engine {
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, column)| (name, column, true)),
         );
-        Ok(Box::pin(stream::iter([Ok(batch.unwrap())])))
+        // An engine may answer in pieces.
+        let batch = batch.unwrap();
+        let starts = (0..batch.num_rows()).step_by(PIECE_ROWS);
+        let pieces: Vec<_> = starts
+            .map(|start| Ok(batch.slice(start, PIECE_ROWS.min(batch.num_rows() - start))))
+            .collect();
+        Ok(Box::pin(stream::iter(pieces)))
     }
 }
 
