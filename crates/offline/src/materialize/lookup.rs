@@ -95,7 +95,7 @@ pub(super) fn find(
                 let Some(key) = rows.get(&(offset + index)) else { continue };
                 let row = batch
                     .encode(index, &mut encoder, &mut values)
-                    .map_err(|message| Error::Encode { view: data.view.reference(), message })?;
+                    .map_err(|message| batch.refused(&data.view, index, message))?;
                 encoded.insert((*key).clone(), row);
             }
             Ok(())
