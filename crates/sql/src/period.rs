@@ -55,7 +55,7 @@ impl Period {
         }
         // A day to spare at both ends, for zones.
         let day = TimeSpan::DAY;
-        if !literal::in_range(start.minus(day)) || !literal::in_range(end.plus(day)) {
+        if !start.minus(day).in_calendar() || !end.plus(day).in_calendar() {
             return Err(PeriodError::Range(start));
         }
         Ok(Self { start, end, zone })

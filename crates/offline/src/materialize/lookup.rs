@@ -26,8 +26,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// Before everything that a door takes (the year 1): where a retracted row's tombstone stands.
-    pub(super) const LOWEST: Self =
-        Self { event_time: Timestamp(-62_135_596_800_000_000), sequence: 0 };
+    pub(super) const LOWEST: Self = Self { event_time: Timestamp::FIRST, sequence: 0 };
 }
 
 /// An entity whose newest row is to be found.
