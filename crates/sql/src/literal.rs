@@ -70,7 +70,7 @@ pub(crate) fn value(data_type: &DataType, value: &Value) -> Option<String> {
         (Value::Float64(value), _) => double(*value),
         (Value::String(text), _) => string(text),
         (Value::Bytes(value), _) => bytes(value),
-        (Value::Timestamp(at), _) if in_range(*at) => instant(*at),
+        (Value::Timestamp(at), _) if at.in_calendar() => instant(*at),
         (Value::Date(days), _) => format!("DATE '{}'", json::day_to_text(*days)),
         (Value::Decimal(unscaled), DataType::Decimal { precision, scale }) => format!(
             "CAST('{}' AS DECIMAL({precision}, {scale}))",

@@ -4,8 +4,6 @@ use chrono::TimeZone as _;
 use chrono_tz::Tz;
 use trivium_model::{FeatureView, TimeSpan, Timestamp};
 
-use crate::literal;
-
 /// A half-open span of time `[start, end)`, and the zone that its day is named in.
 ///
 /// `{{ ds }}` is the day of `start` in that zone. Schedules are cut in UTC, and so is the day of
