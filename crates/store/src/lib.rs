@@ -7,13 +7,16 @@
 //!
 //! This crate never names a backend, a registry or a wire format.
 
+pub mod authority;
 pub mod conformance;
 pub mod decide;
 pub mod door;
 pub mod error;
 pub mod memory;
 pub mod port;
+pub mod row_cache;
 
+pub use authority::{Authority, Barrier, CacheState, EpochRecord, FencedOutcome};
 pub use decide::{Decision, Step, apply, decide};
 pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
 pub use error::Error;
@@ -21,6 +24,9 @@ pub use memory::MemoryStore;
 pub use port::{
     Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp, WriteId,
     WriteOp, WriteOutcome, check_deadline,
+};
+pub use row_cache::{
+    CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, LeaseToken, RowCache,
 };
 
 #[cfg(test)]

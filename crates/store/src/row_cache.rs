@@ -1,0 +1,125 @@
+//! The port of a shared cache of rows: what a key may hold, and the atomic steps on one key. Which
+//! step is safe when is the protocol's business, not the cache's.
+//!
+//! A key holds nothing, or one of `VALUE(row)`, `LEASE(token)`, `FENCE{(write id, deadline)…, newest}`.
+//! Every step names the epoch; it does nothing where the epoch's marker does not stand in the
+//! cache ([`CacheError::NotMarked`]): the cache restarted empty, was flushed, or is another one.
+
+use async_trait::async_trait;
+use trivium_codec::{Row, RowKey};
+
+use crate::WriteId;
+
+/// Which life of the cache is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheEpoch {
+    /// The epoch record's number: keys in the cache start with it.
+    pub number: u64,
+    /// The epoch record's marker.
+    pub marker: u128,
+}
+
+/// The right of one reader to fill a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseToken(pub u128);
+
+/// A write that is under way, as its fence names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FenceId {
+    /// The attempt; a fresh one for every try.
+    pub id: WriteId,
+    /// When its writer gives up, microseconds since 1970 by the writer's clock.
+    pub deadline: u64,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone)]
+pub enum CacheEntry {
+    /// Nothing.
+    Missing,
+    /// The row, tombstones included.
+    Value(Row),
+    /// Somebody is about to fill it.
+    Lease,
+    /// Writes are under way, or died: read the authority.
+    Fence(Vec<FenceId>),
+}
+
+/// What a cache can fail with.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CacheError {
+    /// The epoch's marker is not there: this is not the cache that the epoch means.
+    #[error("the cache does not hold this epoch's marker: it restarted or was flushed")]
+    NotMarked,
+    /// Certainly not done: not connected, refused, or out of memory (`is_full`).
+    #[error("the cache refused: {message}")]
+    Refused {
+        /// What it said.
+        message: String,
+        /// Out of memory: a fence that cannot be placed is no outage.
+        is_full: bool,
+    },
+    /// No answer: done or not, nobody knows.
+    #[error("the cache did not answer: {0}")]
+    Unknown(String),
+}
+
+/// What a cache server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheServer {
+    /// Its run id: another one after a restart.
+    pub run_id: String,
+    /// Whether it is a replica, or has replicas: it must not be used then.
+    pub is_replicated: bool,
+    /// Its eviction policy: only `volatile-lru` never evicts a fence.
+    pub policy: String,
+}
+
+/// Atomic steps on single keys of a shared cache.
+#[async_trait]
+pub trait RowCache: Send + Sync {
+    /// What the keys hold, in their order, in one round trip together with the marker.
+    async fn look(&self, epoch: CacheEpoch, keys: &[RowKey])
+    -> Vec<Result<CacheEntry, CacheError>>;
+
+    /// Leaves a lease where the key is missing; what stands there otherwise. Keys in their order.
+    /// `Ok(Missing)`: the lease is ours.
+    async fn lease(
+        &self,
+        epoch: CacheEpoch,
+        keys: &[(RowKey, LeaseToken)],
+    ) -> Vec<Result<CacheEntry, CacheError>>;
+
+    /// Turns that lease into the row; does nothing (`false`) where it is gone.
+    async fn fill(
+        &self,
+        epoch: CacheEpoch,
+        rows: &[(RowKey, LeaseToken, Row)],
+    ) -> Vec<Result<bool, CacheError>>;
+
+    /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`. No TTL.
+    async fn fence(
+        &self,
+        epoch: CacheEpoch,
+        fences: &[(RowKey, FenceId)],
+    ) -> Vec<Result<(), CacheError>>;
+
+    /// Takes a write out of the key's fence, and with it remembers `newest` (by rev) as a row seen.
+    /// When the last write goes, the key becomes `VALUE(newest)` or, with none, disappears. Does
+    /// nothing (`false`) where that write is not in the fence. Works in a full cache.
+    async fn unfence(
+        &self,
+        epoch: CacheEpoch,
+        fences: &[(RowKey, FenceId, Option<Row>)],
+    ) -> Vec<Result<bool, CacheError>>;
+
+    /// Puts the epoch's marker onto every server.
+    async fn mark(&self, epoch: CacheEpoch) -> Result<(), CacheError>;
+
+    /// What the servers (shards) say of themselves, sorted by run id.
+    async fn servers(&self) -> Result<Vec<CacheServer>, CacheError>;
+
+    /// Removes what epochs before this one left, a bounded number of keys a call; whether more is
+    /// left.
+    async fn sweep(&self, before: u64) -> Result<bool, CacheError>;
+}
