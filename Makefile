@@ -19,7 +19,7 @@ WHOLE := --locked --workspace
 WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test test-rust test-integration lint fmt bench bench-embedded codegen \
-	test-spark-parity-record clean-demo
+	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -41,6 +41,10 @@ test-rust: setup
 
 test-integration: build
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
+
+test-stores: setup ## The adapters of DynamoDB and Valkey, against real servers.
+	@scripts/setup-stores
+	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
