@@ -127,6 +127,8 @@ impl Serving {
                         order: write.order,
                         condition: write.condition,
                         write_id: write.write_id,
+                        ttl: None,
+                        subject: None,
                     });
                 }
                 Err(error) => outcomes.push(Some(Err(error))),
@@ -220,6 +222,8 @@ impl Serving {
                         order: write.order,
                         condition,
                         write_id: write.write_id,
+                        ttl: None,
+                        subject: None,
                     });
                 }
             }

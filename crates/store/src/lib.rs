@@ -22,8 +22,8 @@ pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use port::{
-    Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp, WriteId,
-    WriteOp, WriteOutcome, check_deadline,
+    Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp,
+    SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
 };
 pub use row_cache::{
     CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, LeaseToken, RowCache,
