@@ -42,7 +42,7 @@ pub const RULES: &[Rule] = &[
         2,
         &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
     ),
-    rule("trivium-store-dynamodb", 2, &["trivium-codec", "trivium-store"]),
+    rule("trivium-store-dynamodb", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
     rule("trivium-cache-valkey", 2, &["trivium-codec", "trivium-store"]),
     rule(
         "trivium-registry-sql",

@@ -1,0 +1,16 @@
+//! Against a real DynamoDB API: DynamoDB Local, one for all tests, a table of its own for most.
+
+mod faults;
+mod fences;
+mod layout;
+mod support;
+mod tables;
+
+use std::sync::Arc;
+
+use crate::DynamoStore;
+
+async fn make() -> Arc<DynamoStore> {
+    Arc::new(support::shared_table().await)
+}
+trivium_store::conformance_tests!(make);
