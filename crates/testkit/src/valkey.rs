@@ -34,6 +34,19 @@ impl Valkey {
         Ok(())
     }
 
+    /// Kills it and starts it again with what a snapshot (`dump.rdb`) holds, on the same port.
+    pub fn restart_from(&mut self, snapshot: &[u8]) -> Result<(), Error> {
+        self.server.signal("KILL")?;
+        // A folder of this one's, which ends with it below: the server has read the file by then.
+        let path = self.server.folder().join("restored.rdb");
+        std::fs::write(&path, snapshot).map_err(|error| Error::io("writing a snapshot", &error))?;
+        let mut options = self.options.clone();
+        let folder = self.server.folder().display().to_string();
+        options.extend(["--dir", &folder, "--dbfilename", "restored.rdb"].map(str::to_owned));
+        self.server = start_server(self.server.port(), &options)?;
+        Ok(())
+    }
+
     /// Sends one command, words apart; the answer as text, parts of an array one a line.
     pub fn command(&self, words: &[&str]) -> Result<String, Error> {
         resp::command(self.server.port(), words)

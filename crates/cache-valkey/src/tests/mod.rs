@@ -1,0 +1,6 @@
+//! Against real Valkey servers.
+
+mod cluster;
+mod faults;
+mod steps;
+mod support;
