@@ -5,8 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::{
-    interfaces::{ClientLike as _, KeysInterface as _, LuaInterface as _},
+    interfaces::{ClientLike as _, KeysInterface as _},
     types::{ClusterHash, CustomCommand, Key, Value},
+    util::redis_keyslot,
 };
 use futures::future::join_all;
 use trivium_codec::{Row, RowKey};
@@ -100,10 +101,11 @@ impl Inner {
         let exists = CustomCommand::new_static("SCRIPT", ClusterHash::FirstKey, false);
         let arguments = vec!["EXISTS".to_owned(), script.step.name.clone()];
         let marker = names.first().cloned().unwrap_or_else(|| Key::from_static(b""));
-        let client = self.connections.once_to_slot_of(marker.as_bytes());
+        let client = self.connections.to_slot_of(marker.as_bytes());
         let read = client.mget::<Vec<Option<Bytes>>, _>(names);
         let known = client.custom::<Vec<i64>, _>(exists, arguments);
-        // `futures::join!` polls in this order, so they are sent in it, on one connection.
+        // `futures::join!` polls in this order, so they are sent in it, on one connection; neither is
+        // ever sent again or redirected.
         let (read, known) = futures::join!(read, known);
         let mut values = read.map_err(|error| failure::sort(&error))?;
         let known = known.map_err(|error| failure::sort(&error))?;
@@ -125,8 +127,15 @@ impl Inner {
         arguments: Vec<Value>,
     ) -> Result<Vec<Value>, CacheError> {
         let count = names.len() - 1;
-        let client = self.connections.next();
-        let answer = client.evalsha::<Value, _, _, _>(script.name.clone(), names, arguments).await;
+        let slot = names.first().map_or(0, |marker| redis_keyslot(marker.as_bytes()));
+        // Not the client's own `evalsha`: it takes scripts for commands that may block, and waits for
+        // its turn on a second connection, without a limit.
+        let command = CustomCommand::new_static("EVALSHA", ClusterHash::Custom(slot), false);
+        let mut all = Vec::with_capacity(2 + names.len() + arguments.len());
+        all.extend([Value::from(script.name.clone()), number(names.len() as u64)]);
+        all.extend(names.into_iter().map(Value::from));
+        all.extend(arguments);
+        let answer = self.connections.next().custom::<Value, _>(command, all).await;
         match answer.map_err(|error| failure::sort(&error))? {
             Value::Array(answers) if answers.len() == count => Ok(answers),
             _ => Err(failure::odd_answer()),

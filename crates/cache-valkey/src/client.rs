@@ -19,11 +19,10 @@ use crate::{Error, Options};
 /// Pauses between tries to connect, in milliseconds.
 const RECONNECT_MS_MIN: u32 = 20;
 const RECONNECT_MS_MAX: u32 = 1_000;
-/// Redirections of a cluster that are followed. Commands that are redirected were not carried out.
-const REDIRECTIONS_MAX: u32 = 3;
-/// A command counts an attempt for each redirection. It never is sent again for another reason:
-/// `fail_fast` ends it with its connection.
-const ATTEMPTS_MAX: u32 = REDIRECTIONS_MAX + 1;
+/// A command is sent once. (With more, the client sends those again whose answer was lost with their
+/// connection, whatever else it was told.) A redirection counts as an attempt: a step that meets a
+/// slot which has just moved fails, the client learns where it is, and the next one finds it.
+const ATTEMPTS_MAX: u32 = 1;
 /// Commands waiting to be written, for each connection.
 const COMMANDS_WAITING_MAX: usize = 10_000;
 
@@ -57,7 +56,6 @@ impl Connections {
             connection_timeout: options.connect_timeout(),
             internal_command_timeout: options.connect_timeout(),
             max_command_attempts: ATTEMPTS_MAX,
-            max_redirections: REDIRECTIONS_MAX,
             max_command_buffer_len: COMMANDS_WAITING_MAX,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
             // A connection that has been silent for so long is dead, and a new one may not be.
@@ -82,7 +80,6 @@ impl Connections {
         let send = SendOptions {
             timeout: Some(options.command_timeout()),
             max_attempts: Some(ATTEMPTS_MAX),
-            max_redirections: Some(REDIRECTIONS_MAX),
             fail_fast: true,
             ..SendOptions::default()
         };
@@ -98,13 +95,11 @@ impl Connections {
         let send = SendOptions { cluster_node: Some(server.clone()), ..self.send.clone() };
         self.pool.next().with_options(&send)
     }
-    /// The next connection, to where this key's slot of a cluster lies. Commands are not redirected and
-    /// never wait for another connection: they stay in the order in which they were sent.
-    pub(crate) fn once_to_slot_of(&self, key: &[u8]) -> WithOptions<Client> {
+    /// The next connection, to where this key's slot of a cluster lies.
+    pub(crate) fn to_slot_of(&self, key: &[u8]) -> WithOptions<Client> {
         let slot = fred::util::redis_keyslot(key);
         let hash = fred::types::ClusterHash::Custom(slot);
-        let send =
-            SendOptions { cluster_hash: Some(hash), max_attempts: Some(1), ..self.send.clone() };
+        let send = SendOptions { cluster_hash: Some(hash), ..self.send.clone() };
         self.pool.next().with_options(&send)
     }
     pub(crate) fn pool(&self) -> &Pool {
