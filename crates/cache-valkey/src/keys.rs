@@ -22,8 +22,10 @@ pub(crate) fn bucket_of(key: &RowKey) -> u16 {
 pub(crate) fn row(epoch: CacheEpoch, key: &RowKey) -> Bytes {
     name(epoch, bucket_of(key), key.as_bytes())
 }
+/// Markers of one number stand beside each other: of two nodes that try to enable, the one that loses
+/// must not spoil the winner's.
 pub(crate) fn marker(epoch: CacheEpoch, bucket: u16) -> Bytes {
-    name(epoch, bucket, b"marker")
+    name(epoch, bucket, format!("marker-{:032x}", epoch.marker).as_bytes())
 }
 
 fn name(epoch: CacheEpoch, bucket: u16, rest: &[u8]) -> Bytes {

@@ -1,8 +1,8 @@
 //! The shared row cache in Valkey: one server, or a cluster without replicas.
 //!
 //! # Keys
-//! `t1:<epoch>:{<bucket>}:` and the row key's bytes; the marker is `t1:<epoch>:{<bucket>}:marker` (no row
-//! key: those have a `#`). A row's bucket is a hash of its entity, one of [`keys::BUCKETS`], the
+//! `t1:<epoch>:{<bucket>}:` and the row key's bytes; the marker is `t1:<epoch>:{<bucket>}:marker-<hex>`
+//! (no row key: those have a `#`). A row's bucket is a hash of its entity, one of [`keys::BUCKETS`], the
 //! same in every process and whether or not the servers are a cluster. In a cluster the bucket decides
 //! the slot, so that **the marker of a bucket lies, moves and is lost together with its rows**, and
 //! can be read in one `MGET` or script with them, which a marker for each shard could not.

@@ -77,7 +77,7 @@ impl Inner {
         let patience =
             self.options.attempt_timeout().min(end.saturating_duration_since(Instant::now()));
         match timeout(patience, request).await {
-            Ok(answer) => answer.map_err(Failure::Sdk),
+            Ok(answer) => answer.map_err(|error| Failure::Sdk(Box::new(error))),
             Err(_) => Err(Failure::Store(failure::no_answer(patience))),
         }
     }
@@ -86,7 +86,7 @@ impl Inner {
 /// Why a request failed, with the SDK's own error where it has one.
 pub(crate) enum Failure<E> {
     Store(Error),
-    Sdk(SdkError<E, HttpResponse>),
+    Sdk(Box<SdkError<E, HttpResponse>>),
 }
 
 impl<E: ProvideErrorMetadata + std::error::Error + 'static> Failure<E> {

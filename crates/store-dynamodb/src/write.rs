@@ -276,8 +276,7 @@ type UpdateError = aws_sdk_dynamodb::error::SdkError<
 >;
 
 /// The item that refused the update, if that is what happened.
-#[expect(clippy::result_large_err, reason = "the SDK's error goes on as it came")]
-fn refused(error: UpdateError) -> Result<Option<Item>, UpdateError> {
+fn refused(error: Box<UpdateError>) -> Result<Option<Item>, Box<UpdateError>> {
     let is_refusal = error
         .as_service_error()
         .is_some_and(UpdateItemError::is_conditional_check_failed_exception);
@@ -295,11 +294,13 @@ fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {
     FencedOutcome::Done(WriteOutcome::Applied(stamp), row)
 }
 
-/// Only a fenced writer wants the row as it now stands.
+/// The row that an earlier attempt made, for a fenced writer: it may put it into the cache, so it
+/// gets it only where the barrier protects it as this writer's own step would have.
 fn row_if(fence: Option<Barrier>, stored: Stored) -> Result<Option<Row>, Error> {
+    let barrier = stored.barrier;
     match fence {
-        Some(_) => stored.into_row(),
-        None => Ok(None),
+        Some(fence) if barrier < fence && barrier.epoch == fence.epoch => stored.into_row(),
+        _ => Ok(None),
     }
 }
 
