@@ -42,6 +42,11 @@ pub const RULES: &[Rule] = &[
         &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
     ),
     rule(
+        "trivium-coherence",
+        2,
+        &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
+    ),
+    rule(
         "trivium-registry-sql",
         2,
         &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
@@ -110,6 +115,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-sql",
     "trivium-store",
     "trivium-store-embedded",
+    "trivium-coherence",
     "trivium-registry",
     "trivium-registry-sql",
     "trivium-serving",
