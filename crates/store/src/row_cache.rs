@@ -108,6 +108,9 @@ pub trait RowCache: Send + Sync {
     ) -> Vec<Result<bool, CacheError>>;
 
     /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`. No TTL.
+    /// Never sent again by the adapter or its client library: a copy that came after the id was
+    /// taken out would be taken out a second time, with an old row. Who wants to try again fences
+    /// under a fresh id. The same goes for [`lease`](RowCache::lease).
     async fn fence(
         &self,
         epoch: CacheEpoch,
