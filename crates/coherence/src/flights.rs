@@ -9,12 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use trivium_codec::{Row, RowKey};
 
-/// What a shared trip brought home; `None`: nothing yet. Errors are not shared: they may be of the
-/// leader's own deadline.
-type Shared = Option<Option<Row>>;
+/// Where a joined reader waits for what the trip brings home. Errors are not shared: they may be of
+/// the leader's own deadline.
+type Follower = oneshot::Sender<Option<Row>>;
 
 /// The trips of one node.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ struct Slot {
 #[derive(Debug)]
 struct Next {
     start: oneshot::Sender<Flight>,
-    done: watch::Sender<Shared>,
+    followers: Vec<Follower>,
 }
 
 /// How a reader gets its row.
@@ -40,7 +40,7 @@ pub(crate) enum Seat {
     /// Go when told, for all who have joined until then.
     Lead(oneshot::Receiver<Flight>),
     /// Somebody goes for you, and has not left yet.
-    Join(watch::Receiver<Shared>),
+    Join(oneshot::Receiver<Option<Row>>),
 }
 
 /// A trip under way; dropped, it is over, however it ended.
@@ -48,7 +48,7 @@ pub(crate) enum Seat {
 pub(crate) struct Flight {
     flights: Flights,
     key: RowKey,
-    done: Option<watch::Sender<Shared>>,
+    followers: Vec<Follower>,
 }
 
 impl Flights {
@@ -56,15 +56,18 @@ impl Flights {
         let mut slots = self.slots();
         let Some(slot) = slots.get_mut(key) else {
             slots.insert(key.clone(), Slot::default());
-            return Seat::Go(Flight { flights: self.clone(), key: key.clone(), done: None });
+            let (flights, key) = (self.clone(), key.clone());
+            return Seat::Go(Flight { flights, key, followers: Vec::new() });
         };
-        if let Some(next) = &slot.next
+        if let Some(next) = &mut slot.next
             && !next.start.is_closed()
         {
-            return Seat::Join(next.done.subscribe());
+            let (follower, followed) = oneshot::channel();
+            next.followers.push(follower);
+            return Seat::Join(followed);
         }
         let (start, started) = oneshot::channel();
-        slot.next = Some(Next { start, done: watch::Sender::new(None) });
+        slot.next = Some(Next { start, followers: Vec::new() });
         Seat::Lead(started)
     }
 
@@ -75,9 +78,10 @@ impl Flights {
 
 impl Flight {
     /// Tells everybody who joined.
-    pub(crate) fn share(&self, row: &Option<Row>) {
-        if let Some(done) = &self.done {
-            done.send_replace(Some(row.clone()));
+    pub(crate) fn share(&mut self, row: &Option<Row>) {
+        for follower in self.followers.drain(..) {
+            // One that has left needs nothing.
+            let _ = follower.send(row.clone());
         }
     }
 }
@@ -90,8 +94,11 @@ impl Drop for Flight {
             slots.remove(&self.key);
             return;
         };
-        let flight =
-            Flight { flights: self.flights.clone(), key: self.key.clone(), done: Some(next.done) };
+        let flight = Flight {
+            flights: self.flights.clone(),
+            key: self.key.clone(),
+            followers: next.followers,
+        };
         let unsent = next.start.send(flight);
         drop(slots);
         // The leader is gone: its trip is over before it began, and its followers go on their own.
@@ -119,14 +126,14 @@ mod tests {
         let (flights, key) = (Flights::default(), key());
         let Seat::Go(first) = flights.board(&key) else { panic!("the first goes") };
         let Seat::Lead(started) = flights.board(&key) else { panic!("the second leads the next") };
-        let Seat::Join(mut joined) = flights.board(&key) else { panic!("the third joins it") };
+        let Seat::Join(joined) = flights.board(&key) else { panic!("the third joins it") };
         drop(first);
-        let second = started.await.unwrap();
+        let mut second = started.await.unwrap();
         // Under way since: who comes now leads another.
         let Seat::Lead(third) = flights.board(&key) else { panic!("too late to join") };
         second.share(&None);
         drop(second);
-        assert_eq!(*joined.wait_for(Option::is_some).await.unwrap(), Some(None));
+        assert_eq!(joined.await.unwrap(), None);
         drop(third.await.unwrap());
         assert!(flights.slots().is_empty());
     }
@@ -136,10 +143,10 @@ mod tests {
         let (flights, key) = (Flights::default(), key());
         let Seat::Go(first) = flights.board(&key) else { panic!("the first goes") };
         let Seat::Lead(started) = flights.board(&key) else { panic!("the second leads the next") };
-        let Seat::Join(mut joined) = flights.board(&key) else { panic!("the third joins it") };
+        let Seat::Join(joined) = flights.board(&key) else { panic!("the third joins it") };
         drop(started);
         let Seat::Lead(fourth) = flights.board(&key) else { panic!("nobody joins the leaderless") };
-        assert!(joined.wait_for(Option::is_some).await.is_err(), "the third goes on its own");
+        assert!(joined.await.is_err(), "the third goes on its own");
         drop(fourth);
         drop(first);
         assert!(flights.slots().is_empty());

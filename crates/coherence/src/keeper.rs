@@ -222,6 +222,7 @@ impl<A: Authority, C: RowCache> Keeper<A, C> {
             }
             let pause = self.environment.jittered(micros(self.options.renew_every));
             tokio::select! {
+                biased;
                 () = shutdown.wait() => {}
                 () = tokio::time::sleep(Duration::from_micros(pause)) => {}
             }

@@ -225,15 +225,13 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         seat: Seat,
         options: &ReadOptions,
     ) -> (usize, Answer) {
-        let flight = match seat {
+        let mut flight = match seat {
             Seat::Go(flight) => Some(flight),
             Seat::Lead(start) => start.await.ok(),
-            Seat::Join(mut done) => {
-                if let Ok(row) = done.wait_for(Option::is_some).await
-                    && let Some(row) = &*row
-                {
+            Seat::Join(followed) => {
+                if let Ok(row) = followed.await {
                     counter!("trivium_cache_shared_fetches_total").increment(1);
-                    return (index, Ok(row.clone()));
+                    return (index, Ok(row));
                 }
                 // The leader failed or left.
                 None
@@ -243,7 +241,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         let answer = rows.pop().unwrap_or_else(|| {
             Err(Error::Unavailable("the authority left a row unanswered".to_owned()))
         });
-        if let (Some(flight), Ok(row)) = (&flight, &answer) {
+        if let (Some(flight), Ok(row)) = (&mut flight, &answer) {
             flight.share(row);
         }
         drop(flight);

@@ -347,9 +347,13 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
 
     /// Takes fences down; what fails is repaired by a reader after its deadline.
     async fn unfence(&self, unfences: Vec<Unfence>) {
-        let mut by_epoch: HashMap<CacheEpoch, Vec<(RowKey, FenceId, Option<Row>)>> = HashMap::new();
+        // One, hardly ever two.
+        let mut by_epoch: Vec<(CacheEpoch, Vec<(RowKey, FenceId, Option<Row>)>)> = Vec::new();
         for Unfence { epoch, key, id, newest } in unfences {
-            by_epoch.entry(epoch).or_default().push((key, id, newest));
+            match by_epoch.iter_mut().find(|(known, _)| *known == epoch) {
+                Some((_, fences)) => fences.push((key, id, newest)),
+                None => by_epoch.push((epoch, vec![(key, id, newest)])),
+            }
         }
         for (epoch, fences) in by_epoch {
             let results = self.cache.unfence(epoch, &fences).await;

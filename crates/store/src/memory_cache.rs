@@ -147,6 +147,11 @@ impl MemoryCache {
         before - cells.len()
     }
 
+    /// Evicts all fences, as a cache under another policy might: for showing that it must not.
+    pub fn evict_fences(&self) {
+        self.lock().content.cells.retain(|_, cell| !matches!(cell, Cell::Fence { .. }));
+    }
+
     /// Whether the server is a replica, or has one, from now on.
     pub fn set_replicated(&self, is_replicated: bool) {
         self.lock().is_replicated = is_replicated;
