@@ -58,8 +58,9 @@ guards! {
     unfenced_only_disabled 27 "writers go unfenced only in disabled";
     disabling_waits 28 "disabled is set only once every lease has run out";
     lease_from_sending 29 "a lease counts from sending the read of the record";
-    answer_is_checked 30 "the lease is checked when the answer has come";
+    lease_checked_in_request 30 "the lease is checked after the request began";
     join_only_unsent 31 "a read joins only a fetch that has not been sent";
     expiry_is_far 32 "a tombstone expires only beyond every write, lease and cached value";
     revs_are_seeded 33 "a row's first rev is above those of its earlier lives";
+    answer_is_checked 34 "the lease is checked again when the answer has come";
 }

@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 use model::{Guards, check, worlds};
 
+/// The worlds in which a guard that is taken out must show. The larger ones take minutes each.
+const GUARD_WORLDS: usize = 6;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let limit = arguments.iter().find_map(|word| word.parse().ok()).unwrap_or(usize::MAX);
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
     println!("\n| without | violation after | in | states |\n| --- | --- | --- | --- |");
     for (guard, bit, _) in Guards::EACH {
         let mut states = 0;
-        let hit = worlds.iter().find_map(|(name, bounds)| {
+        let hit = worlds.iter().take(GUARD_WORLDS).find_map(|(name, bounds)| {
             let found = check(*bounds, Guards::all().without(*bit), threads);
             states += found.states;
             found.violation.map(|path| (name, path))

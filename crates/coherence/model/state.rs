@@ -67,9 +67,9 @@ pub struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReaderAt {
     Idle,
-    /// A look is on its way out: epoch, what the authority had when the read began. (Only without
-    /// `answer_is_checked`. With it, a lease that is alive when the answer comes was alive when the
-    /// cache was looked at, and the read might as well have begun at that very moment.)
+    /// The lease has been checked and a look is on its way: epoch, what the authority had then.
+    /// (Only where a guard is out. Where the lease is checked when the answer has come, it was alive
+    /// when the cache was looked at too, and the read might as well have begun at that very moment.)
     Asked(u8, u8),
     /// A VALUE is on its way back: epoch, version, what the authority had when the read began.
     Answer(u8, u8, u8),

@@ -15,6 +15,11 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    /// Whether the lease is checked when a look is sent, and not when its answer has come.
+    fn asks_first(&self) -> bool {
+        !self.guards.answer_is_checked() || !self.guards.lease_checked_in_request()
+    }
+
     /// The deadline that goes with an attempt. Later attempts lie above all earlier ones.
     fn deadline(&self, writer: u8, attempt: u8) -> u8 {
         if self.bounds.deadlines_tie { attempt + 1 } else { attempt * 2 + writer + 1 }
@@ -199,11 +204,11 @@ impl Protocol {
         }
         match reader.at {
             ReaderAt::Idle if reader.lease != 0 => {
+                if self.asks_first() {
+                    actions.push(Action::Ask(index));
+                }
                 match self.cell(state, reader.lease) {
-                    Some(Cell::Value(_)) if !guards.answer_is_checked() => {
-                        actions.push(Action::Ask(index));
-                    }
-                    Some(Cell::Value(_)) => actions.push(Action::Look(index)),
+                    Some(Cell::Value(_)) if !self.asks_first() => actions.push(Action::Look(index)),
                     Some(Cell::Missing) => actions.push(Action::Lease(index)),
                     Some(Cell::Fence(..)) if !guards.lease_spares_fence() => {
                         actions.push(Action::Lease(index));
@@ -470,7 +475,11 @@ impl Protocol {
             Action::Look(index) => {
                 let reader = state.readers[usize::from(index)];
                 let (epoch, needed) = match reader.at {
-                    ReaderAt::Asked(epoch, needed) => (epoch, needed),
+                    ReaderAt::Asked(epoch, needed) if guards.lease_checked_in_request() => {
+                        (epoch, needed)
+                    }
+                    // Checked at some time before: the read begins only now.
+                    ReaderAt::Asked(epoch, _) => (epoch, state.version),
                     _ => (reader.lease, state.version),
                 };
                 if let Some(Cell::Value(version)) = self.cell(state, epoch) {
@@ -488,7 +497,7 @@ impl Protocol {
             Action::Answer(index) => {
                 let reader = &mut state.readers[usize::from(index)];
                 let ReaderAt::Answer(epoch, version, needed) = reader.at else { return };
-                let counts = reader.lease == epoch || !guards.answer_is_checked();
+                let counts = reader.lease == epoch || self.asks_first();
                 reader.at = ReaderAt::Idle;
                 state.violated |= counts && version < needed;
             }

@@ -68,8 +68,16 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
     /// Makes sure that these writes come no more, and takes them out of the fence.
     async fn repair(&self, epoch: CacheEpoch, key: &RowKey, ids: &[FenceId]) -> Result<(), Error> {
         let Some(deadline) = ids.iter().map(|id| id.deadline).max() else { return Ok(()) };
-        let row = self.bar(key, Barrier { epoch: epoch.number, deadline }, None).await?;
-        let fences: Vec<_> = ids.iter().map(|id| (key.clone(), *id, row.clone())).collect();
+        // An absent row is left alone, fence and all. It is read from the authority anyway, a raise
+        // would make a row of it, and it may be a delete whose tombstone has expired since: without
+        // the row that the delete left, taking the fence down would bring back what it deleted.
+        let mut seen = self.authority.get_with_barrier(std::slice::from_ref(key), None).await;
+        if !matches!(seen.pop(), Some(Ok((Some(_), _)))) {
+            return Ok(());
+        }
+        let barrier = Barrier { epoch: epoch.number, deadline };
+        let Some(row) = self.bar(key, barrier, None).await? else { return Ok(()) };
+        let fences: Vec<_> = ids.iter().map(|id| (key.clone(), *id, Some(row.clone()))).collect();
         for removed in self.cache.unfence(epoch, &fences).await {
             match removed {
                 Ok(true) => counter!("trivium_cache_repairs_total").increment(1),

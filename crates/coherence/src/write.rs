@@ -242,8 +242,8 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             // The caller is gone or about to go: settle behind the answer.
             let (node, key) = (Arc::clone(self), key.clone());
             let work = async move {
-                if let Ok(row) = node.bar(&key, held.barrier, until).await {
-                    let unfence = unfence_of(&key, held, newer(newest, row));
+                if let Ok(Some(row)) = node.bar(&key, held.barrier, until).await {
+                    let unfence = unfence_of(&key, held, newer(newest, Some(row)));
                     node.unfence(unfence.into_iter().collect()).await;
                 }
             };
@@ -262,7 +262,9 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             // Never applied, or applied and overwritten since: nobody can tell.
             None => Err(error),
         };
-        (outcome, Some(unfence_of(key, held, newer(newest, row))))
+        // Without a row the fence stays, as in a repair.
+        let unfence = row.and_then(|row| unfence_of(key, held, newer(newest, Some(row))));
+        (outcome, Some(unfence))
     }
 
     /// Fences the key until that is proven, or until the cache has been put aside.
