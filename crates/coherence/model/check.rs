@@ -70,5 +70,7 @@ pub fn worlds() -> Vec<(&'static str, Bounds)> {
         ("2 writers, 1 reader, no row at first", Bounds { row_exists: false, ..two_writers }),
         ("2 writers, 2 readers, 1 attempt", Bounds { number_max: 3, restarts: 1, ..both }),
         ("2 writers, 2 readers, 1 epoch, 2 attempts", Bounds { attempts: 2, restarts: 1, ..both }),
+        ("1 writer, 2 readers, 3 epochs", Bounds { number_max: 5, restarts: 1, ..two_readers }),
+        ("2 writers, 2 readers", Bounds { attempts: 2, number_max: 3, restarts: 1, ..both }),
     ]
 }

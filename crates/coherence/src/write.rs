@@ -42,6 +42,9 @@ struct Unfence {
     newest: Option<Row>,
 }
 
+/// A write to take out of its fence, as the cache wants it.
+type Ended = (RowKey, FenceId, Option<Row>);
+
 /// The writes of one key, in their order. One fence covers them all.
 struct Chain {
     key: RowKey,
@@ -350,7 +353,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
     /// Takes fences down; what fails is repaired by a reader after its deadline.
     async fn unfence(&self, unfences: Vec<Unfence>) {
         // One, hardly ever two.
-        let mut by_epoch: Vec<(CacheEpoch, Vec<(RowKey, FenceId, Option<Row>)>)> = Vec::new();
+        let mut by_epoch: Vec<(CacheEpoch, Vec<Ended>)> = Vec::new();
         for Unfence { epoch, key, id, newest } in unfences {
             match by_epoch.iter_mut().find(|(known, _)| *known == epoch) {
                 Some((_, fences)) => fences.push((key, id, newest)),

@@ -378,7 +378,8 @@ impl World {
                     }
                     // Not by dice for each: the cache has its keys in no order.
                     let salt = dice.next();
-                    self.cache.evict(|key| (key.stable_hash() ^ salt).count_ones() % 2 == 0);
+                    self.cache
+                        .evict(|key| (key.stable_hash() ^ salt).count_ones().is_multiple_of(2));
                 }
             }
         }
