@@ -45,6 +45,11 @@ pub const RULES: &[Rule] = &[
     rule("trivium-store-dynamodb", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
     rule("trivium-cache-valkey", 2, &["trivium-codec", "trivium-store"]),
     rule(
+        "trivium-coherence",
+        2,
+        &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
+    ),
+    rule(
         "trivium-registry-sql",
         2,
         &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
@@ -115,6 +120,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-store-embedded",
     "trivium-store-dynamodb",
     "trivium-cache-valkey",
+    "trivium-coherence",
     "trivium-registry",
     "trivium-registry-sql",
     "trivium-serving",

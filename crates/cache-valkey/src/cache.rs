@@ -17,6 +17,7 @@ use trivium_store::{
 
 use crate::{
     Error, Options,
+    admission::Admission,
     client::Connections,
     entry, failure, keys,
     scripts::{LastScripts, Script},
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) connections: Connections,
     pub(crate) scripts: LastScripts,
     pub(crate) sweep: Sweep,
+    pub(crate) admission: Admission,
 }
 
 impl fmt::Debug for ValkeyCache {
@@ -50,8 +52,13 @@ impl ValkeyCache {
     /// Needs a Tokio runtime.
     pub fn connect(options: Options) -> Result<Self, Error> {
         let connections = Connections::open(&options)?;
-        let (scripts, sweep) = (LastScripts::default(), Sweep::default());
-        Ok(Self(Arc::new(Inner { options, connections, scripts, sweep })))
+        Ok(Self(Arc::new(Inner {
+            options,
+            connections,
+            scripts: LastScripts::default(),
+            sweep: Sweep::default(),
+            admission: Admission::default(),
+        })))
     }
 
     /// Waits for the connection, at most so long; whether it is there.
@@ -152,6 +159,9 @@ impl Inner {
         of: impl Fn(usize, &mut Vec<Value>),
         read: impl Fn(Value) -> Result<T, CacheError>,
     ) -> Vec<Result<T, CacheError>> {
+        if let Err(error) = self.admission.check() {
+            return all.iter().map(|_| Err(error.clone())).collect();
+        }
         let scripts = self.scripts.get(epoch);
         let script = if kind == Step::Unfence { &scripts.unfence } else { &scripts.step };
         let shares = self.shares(epoch, all.iter(), STEP_KEYS_MAX);
@@ -227,6 +237,9 @@ impl RowCache for ValkeyCache {
         keys: &[RowKey],
     ) -> Vec<Result<CacheEntry, CacheError>> {
         let inner = &*self.0;
+        if let Err(error) = inner.admission.check() {
+            return keys.iter().map(|_| Err(error.clone())).collect();
+        }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
         let looks = shares.into_iter().map(|Share { places, names }| async move {
             (places, inner.look_at(epoch, names).await)
@@ -320,8 +333,13 @@ impl RowCache for ValkeyCache {
     async fn mark(&self, epoch: CacheEpoch) -> Result<(), CacheError> {
         self.0.mark_all(epoch).await
     }
+    fn admit(&self, servers: &[String]) {
+        self.0.admission.admit(servers);
+    }
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError> {
-        self.0.ask_servers().await
+        let servers = self.0.ask_servers().await?;
+        self.0.admission.see(servers.iter().map(|server| server.run_id.clone()).collect());
+        Ok(servers)
     }
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {
         self.0.sweep_some(before).await

@@ -21,7 +21,8 @@
 //! them, and nothing else ever does: a server that doesn't know an epoch's scripts is not the
 //! one that was marked. Every step is one of these scripts; a look asks for them in the same round
 //! trip, after its `MGET`. (`SCRIPT FLUSH` has, therefore, the effect of `FLUSHALL`.) A primary that was
-//! demoted and came back is told by `INFO`: see [`ValkeyCache::check`].
+//! demoted and came back is told by `INFO`: see [`ValkeyCache::check`]. What `INFO` said last is compared
+//! with the servers that were [admitted](trivium_store::RowCache::admit).
 //!
 //! # What is sent again
 //! Nothing whose answer was lost. A command that could not be sent at all is refused at once, not kept
@@ -29,6 +30,7 @@
 //!
 //! [`mark`]: trivium_store::RowCache::mark
 
+mod admission;
 mod cache;
 mod client;
 mod entry;

@@ -5,12 +5,9 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Server},
 };
 use futures::future::{join_all, try_join_all};
-use trivium_store::{CacheEpoch, CacheError, CacheServer, RowCache as _};
+use trivium_store::{CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, RowCache as _};
 
 use crate::{Error, ValkeyCache, cache::Inner, failure, keys};
-
-/// The only policy that never evicts a key without a TTL, such as a fence, while it has others.
-const POLICY: &str = "volatile-lru";
 
 impl ValkeyCache {
     /// Looks whether the servers can be used: none has replicas or is one, all evict as they must.
@@ -22,9 +19,9 @@ impl ValkeyCache {
                            rows; a cache runs without";
                 return Err(Error::Server { run_id, why: why.to_owned() });
             }
-            if policy != POLICY {
+            if policy != EVICTION_POLICY {
                 let why = format!(
-                    "its `maxmemory-policy` is `{policy}`: set `{POLICY}`, which never evicts a fence"
+                    "its `maxmemory-policy` is `{policy}`: set `{EVICTION_POLICY}`, which never evicts a fence"
                 );
                 return Err(Error::Server { run_id, why });
             }

@@ -23,7 +23,9 @@ pub struct Barrier {
 #[derive(Debug, Clone)]
 pub enum FencedOutcome {
     /// As an unfenced write ends. Where it is `Applied`, the row (or tombstone) as it now stands,
-    /// with its stamp.
+    /// with its stamp. The row goes into the cache, so it comes only from a step that has raised
+    /// the barrier's epoch to the writer's: a recognised retry that raised nothing answers `None`.
+    /// Without a row, nothing is remembered in the cache, which is always safe.
     Done(WriteOutcome, Option<Row>),
     /// The row's barrier is at or above the writer's: nothing changed, and this attempt can never
     /// be applied. Try again with a deadline above it, fenced anew.

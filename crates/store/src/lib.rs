@@ -13,6 +13,7 @@ pub mod decide;
 pub mod door;
 pub mod error;
 pub mod memory;
+pub mod memory_cache;
 pub mod port;
 pub mod row_cache;
 
@@ -21,12 +22,13 @@ pub use decide::{Decision, Step, apply, decide};
 pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
 pub use error::Error;
 pub use memory::MemoryStore;
+pub use memory_cache::MemoryCache;
 pub use port::{
     Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp,
     SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
 };
 pub use row_cache::{
-    CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, LeaseToken, RowCache,
+    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, LeaseToken, RowCache,
 };
 
 #[cfg(test)]

@@ -64,6 +64,16 @@ pub enum CacheError {
     Unknown(String),
 }
 
+impl CacheError {
+    /// Whether the step may have been done all the same.
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+}
+
+/// The eviction policy that a cache must have: fences carry no TTL, so it never evicts them.
+pub const EVICTION_POLICY: &str = "volatile-lru";
+
 /// What a cache server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheServer {
@@ -98,6 +108,9 @@ pub trait RowCache: Send + Sync {
     ) -> Vec<Result<bool, CacheError>>;
 
     /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`. No TTL.
+    /// Never sent again by the adapter or its client library: a copy that came after the id was
+    /// taken out would be taken out a second time, with an old row. Who wants to try again fences
+    /// under a fresh id. The same goes for [`lease`](RowCache::lease).
     async fn fence(
         &self,
         epoch: CacheEpoch,
@@ -113,8 +126,19 @@ pub trait RowCache: Send + Sync {
         fences: &[(RowKey, FenceId, Option<Row>)],
     ) -> Vec<Result<bool, CacheError>>;
 
-    /// Puts the epoch's marker onto every server.
+    /// Puts the epoch's marker onto every server. Sent once: a copy that arrives later would make a
+    /// cache trusted that has forgotten fences since. Markers of one number do not replace each
+    /// other: of two nodes that try to enable, the one that loses must not spoil the winner's.
     async fn mark(&self, epoch: CacheEpoch) -> Result<(), CacheError>;
+
+    /// Only these servers (run ids) may answer from now on. An adapter that connects again on its
+    /// own asks the server who it is first, and answers every step with
+    /// [`NotMarked`](CacheError::NotMarked) while it is not one of these: a server that came back
+    /// from an old snapshot holds the marker, and lost what was fenced since. Nothing to do for a
+    /// cache that cannot come back as another.
+    fn admit(&self, servers: &[String]) {
+        let _ = servers;
+    }
 
     /// What the servers (shards) say of themselves, sorted by run id.
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError>;

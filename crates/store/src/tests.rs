@@ -5,14 +5,20 @@ use trivium_codec::{KeyShape, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 
 use crate::{
-    Condition, Decision, MemoryStore, Order, RowWrite, Stamp, WriteId, WriteOp, WriteOutcome,
-    decide,
+    Condition, Decision, MemoryCache, MemoryStore, Order, RowWrite, Stamp, WriteId, WriteOp,
+    WriteOutcome, decide,
 };
 
 async fn memory() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::new())
 }
 crate::conformance_tests!(memory);
+crate::authority_conformance_tests!(memory);
+
+async fn memory_cache() -> Arc<MemoryCache> {
+    Arc::new(MemoryCache::new())
+}
+crate::row_cache_conformance_tests!(memory_cache);
 
 fn key() -> RowKey {
     let view =

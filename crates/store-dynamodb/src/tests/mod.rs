@@ -14,3 +14,8 @@ async fn make() -> Arc<DynamoStore> {
     Arc::new(support::shared_table().await)
 }
 trivium_store::conformance_tests!(make);
+
+async fn make_own() -> Arc<DynamoStore> {
+    Arc::new(support::new_table().await)
+}
+trivium_store::authority_conformance_tests!(make_own);

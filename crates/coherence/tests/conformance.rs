@@ -1,0 +1,36 @@
+//! The store with a cache in front keeps every promise of a store without one.
+
+use std::{sync::Arc, time::Duration};
+
+use trivium_coherence::{CoherentStore, Options};
+use trivium_runtime::Shutdown;
+use trivium_store::{MemoryCache, MemoryStore};
+
+type Store = CoherentStore<MemoryStore, MemoryCache>;
+
+/// A store whose cache is enabled and stays so.
+async fn cached() -> Arc<Store> {
+    let options = Options { renew_every: Duration::from_millis(50), ..Options::default() };
+    let store = Arc::new(CoherentStore::new(MemoryStore::new(), MemoryCache::new(), options));
+    let kept = Arc::clone(&store);
+    tokio::spawn(async move { kept.run(&Shutdown::new()).await });
+    while !store.has_lease() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    store
+}
+
+/// A store whose keeper never runs: the authority alone.
+async fn uncached() -> Arc<Store> {
+    Arc::new(CoherentStore::new(MemoryStore::new(), MemoryCache::new(), Options::default()))
+}
+
+mod with_a_cache {
+    use super::cached;
+    trivium_store::conformance_tests!(cached);
+}
+
+mod without_a_cache {
+    use super::uncached;
+    trivium_store::conformance_tests!(uncached);
+}
