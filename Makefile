@@ -37,6 +37,7 @@ demo: build ## Flights of 2013: validate, plan, apply, run, materialize, read ba
 test: setup test-rust test-integration ## All tests.
 
 test-rust: setup
+	@scripts/setup-stores
 	$(CARGO) test $(WHOLE)
 
 test-integration: build

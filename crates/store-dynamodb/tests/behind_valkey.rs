@@ -1,5 +1,6 @@
 //! The table behind a shared cache, both real: a store with a cache in front keeps every promise of a
 //! store without one. Two nodes, so that what one has cached is read by the other.
+#![expect(clippy::unwrap_used, reason = "a whole file of tests")]
 
 use std::{
     sync::{
@@ -103,3 +104,19 @@ async fn make() -> Arc<Nodes> {
     Arc::new(Nodes { nodes: [node().await, node().await], turn: AtomicU64::new(0) })
 }
 trivium_store::conformance_tests!(make);
+
+/// Or else all of the above would show nothing about the cache.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_come_out_of_the_cache() {
+    let nodes = make().await;
+    trivium_store::conformance::reads_never_go_back(Arc::clone(&nodes)).await;
+    let stats = VALKEY.command(&["INFO", "commandstats"]).unwrap();
+    for command in ["cmdstat_evalsha", "cmdstat_mget"] {
+        assert!(stats.contains(command), "{stats}");
+    }
+    let names = VALKEY.command(&["KEYS", "*#*"]).unwrap();
+    let values = names
+        .lines()
+        .filter(|name| VALKEY.command(&["GETRANGE", name, "0", "0"]).is_ok_and(|tag| tag == "V"));
+    assert!(values.count() > 0, "no row is cached: {names}");
+}

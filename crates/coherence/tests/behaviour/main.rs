@@ -14,8 +14,8 @@ use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_coherence::{CoherentStore, Environment, Options};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 use trivium_store::{
-    Authority, CacheState, Condition, Error, MemoryCache, OnlineRead, OnlineWrite, Order,
-    ReadOptions, RowWrite, WriteId, WriteOp, WriteOutcome,
+    Authority, CacheState, Error, MemoryCache, OnlineRead, OnlineWrite, Order, ReadOptions,
+    RowWrite, WriteId, WriteOp, WriteOutcome,
 };
 
 static SCHEMA: LazyLock<Schema> =
