@@ -215,7 +215,7 @@ REQUESTS: list[tuple[str, object, str]] = [
     ),
     (PUT, {}, "view"),
     (PUT, {"view": STOP}, "rows"),
-    (PUT, {"view": STOP, "rows": {}}, "sequence"),
+    (PUT, {"view": STOP, "rows": {}}, "expected an array"),
     (
         PUT,
         {
@@ -249,7 +249,7 @@ REQUESTS: list[tuple[str, object, str]] = [
     (PUT, _put(idempotency_key="k" * 100), "idempotency"),
     (PUT, _put(sequence=4), "sequence"),
     (PUT, _put(ttl="1d"), "ttl"),
-    (DELETE, {"view": STOP, "rows": [1]}, "line 1"),
+    (DELETE, {"view": STOP, "rows": [1]}, "rows[0]"),
     (DELETE, _delete(entity={}), "origin"),
     (DELETE, _delete(values={"active": True}), "values"),
     (DELETE, _delete(event_time="2199-01-01T00:00:00Z"), "future"),

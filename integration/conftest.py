@@ -70,9 +70,9 @@ class Project:
         return json.loads(self.ok(*args, "--output", "json"))
 
     @contextlib.contextmanager
-    def dev(self, *args: str):
+    def dev(self, *args: str, **options):
         """`trivium dev` on free ports, stopped by SIGTERM at the end."""
-        server = Server(self, *args)
+        server = Server(self, *args, **options)
         try:
             yield server
         finally:
@@ -80,13 +80,14 @@ class Project:
 
 
 class Server:
-    def __init__(self, project: Project, *args: str) -> None:
+    def __init__(self, project: Project, *args: str, **options) -> None:
         self.process = subprocess.Popen(
             project.command("dev", "--http", "0", "--grpc", "0", "--output", "json", *args),
             cwd=project.root,
             stdout=subprocess.PIPE,
             stderr=(project.root / "dev.log").open("ab"),
             text=True,
+            **options,
         )
         line = self.process.stdout.readline()
         assert line, f"dev did not start: {(project.root / 'dev.log').read_text()}"

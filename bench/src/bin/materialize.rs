@@ -28,6 +28,10 @@ use trivium_runtime::{FixedClock, SystemClock};
 use trivium_serving::{Definitions, Options, Serving};
 use trivium_store_embedded::EmbeddedStore;
 
+/// As in the `trivium` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 2014-01-01T00:00:00Z
 const NOW_MICROS: i64 = 1_388_534_400_000_000;
 

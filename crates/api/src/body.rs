@@ -1,5 +1,7 @@
 //! Request bodies: limited, JSON only, strict, with errors that say where.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
@@ -12,6 +14,9 @@ use crate::{ApiError, suggest};
 
 /// The largest request body of an endpoint that names no other limit: 1 MiB.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// How long a client may take to send a body, as long as for the head of a request.
+const BODY_READ_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most `LIMIT` bytes. What does not fit is answered in the one error shape.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,15 @@ pub async fn read_body(
     body: Body,
     bytes_max: usize,
 ) -> Result<Bytes, ApiError> {
+    read_body_within(headers, body, bytes_max, BODY_READ_TIME_MAX).await
+}
+
+pub(crate) async fn read_body_within(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    time_max: Duration,
+) -> Result<Bytes, ApiError> {
     check_content_type(headers)?;
     let declared = headers
         .get(header::CONTENT_LENGTH)
@@ -41,7 +55,16 @@ pub async fn read_body(
     if declared.is_some_and(|length| length > bytes_max as u64) {
         return Err(body_too_large(bytes_max));
     }
-    match Limited::new(body, bytes_max).collect().await {
+    let read = Limited::new(body, bytes_max).collect();
+    let Ok(read) = tokio::time::timeout(time_max, read).await else {
+        return Err(ApiError::invalid(format!(
+            "the request body did not arrive within {} s",
+            time_max.as_secs()
+        ))
+        .help("send it at once, or less of it in one request")
+        .with_http_status(StatusCode::REQUEST_TIMEOUT));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(body_too_large(bytes_max))

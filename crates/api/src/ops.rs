@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -16,9 +17,24 @@ use trivium_runtime::Kind;
 
 use crate::ApiError;
 
-/// Which parts are not ready, and why. Cheap to clone; parts report, `/readyz` asks.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<RwLock<BTreeMap<&'static str, String>>>);
+/// Asked at every check: why the part cannot serve, or `None`.
+type Probe = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Which parts are not ready, and why. Cheap to clone; parts report or are asked, `/readyz` tells.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Parts>);
+
+#[derive(Default)]
+struct Parts {
+    failing: RwLock<BTreeMap<&'static str, String>>,
+    probes: RwLock<Vec<(&'static str, Probe)>>,
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").field("failing", &self.0.failing).finish_non_exhaustive()
+    }
+}
 
 impl Readiness {
     /// Everything is ready until a part says otherwise.
@@ -27,20 +43,32 @@ impl Readiness {
     }
     /// The part can serve.
     pub fn ready(&self, part: &'static str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(part);
+        self.0.failing.write().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
     /// The part cannot serve, and why.
     pub fn not_ready(&self, part: &'static str, why: impl Into<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(part, why.into());
+        self.0.failing.write().unwrap_or_else(PoisonError::into_inner).insert(part, why.into());
+    }
+    /// Asks this at every check, which must be cheap: why the part cannot serve, or `None`.
+    pub fn probe(
+        &self,
+        part: &'static str,
+        probe: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        let mut probes = self.0.probes.write().unwrap_or_else(PoisonError::into_inner);
+        probes.push((part, Box::new(probe)));
     }
     /// Whether every part can serve.
     pub fn check(&self) -> Result<(), ApiError> {
-        let failing = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if failing.is_empty() {
+        let failing = self.0.failing.read().unwrap_or_else(PoisonError::into_inner);
+        let probes = self.0.probes.read().unwrap_or_else(PoisonError::into_inner);
+        let told = failing.iter().map(|(part, why)| format!("{part}: {why}"));
+        let asked =
+            probes.iter().filter_map(|(part, probe)| probe().map(|why| format!("{part}: {why}")));
+        let parts: Vec<String> = told.chain(asked).collect();
+        if parts.is_empty() {
             return Ok(());
         }
-        let parts: Vec<String> =
-            failing.iter().map(|(part, why)| format!("{part}: {why}")).collect();
         Err(ApiError::new(Kind::Unavailable, format!("not ready: {}", parts.join("; "))))
     }
 }

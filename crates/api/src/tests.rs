@@ -1,11 +1,17 @@
 //! The error shape over both wires, bodies, and a server that drains.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::Body,
-    http::{Request, header},
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
     routing::{get, post},
 };
 use expect_test::{Expect, expect};
@@ -19,8 +25,8 @@ use tower::ServiceExt;
 use trivium_runtime::{Kind, Shutdown};
 
 use crate::{
-    ApiError, Json, Readiness, ServeOptions, decode_json, finish, nearest, ops_router,
-    serve::serve_http, suggest::hint,
+    ApiError, Json, Readiness, ServeOptions, body::read_body_within, decode_json, finish, nearest,
+    ops_router, serve::serve_http, suggest::hint,
 };
 
 #[test]
@@ -81,7 +87,7 @@ fn json_errors_say_what_and_where() {
     );
     check_json(
         r#"{"count": -1, "features": []}"#,
-        expect![[r#"invalid value: integer `-1`, expected u32 at line 1 column 12"#]],
+        expect!["count: invalid value: integer `-1`, expected u32 at line 1 column 12"],
     );
 }
 
@@ -245,4 +251,33 @@ async fn a_slow_request_is_told_so() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("DEADLINE_EXCEEDED"), "{answer}");
+}
+
+#[test]
+fn readiness_names_the_parts_that_report_and_those_that_are_asked() {
+    let readiness = Readiness::new();
+    let broken = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&broken);
+    readiness.probe("store", move || asked.load(Ordering::Relaxed).then(|| "disk full".to_owned()));
+    assert!(readiness.check().is_ok());
+    broken.store(true, Ordering::Relaxed);
+    readiness.not_ready("registry", "gone");
+    let error = readiness.check().unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+    assert_eq!(error.message, "not ready: registry: gone; store: disk full");
+    broken.store(false, Ordering::Relaxed);
+    readiness.ready("registry");
+    assert!(readiness.check().is_ok());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let headers = HeaderMap::from_iter([(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )]);
+    let error = read_body_within(&headers, never, 10, Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind, Kind::InvalidArgument);
+    assert_eq!(error.http_status(), StatusCode::REQUEST_TIMEOUT);
 }

@@ -12,9 +12,8 @@ use trivium_model::Timestamp;
     name = "trivium",
     version,
     propagate_version = true,
-    disable_help_subcommand = true,
     after_help = "Start with `trivium init DIR`, or with the example: `make demo`.\n\
-                  Exit codes, and each verb at length: docs/cli.md"
+                  `trivium help VERB` tells each verb at length; exit codes: docs/cli.md"
 )]
 pub struct Cli {
     /// What is meant for every verb.

@@ -84,13 +84,34 @@ impl Catalog {
     /// The view of this name.
     pub fn view(&self, name: &str) -> Result<&FeatureView, Failure> {
         let reference: ViewRef = parse(name, "a view is named `namespace/view@version`")?;
-        self.views.get(&reference).ok_or_else(|| self.unknown(name))
+        self.views.get(&reference).ok_or_else(|| match self.service_named(name) {
+            Some(service) => {
+                let mut views: Vec<String> =
+                    service.feature_refs().map(|feature| format!("`{}`", feature.view)).collect();
+                views.dedup();
+                is_service(name, format!("name a view; it reads {}", views.join(", ")))
+            }
+            None => self.unknown(name),
+        })
+    }
+
+    fn service_named(&self, name: &str) -> Option<&FeatureService> {
+        self.services.get(&name.parse().ok()?)
     }
 
     /// The service of this name.
     pub fn service(&self, name: &str) -> Result<&FeatureService, Failure> {
         let reference: ServiceRef = parse(name, "a service is named `namespace/service@version`")?;
-        self.services.get(&reference).ok_or_else(|| self.unknown(name))
+        self.services.get(&reference).ok_or_else(|| {
+            let is_view = name.parse::<ViewRef>().is_ok_and(|view| self.views.contains_key(&view));
+            if !is_view {
+                return self.unknown(name);
+            }
+            ApiError::invalid(format!("`{name}` is a feature view, not a feature service"))
+                .at("--service")
+                .help(format!("write `--features {name}`"))
+                .into()
+        })
     }
 
     /// What `get` and `history` name: a service alone, or views and features.
@@ -130,7 +151,15 @@ impl Catalog {
                 Some((view, feature)) => (view, Some(feature)),
                 None => (name, None),
             };
-            let view = self.view(view_name)?;
+            let known = view_name.parse().ok().and_then(|view: ViewRef| self.views.get(&view));
+            let view = match (known, self.service_named(view_name)) {
+                (Some(view), _) => view,
+                (None, None) => self.view(view_name)?,
+                (None, Some(_)) => {
+                    let help = format!("write `--service {view_name}`; a service is read alone");
+                    return Err(is_service(name, help));
+                }
+            };
             if let Some(feature) = feature {
                 let served = view.served_features();
                 if !served.iter().any(|known| known.name == *feature) {
@@ -169,6 +198,10 @@ impl Catalog {
         };
         ApiError::not_found(format!("`{name}` is not in the registry")).at(name).help(help).into()
     }
+}
+
+fn is_service(name: &str, help: String) -> Failure {
+    ApiError::invalid("this names a feature service, not a feature view").at(name).help(help).into()
 }
 
 /// Each view once.

@@ -1,12 +1,17 @@
 //! The authors' files as they lie in the configs folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{Metadata, ReadDir},
+    io,
+    path::{Path, PathBuf},
+};
 
 use trivium_api::ApiError;
-use trivium_model::{Diagnostic, LineIndex};
-use trivium_registry::project::{FILE_BYTES_MAX, File};
+use trivium_model::{Diagnostic, LineIndex, config::Code};
+use trivium_registry::project::{FILE_TOO_LARGE, File, file_bytes_max};
 
 use crate::{
+    codes::{NOT_A_FILE, NOT_UTF8, UNREADABLE},
     failure::{self, Failure},
     project::Project,
 };
@@ -22,7 +27,7 @@ pub struct Configs {
     pub root: PathBuf,
     /// Its files, paths relative to it.
     pub files: Vec<File>,
-    /// Files that could not be read as text.
+    /// What could not be read as text.
     pub findings: Vec<Diagnostic>,
     /// Where files were named, not the whole folder: these, relative to it.
     only: Option<Vec<String>>,
@@ -63,7 +68,9 @@ impl Configs {
         };
         let mut configs =
             Self { root: root.clone(), files: Vec::new(), findings: Vec::new(), only };
-        configs.walk(&root, "", 0)?;
+        // Of the folder itself the person is told at once: without it there is nothing to find.
+        let entries = std::fs::read_dir(&root).map_err(|error| failure::file(&root, &error))?;
+        configs.walk(entries, "", 0);
         configs.files.sort_by(|a, b| a.path.cmp(&b.path));
         if configs.files.is_empty() && configs.findings.is_empty() {
             return Err(ApiError::not_found("there are no configs")
@@ -92,73 +99,93 @@ impl Configs {
         })
     }
 
-    fn walk(&mut self, folder: &Path, relative: &str, depth: u32) -> Result<(), Failure> {
-        let entries = std::fs::read_dir(folder).map_err(|error| failure::file(folder, &error))?;
+    /// Paths of what the findings are about: it is there, though nothing is known of it.
+    pub fn unread(&self) -> Vec<String> {
+        self.findings.iter().map(|finding| finding.path.clone()).collect()
+    }
+
+    /// One entry that cannot be read is one finding, and the others are read.
+    fn walk(&mut self, entries: ReadDir, relative: &str, depth: u32) {
         for entry in entries {
-            let entry = entry.map_err(|error| failure::file(folder, &error))?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.unreadable(relative.trim_end_matches('/').to_owned(), &error);
+                    continue;
+                }
+            };
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                let shown = name.to_string_lossy();
-                let path = format!("{relative}{shown}");
-                self.refuse(path, (1, 1), "not-utf8", "the file's name is not UTF-8", "rename it");
+                let path = format!("{relative}{}", name.to_string_lossy());
+                self.refuse(path, (1, 1), &NOT_UTF8, "the file's name is not UTF-8", "rename it");
                 continue;
             };
-            // Editors and systems leave such files.
+            // Editors and systems leave such files, and links that lead nowhere.
             if name.starts_with('.') || name.ends_with('~') {
                 continue;
             }
             let path = entry.path();
-            if path.is_dir() {
-                if depth < DEPTH_MAX {
-                    self.walk(&path, &format!("{relative}{name}/"), depth + 1)?;
+            let within = format!("{relative}{name}");
+            match std::fs::metadata(&path) {
+                Ok(about) if about.is_dir() => {
+                    if depth < DEPTH_MAX {
+                        match std::fs::read_dir(&path) {
+                            Ok(entries) => self.walk(entries, &format!("{within}/"), depth + 1),
+                            Err(error) => self.unreadable(within, &error),
+                        }
+                    }
                 }
-            } else {
-                self.read_file(&path, format!("{relative}{name}"))?;
+                Ok(about) => self.read_file(&path, within, &about),
+                Err(error) => {
+                    let is_link = path.symlink_metadata().is_ok_and(|link| link.is_symlink());
+                    if is_link && error.kind() == io::ErrorKind::NotFound {
+                        let message = "the link leads nowhere";
+                        let help = "mend the link, or take it away";
+                        self.refuse(within, (1, 1), &UNREADABLE, message, help);
+                    } else {
+                        self.unreadable(within, &error);
+                    }
+                }
             }
         }
-        Ok(())
     }
 
-    fn read_file(&mut self, path: &Path, relative: String) -> Result<(), Failure> {
-        let about = std::fs::metadata(path).map_err(|error| failure::file(path, &error))?;
+    fn read_file(&mut self, path: &Path, relative: String, about: &Metadata) {
         if !about.is_file() {
-            self.refuse(relative, (1, 1), "not-a-file", "this is no regular file", "take it away");
-            return Ok(());
+            let message = "this is no regular file";
+            self.refuse(relative, (1, 1), &NOT_A_FILE, message, "take it away");
+            return;
         }
-        if about.len() > FILE_BYTES_MAX as u64 {
-            let message =
-                format!("{} bytes are more than the {FILE_BYTES_MAX} of one file", about.len());
-            self.refuse(relative, (1, 1), "file-too-large", &message, "split it");
-            return Ok(());
+        let most = file_bytes_max(&relative);
+        if about.len() > most as u64 {
+            let message = format!("{} bytes are more than the {most} of one file", about.len());
+            self.refuse(relative, (1, 1), &FILE_TOO_LARGE, &message, "split the view");
+            return;
         }
-        let content = std::fs::read(path).map_err(|error| failure::file(path, &error))?;
+        let content = match std::fs::read(path) {
+            Ok(content) => content,
+            Err(error) => return self.unreadable(relative, &error),
+        };
         match String::from_utf8(content) {
             Ok(text) => self.files.push(File::new(relative, text)),
             Err(error) => {
                 let upto = error.utf8_error().valid_up_to();
                 let before = String::from_utf8_lossy(&error.as_bytes()[..upto]).into_owned();
                 let position = LineIndex::new(&before).position(before.len());
-                self.refuse(
-                    relative,
-                    position,
-                    "not-utf8",
-                    "the file is not UTF-8 text",
-                    "save it as UTF-8",
-                );
+                let message = "the file is not UTF-8 text";
+                self.refuse(relative, position, &NOT_UTF8, message, "save it as UTF-8");
             }
         }
-        Ok(())
     }
 
-    fn refuse(
-        &mut self,
-        path: String,
-        at: (u32, u32),
-        code: &'static str,
-        message: &str,
-        help: &str,
-    ) {
-        self.findings.push(Diagnostic::error(path, at, code, message, help));
+    fn unreadable(&mut self, path: String, error: &io::Error) {
+        let message = failure::wording(error);
+        let help = "make it readable, or take it away";
+        self.refuse(path, (1, 1), &UNREADABLE, &message, help);
+    }
+
+    fn refuse(&mut self, path: String, at: (u32, u32), code: &Code, message: &str, help: &str) {
+        self.findings.push(Diagnostic::error(path, at, code.code, message, help));
     }
 }
 

@@ -25,8 +25,12 @@ pub fn entity(pairs: &[Pair], views: &[&FeatureView]) -> Result<Map<String, Json
                 .help(suggest::hint(key, known.iter().copied()))
                 .into());
         };
-        let json =
-            key_json(*key_type, value).map_err(|message| ApiError::invalid(message).at(&at))?;
+        let json = key_json(*key_type, value).map_err(|message| {
+            let example = example(&key_type.data_type());
+            ApiError::invalid(message)
+                .at(&at)
+                .help(format!("{key_type} is written as in `--entity {key}={example}`"))
+        })?;
         if entity.insert(key.clone(), json).is_some() {
             return Err(ApiError::invalid(format!("`{key}` is given twice"))
                 .at(at)
@@ -56,9 +60,7 @@ fn key_json(key_type: KeyType, text: &str) -> Result<Json, String> {
                 number.into()
             }
         }
-        KeyType::Bool => Json::Bool(
-            text.parse().map_err(|_| format!("`{text}` is not a bool: write true or false"))?,
-        ),
+        KeyType::Bool => Json::Bool(text.parse().map_err(|_| format!("`{text}` is not a bool"))?),
         KeyType::String | KeyType::Bytes | KeyType::Date | KeyType::Timestamp => {
             Json::String(text.to_owned())
         }
@@ -66,6 +68,31 @@ fn key_json(key_type: KeyType, text: &str) -> Result<Json, String> {
     // The same check as a server's, so that the message names the flag.
     trivium_model::json::key_from_json(key_type, &json)?;
     Ok(json)
+}
+
+/// How a value of the type is written on the command line.
+fn example(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Bool => "true".to_owned(),
+        DataType::Int32 | DataType::Int64 => "42".to_owned(),
+        DataType::Float32 | DataType::Float64 => "0.5".to_owned(),
+        DataType::Decimal { scale: 0, .. } => "4".to_owned(),
+        DataType::Decimal { .. } => "0.5".to_owned(),
+        DataType::String => "text".to_owned(),
+        DataType::Bytes => "AAEC".to_owned(),
+        DataType::Timestamp => "2013-01-31T05:00:00Z".to_owned(),
+        DataType::Date => "2013-01-31".to_owned(),
+        DataType::Embedding { dimension, .. } => format!("[0.5, …] ({dimension} numbers)"),
+        DataType::List(item) => {
+            let item = match &**item {
+                DataType::String | DataType::Bytes | DataType::Timestamp | DataType::Date => {
+                    format!("\"{}\"", example(item))
+                }
+                other => example(other),
+            };
+            format!("[{item}, …]")
+        }
+    }
 }
 
 /// The values to set, as the JSON of a request.
@@ -82,8 +109,12 @@ pub fn values(pairs: &[Pair], view: &FeatureView) -> Result<Map<String, Json>, F
                 .into());
         };
         let json = value_json(&feature.data_type, value);
-        trivium_model::json::value_from_json(&feature.data_type, &json)
-            .map_err(|message| ApiError::invalid(message).at(&at))?;
+        trivium_model::json::value_from_json(&feature.data_type, &json).map_err(|message| {
+            let example = example(&feature.data_type);
+            ApiError::invalid(message)
+                .at(&at)
+                .help(format!("{} is written as in `--set '{key}={example}'`", feature.data_type))
+        })?;
         if values.insert(key.clone(), json).is_some() {
             return Err(ApiError::invalid(format!("`{key}` is given twice"))
                 .at(at)

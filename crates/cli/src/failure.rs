@@ -6,6 +6,9 @@ use trivium_api::ApiError;
 use trivium_model::Diagnostic;
 use trivium_runtime::Kind;
 
+/// ELOOP, which the standard library has no stable name for.
+const LINKS_LOOP: i32 = 40;
+
 /// Why a verb failed: an error as servers give it, and findings in files, if that is what it was.
 #[derive(Debug)]
 pub struct Failure {
@@ -42,18 +45,45 @@ impl Failure {
 
 /// A file or folder that the system would not let us use.
 pub fn io(what: &str, error: &io::Error) -> Failure {
-    let kind = match error.kind() {
-        io::ErrorKind::NotFound => Kind::NotFound,
-        io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
-        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Kind::FailedPrecondition,
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Kind::Unavailable,
-        io::ErrorKind::InvalidData => Kind::InvalidArgument,
-        _ => Kind::Internal,
-    };
-    // The operating system's wording ends in "(os error 2)", which helps nobody.
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
-    ApiError::new(kind, text).at(what).into()
+    let (kind, help) = kind_of(error).unwrap_or((Kind::Internal, ""));
+    ApiError::new(kind, wording(error)).at(what).help(help).into()
+}
+
+/// What a system error means for the caller, and what to do; none where it may mean anything.
+fn kind_of(error: &io::Error) -> Option<(Kind, &'static str)> {
+    use io::ErrorKind as Is;
+    Some(match error.kind() {
+        Is::NotFound => (Kind::NotFound, "check the path"),
+        Is::PermissionDenied => {
+            (Kind::PermissionDenied, "ask for the right to it, or name another")
+        }
+        Is::AlreadyExists | Is::DirectoryNotEmpty => (Kind::FailedPrecondition, "name another"),
+        Is::AddrInUse | Is::AddrNotAvailable => (Kind::Unavailable, ""),
+        Is::InvalidData => (Kind::InvalidArgument, ""),
+        // What the path says can never work.
+        Is::NotADirectory => (Kind::InvalidArgument, "a file stands where a folder is meant"),
+        Is::IsADirectory => (Kind::InvalidArgument, "name a file: this is a folder"),
+        Is::InvalidFilename => (Kind::InvalidArgument, "take a shorter name"),
+        Is::InvalidInput => (Kind::InvalidArgument, "take another name"),
+        Is::ReadOnlyFilesystem => (Kind::PermissionDenied, "name a place that can be written"),
+        Is::StorageFull | Is::QuotaExceeded | Is::FileTooLarge => {
+            (Kind::ResourceExhausted, "make room on the disk")
+        }
+        _ if error.raw_os_error() == Some(LINKS_LOOP) => {
+            (Kind::InvalidArgument, "mend the link: it leads to itself")
+        }
+        _ => return None,
+    })
+}
+
+/// What the operating system says.
+pub fn wording(error: &io::Error) -> String {
+    without_number(&error.to_string()).to_lowercase()
+}
+
+/// Without the "(os error 2)" at the end, which helps nobody.
+fn without_number(text: &str) -> &str {
+    text.split(" (os error").next().unwrap_or(text)
 }
 
 /// See [`io`].
@@ -87,15 +117,16 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
         Error::Locked { .. } => {
             return ApiError::new(Kind::Unavailable, "another process has the online store open")
                 .at(path.display().to_string())
-                .help("is `trivium dev` running? Ask it with --server http://127.0.0.1:7400, or stop it")
+                .help("is `trivium dev` running? Ask it with --server and the address that it printed, or stop it")
                 .into();
         }
         Error::Layout { .. } => {
             (Kind::FailedPrecondition, "use the Trivium that wrote it, or a newer one")
         }
         Error::Option { .. } => (Kind::InvalidArgument, ""),
-        Error::Directory { .. } => {
-            (Kind::Unavailable, "check that the folder exists and is writable")
+        Error::Directory { source, .. } => {
+            let kind = kind_of(source).map_or(Kind::Unavailable, |(kind, _)| kind);
+            (kind, "check that it is a folder, writable, and that its disk has room")
         }
         Error::Engine { .. } => (
             Kind::DataLoss,
@@ -107,19 +138,22 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
 
 /// What the lake, a run or a materialization says.
 pub fn offline(error: &trivium_offline::Error) -> Failure {
-    let help = match (error.help(), error) {
-        (Some(help), _) => help,
-        (None, trivium_offline::Error::Corrupt { .. }) => {
-            "run the view's periods again, or restore the file"
+    use trivium_offline::Error;
+    let (kind, help) = match (error, error.help()) {
+        (_, Some(help)) => (error.kind(), help),
+        (Error::Corrupt { .. }, None) => {
+            (error.kind(), "run the view's periods again, or restore the file")
         }
-        (None, trivium_offline::Error::Io { .. }) => "is the folder writable, the disk full?",
-        (None, _) => "",
+        (Error::Io { source, .. }, None) => {
+            kind_of(source).unwrap_or((error.kind(), "is the folder writable, the disk full?"))
+        }
+        (_, None) => (error.kind(), ""),
     };
     let field = match error {
-        trivium_offline::Error::Invalid { field: Some(field), .. } => field.as_str(),
+        Error::Invalid { field: Some(field), .. } => field.as_str(),
         _ => "",
     };
-    ApiError::new(error.kind(), chain(error)).at(field).help(help).into()
+    ApiError::new(kind, chain(error)).at(field).help(help).into()
 }
 
 /// What the engine says outside of a run.
@@ -160,7 +194,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
+        let cause_text = without_number(&cause_text);
+        if !text.contains(cause_text) {
             text = format!("{text}: {cause_text}");
         }
         source = cause.source();

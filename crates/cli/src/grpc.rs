@@ -98,7 +98,6 @@ impl Client {
             }),
             frame: frame.into(),
             event_timestamp: event_timestamp.to_owned(),
-            ..Default::default()
         };
         let failed = |error: trivium_client::Error| failure::client(&error);
         let mut stream = self.0.get_historical(request).await.map_err(failed)?;

@@ -21,7 +21,7 @@ pub fn document() -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_document_is_checked_in() {
+    fn openapi_is_up_to_date() {
         expect_test::expect_file!["../../../docs/openapi.json"].assert_eq(&super::document());
     }
 }

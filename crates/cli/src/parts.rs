@@ -1,6 +1,6 @@
 //! The project's parts, opened on its data folder: `registry.db`, `lake/`, `online/`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io::ErrorKind, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -31,9 +31,14 @@ pub fn registry_path(project: &Project) -> PathBuf {
 pub async fn registry(project: &Project) -> Result<SqlRegistry, Failure> {
     std::fs::create_dir_all(&project.data_dir)
         .map_err(|error| failure::file(&project.data_dir, &error))?;
-    SqlRegistry::open_sqlite(&registry_path(project), &SqliteOptions::default())
+    let path = registry_path(project);
+    // SQLite would only say that it cannot open it.
+    if path.is_dir() {
+        return Err(failure::file(&path, &ErrorKind::IsADirectory.into()));
+    }
+    SqlRegistry::open_sqlite(&path, &SqliteOptions::default())
         .await
-        .map_err(|error| failure::registry(&error, &registry_path(project)))
+        .map_err(|error| failure::registry(&error, &path))
 }
 
 /// What the registry holds now.

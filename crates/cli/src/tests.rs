@@ -17,6 +17,8 @@ use crate::{
 
 const GROUND_STOP: &str = include_str!("../../../configs/flights/ground_stop.v1.json");
 const CARRIER_DAILY: &str = include_str!("../../../configs/flights/carrier_daily.v1.json");
+const CARRIER_DAILY_SQL: &str = include_str!("../../../configs/flights/carrier_daily.v1.sql");
+const DELAY_MODEL: &str = include_str!("../../../configs/flights/delay_model.v1.service.json");
 
 fn ground_stop() -> FeatureView {
     parse_view("flights/ground_stop.v1.json", GROUND_STOP).unwrap()
@@ -36,11 +38,12 @@ fn documentation_is_up_to_date() {
     expect_file!["../../../docs/cli.md"].assert_eq(&documentation());
 }
 
-/// docs/cli.md, printed from the definitions: `UPDATE_EXPECT=1 cargo test -p trivium-cli`.
+/// docs/cli.md, printed from the definitions by `make codegen`.
 fn documentation() -> String {
     let mut text = String::from(
         "# The trivium command\n\n\
-         Printed from the command's own definitions; `trivium VERB --help` says the same.\n\n\
+         Printed from the command's own definitions; `trivium help VERB` and\n\
+         `trivium VERB --help` say the same.\n\n\
          Answers go to standard output, everything else to standard error. Colours appear on a terminal\n\
          only, and never where `NO_COLOR` is set. With `--output json` answers and errors are JSON, and\n\
          `trivium get … --output json` prints what `POST /v1/features/online/get` answers, byte for byte.\n\n\
@@ -65,7 +68,7 @@ fn documentation() -> String {
     );
     let mut command = Cli::command().term_width(100);
     command.build();
-    for verb in command.get_subcommands_mut() {
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
         let help = verb.render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
         // Every verb takes the same global options: said once, below.
@@ -143,6 +146,18 @@ fn values_are_typed_by_the_view() {
 }
 
 #[test]
+fn a_wrong_key_or_value_says_how_it_is_written() {
+    let int64 = GROUND_STOP.replace("\"type\": \"string\"", "\"type\": \"int64\"");
+    let view = parse_view("flights/ground_stop.v1.json", &int64).unwrap();
+    let failure = entity::entity(&pairs(&["origin=JFK"]), &[&view]).expect_err("no number");
+    assert_eq!(failure.error.field, "--entity origin");
+    expect!["int64 is written as in `--entity origin=42`"].assert_eq(&failure.error.help);
+    let failure = entity::values(&pairs(&["active=maybe"]), &ground_stop()).expect_err("no bool");
+    assert_eq!(failure.error.field, "--set active");
+    expect!["bool is written as in `--set 'active=true'`"].assert_eq(&failure.error.help);
+}
+
+#[test]
 fn selections() {
     let catalog = Catalog::read(
         [("flights/ground_stop@1", GROUND_STOP), ("flights/carrier_daily@1", CARRIER_DAILY)]
@@ -176,6 +191,39 @@ fn selections() {
     );
 }
 
+/// A view where a service is meant, and the other way round, is told apart from what does not exist.
+#[test]
+fn views_and_services_are_told_apart() {
+    let catalog = Catalog::read(
+        [("flights/carrier_daily@1", CARRIER_DAILY)].into_iter(),
+        [("flights/delay_model@1", DELAY_MODEL)].into_iter(),
+    )
+    .unwrap();
+    let check = |failure: crate::failure::Failure, expected: expect_test::Expect| {
+        assert_eq!(failure.error.kind, Kind::InvalidArgument);
+        expected.assert_eq(&failure.error.to_string());
+    };
+    let service = ["flights/delay_model@1".to_owned()];
+    check(
+        catalog.select(&[], &service, None).expect_err("a service"),
+        expect![
+            "flights/delay_model@1: this names a feature service, not a feature view; write `--service flights/delay_model@1`; a service is read alone"
+        ],
+    );
+    check(
+        catalog.select(&[], &[], Some("flights/carrier_daily@1")).expect_err("a view"),
+        expect![
+            "--service: `flights/carrier_daily@1` is a feature view, not a feature service; write `--features flights/carrier_daily@1`"
+        ],
+    );
+    check(
+        catalog.view("flights/delay_model@1").map(drop).expect_err("a service"),
+        expect![
+            "flights/delay_model@1: this names a feature service, not a feature view; name a view; it reads `flights/carrier_daily@1`, `flights/airport_weather@1`, `flights/route_daily@1`, `flights/plane_utilisation@1`"
+        ],
+    );
+}
+
 #[test]
 fn the_example_is_read() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -196,6 +244,62 @@ fn one_file_brings_its_folder() {
     assert!(configs.is_asked("flights/carrier_daily.v1.json"));
     assert!(configs.is_asked("flights/carrier_daily.v1.sql"));
     assert!(!configs.is_asked("flights/route_daily.v1.json"));
+}
+
+/// What cannot be read is one finding, and hides nothing of the others.
+#[test]
+fn unreadable_files_are_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let path = |name: &str| root.join("flights").join(name);
+    std::fs::create_dir(root.join("flights")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("carrier_daily.v1.json")).unwrap();
+    std::os::unix::fs::symlink("loop.v1.json", path("loop.v1.json")).unwrap();
+    std::fs::write(path("carrier_daily.v1.sql"), CARRIER_DAILY_SQL).unwrap();
+    std::fs::write(path("delay_model.v1.service.json"), DELAY_MODEL).unwrap();
+    std::fs::write(path("ground_stop.v1.json"), GROUND_STOP.replace("lane", "lain")).unwrap();
+    std::fs::write(path("latin.v1.sql"), b"-- caf\xe9").unwrap();
+    std::fs::write(path("latin.v1.json"), "{}").unwrap();
+    let configs = Configs::read(&[root.to_path_buf()], None).unwrap();
+    let mut findings = configs.findings.clone();
+    findings.extend(
+        trivium_registry::project::load_project_beside(&configs.files, &configs.unread())
+            .expect_err("more is wrong"),
+    );
+    let mut codes: Vec<String> =
+        findings.iter().map(|finding| format!("{} {}", finding.path, finding.code)).collect();
+    codes.sort();
+    codes.dedup();
+    expect![[r#"
+        flights/carrier_daily.v1.json unreadable
+        flights/ground_stop.v1.json missing-field
+        flights/ground_stop.v1.json unknown-field
+        flights/latin.v1.json missing-field
+        flights/latin.v1.sql not-utf8
+        flights/loop.v1.json unreadable"#]]
+    .assert_eq(&codes.join("\n"));
+}
+
+#[test]
+fn system_errors_are_the_callers_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let check = |path: std::path::PathBuf, kind: Kind| {
+        let error = std::fs::read_to_string(&path).expect_err("it is no file");
+        let failure = crate::failure::file(&path, &error);
+        assert_eq!(failure.error.kind, kind, "{}", failure.error);
+        assert!(!failure.error.help.is_empty(), "{}", failure.error);
+        // The same where the offline side met it.
+        let error = trivium_offline::Error::Io { doing: "read", path, source: error };
+        assert_eq!(crate::failure::offline(&error).error.kind, kind);
+    };
+    check(file.join("x"), Kind::InvalidArgument);
+    check(folder.path().to_path_buf(), Kind::InvalidArgument);
+    check(folder.path().join("x".repeat(300)), Kind::InvalidArgument);
+    check(folder.path().join("none"), Kind::NotFound);
+    std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+    check(folder.path().join("loop"), Kind::InvalidArgument);
 }
 
 #[test]

@@ -160,6 +160,17 @@ pub struct FixedSlot {
     pub(crate) bit: u8,
 }
 
+impl FixedSlot {
+    /// The little-endian bytes of the value, in a section that [`LayoutReader::whole`] gave.
+    #[inline]
+    pub fn read<const WIDTH: usize>(&self, section: &[u8]) -> Option<[u8; WIDTH]> {
+        if self.width != WIDTH {
+            return None;
+        }
+        section.get(self.position..self.position + WIDTH)?.first_chunk().copied()
+    }
+}
+
 /// Reads one row by the indexes of the current schema.
 #[derive(Debug, Clone, Copy)]
 pub struct LayoutReader<'a> {
@@ -175,6 +186,13 @@ impl<'a> LayoutReader<'a> {
             None => self.reader.get(index),
             Some(projection) => projection.get(&self.reader, index),
         }
+    }
+
+    /// The section of values of fixed width of a row of the current schema that has all its values:
+    /// asked once a row, it spares the question for each of them.
+    #[inline]
+    pub fn whole(&self) -> Option<&'a [u8]> {
+        if self.projection.is_some() { None } else { self.reader.whole() }
     }
 
     /// The little-endian bytes of a value of fixed width. `None` where [`LayoutReader::get`] has to

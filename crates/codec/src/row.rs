@@ -307,6 +307,13 @@ impl<'a> RowReader<'a> {
         self.fixed.get(slot.position..)?.first_chunk().copied()
     }
 
+    /// The section of values of fixed width, where no value is null or unset.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&'a [u8]> {
+        let marked = self.nulls.iter().chain(self.unset).fold(0, |marked, byte| marked | byte);
+        (marked == 0).then_some(self.fixed)
+    }
+
     fn variable_bytes(&self, number: usize) -> Result<&'a [u8], Error> {
         const OUTSIDE: Error = Error::Corrupt("a value lies outside of the row");
         let start = match number {

@@ -15,11 +15,10 @@ use serde_json::Value;
 use trivium_engine::{Error, QueryEngine, Table};
 use trivium_engine_datafusion::{AllowList, DataFusionEngine, Options};
 
-async fn ask(
-    engine: &DataFusionEngine,
-    sql: &str,
-    tables: &[Table],
-) -> Result<(Vec<(String, String)>, Vec<Vec<Value>>), Error> {
+/// Names and types of the columns, and the rows.
+type Answered = (Vec<(String, String)>, Vec<Vec<Value>>);
+
+async fn ask(engine: &DataFusionEngine, sql: &str, tables: &[Table]) -> Result<Answered, Error> {
     let described = engine.describe(sql, tables).await?;
     let batches: Vec<RecordBatch> = engine.query(sql, tables).await?.try_collect().await?;
     let columns: Vec<(String, String)> = described
@@ -43,11 +42,7 @@ async fn ask(
 }
 
 /// What is wrong with the engine's answer to a case.
-fn differences(
-    case: &Case,
-    theirs: &Answer,
-    ours: &Result<(Vec<(String, String)>, Vec<Vec<Value>>), Error>,
-) -> Option<String> {
+fn differences(case: &Case, theirs: &Answer, ours: &Result<Answered, Error>) -> Option<String> {
     if case.refused {
         return match ours {
             Err(Error::Unsupported { help, .. }) if help.contains("--engine spark") => None,

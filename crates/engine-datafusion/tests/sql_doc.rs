@@ -13,7 +13,7 @@ fn list(text: &mut String, title: &str, about: &str, names: &BTreeSet<String>) {
 }
 
 #[test]
-fn the_page_is_the_list() {
+fn sql_page_is_up_to_date() {
     let allowed = AllowList::proven().unwrap();
     let mut text = String::from(
         "# SQL on the local engine
@@ -21,8 +21,7 @@ fn the_page_is_the_list() {
 What `trivium run` accepts: each entry gives the answer that Spark 4.2.0 gave to the cases in
 `testdata/spark-parity`, nulls, overflow and errors included (ANSI mode, UTC). Anything else is refused by
 name, with the hint `--engine spark`; why, is in [decision 0003](decisions/0003-local-engine.md).
-This page is generated from `testdata/spark-parity/allowed.json` (`UPDATE_EXPECT=1 cargo test -p
-trivium-engine-datafusion --test sql_doc`).
+This page is generated from `testdata/spark-parity/allowed.json` (`make codegen`).
 
 Good to know:
 - Types are never mixed silently: text beside a number is refused, write the CAST.

@@ -87,7 +87,14 @@ impl<'de> Deserialize<'de> for TimeSpan {
     }
 }
 
+/// Days since 1970-01-01 that every surface can spell: years 0001 to 9999.
+pub const CALENDAR_DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+
 impl Timestamp {
+    /// Whether every surface can spell it: years 0001 to 9999.
+    pub const fn in_calendar(self) -> bool {
+        self.0 >= -62_135_596_800_000_000 && self.0 <= 253_402_300_799_999_999
+    }
     /// The instant as chrono sees it; `None` outside chrono's range.
     pub fn to_utc(self) -> Option<chrono::DateTime<chrono::Utc>> {
         chrono::DateTime::from_timestamp_micros(self.0)
@@ -99,6 +106,11 @@ impl Timestamp {
     /// RFC 3339 with an offset, or a bare date (midnight UTC), or a zone-less time (UTC), of the
     /// years 0001 to 9999. Digits below a microsecond are cut.
     pub fn parse(text: &str) -> Option<Self> {
+        // An offset may lead out of the years that were written.
+        Self::parse_any(text).filter(|at| at.in_calendar())
+    }
+
+    fn parse_any(text: &str) -> Option<Self> {
         // chrono would also take years and days of other lengths.
         if text.as_bytes().get(4) != Some(&b'-') || text.starts_with("0000") {
             return None;

@@ -37,6 +37,15 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether every surface can spell the instants and days in it: years 0001 to 9999.
+    pub fn in_calendar(&self) -> bool {
+        match self {
+            Self::Timestamp(at) => at.in_calendar(),
+            Self::Date(days) => crate::time::CALENDAR_DAYS.contains(days),
+            Self::List(items) => items.iter().all(Self::in_calendar),
+            _ => true,
+        }
+    }
     /// Whether the value may stand in a feature of this type (null may everywhere).
     pub fn fits(&self, data_type: &DataType) -> bool {
         match (self, data_type) {

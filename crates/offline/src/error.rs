@@ -218,7 +218,7 @@ const fn store_kind(error: &trivium_store::Error) -> Kind {
     match error {
         trivium_store::Error::Invalid(_) => Kind::InvalidArgument,
         trivium_store::Error::Throttled(_) => Kind::ResourceExhausted,
-        trivium_store::Error::Unavailable(_) => Kind::Unavailable,
+        trivium_store::Error::Unavailable(_) | trivium_store::Error::Failed(_) => Kind::Unavailable,
         trivium_store::Error::Unknown(_) => Kind::DeadlineExceeded,
         trivium_store::Error::Corrupt(_) => Kind::DataLoss,
     }

@@ -148,14 +148,16 @@ mod tests {
             ));
         }
         page.push_str(
-            "\nExit code 0 is success. gRPC numbers are those of `google.rpc.Code`. A retry is safe for 7 \
+            "\nWhere HTTP has a status of its own for a request that never works, it is sent beside \
+             `INVALID_ARGUMENT`: 405 (method), 408 (the body did not arrive in time), 415 (content type).\n\n\
+             Exit code 0 is success. gRPC numbers are those of `google.rpc.Code`. A retry is safe for 7 \
              (exit), 429, 503 and 504 where the write names an idempotency key.\n",
         );
         page
     }
 
     #[test]
-    fn the_documentation_is_this_table() {
+    fn errors_page_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(path, page()).unwrap();

@@ -1,6 +1,8 @@
 //! Logs and metrics. Logs go to standard error, so that a command's output stays its own; feature
 //! values are never logged.
 
+use std::{ffi::OsStr, io::IsTerminal};
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
@@ -20,13 +22,23 @@ pub fn init_logs(default: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("TRIVIUM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let colours =
+                coloured(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+            let lines = fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+            registry.with(lines).try_init()
+        }
         LogFormat::Json => {
             registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
         }
     };
     // Already started, by a test or an embedding program: theirs stays.
     drop(started);
+}
+
+/// Colours are for a terminal whose owner wants them: in a file they are noise.
+fn coloured(terminal: bool, no_color: Option<&OsStr>) -> bool {
+    terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Bounds of latency histograms, in seconds: 50 µs to 10 s.
@@ -40,4 +52,19 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_SECONDS)?
         .install_recorder()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::coloured;
+
+    #[test]
+    fn logs_are_coloured_on_a_terminal_only() {
+        assert!(coloured(true, None));
+        assert!(coloured(true, Some(OsStr::new(""))));
+        assert!(!coloured(true, Some(OsStr::new("1"))));
+        assert!(!coloured(false, None));
+    }
 }

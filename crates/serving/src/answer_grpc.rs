@@ -80,8 +80,13 @@ pub(crate) fn answer_columns(
     let views = plan.views.len().max(1);
     let mut bytes = 0;
     let mut columns = Vec::with_capacity(plan.columns.len());
+    // Where every row of a view has all its values, its numbers are only copied.
+    let whole: Vec<Option<Vec<&[u8]>>> = (0..plan.views.len())
+        .map(|view| states.iter().skip(view).step_by(views).map(RowState::whole).collect())
+        .collect();
     for column in &plan.columns {
-        columns.push(gather_column(column, states, views, &mut bytes));
+        let rows = Rows { states, views, whole: whole[column.view].as_deref() };
+        columns.push(gather_column(column, rows, &mut bytes));
         if bytes > RESPONSE_BYTES_MAX {
             return Err(answer_too_large());
         }
@@ -98,6 +103,22 @@ pub(crate) fn answer_columns(
         }
     });
     Ok(BatchGetResponse { features: plan.names.clone(), columns, rows: rows.collect() })
+}
+
+/// What a column is gathered from.
+#[derive(Clone, Copy)]
+struct Rows<'s, 'a> {
+    /// One of each view for each entity, the views of an entity side by side.
+    states: &'s [RowState<'a>],
+    views: usize,
+    /// The fixed sections of the column's view, if every row has all its values.
+    whole: Option<&'s [&'s [u8]]>,
+}
+
+impl<'s, 'a> Rows<'s, 'a> {
+    fn of_view(self, view: usize) -> impl Iterator<Item = (usize, &'s RowState<'a>)> {
+        self.states.iter().skip(view).step_by(self.views).enumerate()
+    }
 }
 
 /// Statuses and nulls of a column, made only where a row needs them.
@@ -127,14 +148,13 @@ impl Marks {
 /// lets through; it is then told as an error of that row.
 fn gather<'a, T>(
     column: &'a PlanColumn,
-    states: &[RowState<'a>],
-    views: usize,
+    rows: Rows<'_, 'a>,
     marks: &mut Marks,
     zero: impl Fn() -> T,
     mut take: impl FnMut(ValueRef<'a>) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::with_capacity(marks.rows);
-    for (row, state) in states.iter().skip(column.view).step_by(views).enumerate() {
+    for (row, state) in rows.of_view(column.view) {
         values.push(gather_cell(column, state, row, marks, &zero, &mut take));
     }
     values
@@ -167,15 +187,21 @@ fn gather_cell<'a, T>(
 /// The same for values of fixed width, most of which are there and need no more than their bytes.
 fn gather_fixed<'a, const WIDTH: usize, T>(
     column: &'a PlanColumn,
-    states: &[RowState<'a>],
-    views: usize,
+    rows: Rows<'_, 'a>,
     marks: &mut Marks,
     zero: impl Fn() -> T,
     from_bytes: impl Fn([u8; WIDTH]) -> T,
     mut take: impl FnMut(ValueRef<'a>) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::with_capacity(marks.rows);
-    for (row, state) in states.iter().skip(column.view).step_by(views).enumerate() {
+    if let (Some(sections), Some(slot)) = (rows.whole, &column.slot) {
+        values.extend(sections.iter().map_while(|section| slot.read(section)).map(&from_bytes));
+        if values.len() == marks.rows {
+            return values;
+        }
+        values.clear();
+    }
+    for (row, state) in rows.of_view(column.view) {
         values.push(match state.fixed(column) {
             Some(bytes) => from_bytes(bytes),
             None => gather_cell(column, state, row, marks, &zero, &mut take),
@@ -184,19 +210,14 @@ fn gather_fixed<'a, const WIDTH: usize, T>(
     values
 }
 
-fn gather_column(
-    column: &PlanColumn,
-    states: &[RowState<'_>],
-    views: usize,
-    bytes: &mut usize,
-) -> FeatureColumn {
-    let mut marks = Marks { rows: states.len() / views, statuses: Vec::new(), nulls: Vec::new() };
+fn gather_column(column: &PlanColumn, rows: Rows<'_, '_>, bytes: &mut usize) -> FeatureColumn {
+    let mut marks =
+        Marks { rows: rows.states.len() / rows.views, statuses: Vec::new(), nulls: Vec::new() };
     macro_rules! typed {
         ($zero:expr, $pattern:pat => $value:expr) => {
             gather(
                 column,
-                states,
-                views,
+                rows,
                 &mut marks,
                 || $zero,
                 |value| match value {
@@ -210,8 +231,7 @@ fn gather_column(
         ($number:ty, $pattern:pat => $value:expr) => {
             gather_fixed(
                 column,
-                states,
-                views,
+                rows,
                 &mut marks,
                 <$number>::default,
                 <$number>::from_le_bytes,

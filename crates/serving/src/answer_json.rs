@@ -5,6 +5,7 @@ use trivium_model::{DataType, json::EXACT_INTEGER_MAX};
 use trivium_proto::v1::Status;
 
 use crate::{
+    json_buffer::JsonBuffer,
     json_out::{write_instant, write_rev, write_value},
     limits::RESPONSE_BYTES_MAX,
     plan::{PlanColumn, ReadPlan},
@@ -19,20 +20,25 @@ pub(crate) fn write_answer(plan: &ReadPlan, states: &[RowState<'_>]) -> Result<V
     let views = plan.views.len();
     let entities = states.len() / views.max(1);
     let row_guess = plan.columns.len() * VALUE_BYTES_GUESS + views * 96 + 64;
-    let mut out = Vec::with_capacity(plan.json_head.len() + entities * row_guess + 2);
-    out.extend_from_slice(&plan.json_head);
+    let mut out = JsonBuffer::with_capacity(plan.json_head.len() + entities * row_guess + 2);
+    out.append(|out| out.extend_from_slice(&plan.json_head));
     let mut statuses: Vec<Status> = Vec::with_capacity(plan.columns.len());
+    let mut whole: Vec<Option<&[u8]>> = Vec::with_capacity(views);
     for (index, row) in states.chunks_exact(views.max(1)).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_row(&mut out, plan, row, &mut statuses);
+        whole.clear();
+        whole.extend(row.iter().map(RowState::whole));
+        out.append(|out| {
+            let head: &[u8] = if index > 0 { b",{\"values\":[" } else { b"{\"values\":[" };
+            out.extend_from_slice(head);
+        });
+        write_values(&mut out, plan, row, &whole, &mut statuses);
+        out.append(|out| write_rest(out, plan, row, &statuses));
         if out.len() > RESPONSE_BYTES_MAX {
             return Err(answer_too_large());
         }
     }
-    out.extend_from_slice(b"]}");
-    Ok(out)
+    out.append(|out| out.extend_from_slice(b"]}"));
+    Ok(out.into_bytes())
 }
 
 pub(crate) fn answer_too_large() -> ApiError {
@@ -40,32 +46,45 @@ pub(crate) fn answer_too_large() -> ApiError {
         .help("ask for fewer entities or features in one request")
 }
 
-fn write_row(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses: &mut Vec<Status>) {
-    // Filled from the first value on that is not PRESENT: most rows have none.
+/// The values of one row. Fills `statuses` if there is a value that is not PRESENT: most rows have
+/// none.
+fn write_values(
+    out: &mut JsonBuffer,
+    plan: &ReadPlan,
+    row: &[RowState<'_>],
+    whole: &[Option<&[u8]>],
+    statuses: &mut Vec<Status>,
+) {
     statuses.clear();
-    out.extend_from_slice(b"{\"values\":[");
     for (index, column) in plan.columns.iter().enumerate() {
         let state = &row[column.view];
-        if write_number(out, column, state, index > 0) {
+        let comma = index > 0;
+        if write_number(out, column, state, whole[column.view], comma) {
             if !statuses.is_empty() {
                 statuses.push(Status::Present);
             }
             continue;
         }
-        if index > 0 {
-            out.push(b',');
-        }
         let (status, shown) = cell(column, state);
-        match shown {
-            Shown::Own(value) => write_value(out, value, &column.data_type),
-            Shown::Default => out.extend_from_slice(&column.default_json),
-            Shown::Nothing => out.extend_from_slice(b"null"),
-        }
+        out.append(|out| {
+            if comma {
+                out.push(b',');
+            }
+            match shown {
+                Shown::Own(value) => write_value(out, value, &column.data_type),
+                Shown::Default => out.extend_from_slice(&column.default_json),
+                Shown::Nothing => out.extend_from_slice(b"null"),
+            }
+        });
         if status != Status::Present || !statuses.is_empty() {
             statuses.resize(index, Status::Present);
             statuses.push(status);
         }
     }
+}
+
+/// What comes after the values of a row.
+fn write_rest(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses: &[Status]) {
     out.push(b']');
     if !statuses.is_empty() {
         out.extend_from_slice(b",\"statuses\":[");
@@ -95,32 +114,38 @@ fn write_row(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses:
 
 /// The short way of most cells: a number that is there. False: nothing was written.
 #[inline]
-fn write_number(out: &mut Vec<u8>, column: &PlanColumn, state: &RowState<'_>, comma: bool) -> bool {
+fn write_number(
+    out: &mut JsonBuffer,
+    column: &PlanColumn,
+    state: &RowState<'_>,
+    whole: Option<&[u8]>,
+    comma: bool,
+) -> bool {
     match &column.data_type {
-        DataType::Float64 => match state.fixed(column).map(f64::from_le_bytes) {
+        DataType::Float64 => match fixed(column, state, whole).map(f64::from_le_bytes) {
             Some(value) if value.is_finite() => {
-                write_short(out, comma, zmij::Buffer::new().format_finite(value));
+                out.number(comma, zmij::Buffer::new().format_finite(value));
                 true
             }
             _ => false,
         },
-        DataType::Float32 => match state.fixed(column).map(f32::from_le_bytes) {
+        DataType::Float32 => match fixed(column, state, whole).map(f32::from_le_bytes) {
             Some(value) if value.is_finite() => {
-                write_short(out, comma, zmij::Buffer::new().format_finite(value));
+                out.number(comma, zmij::Buffer::new().format_finite(value));
                 true
             }
             _ => false,
         },
-        DataType::Int64 => match state.fixed(column).map(i64::from_le_bytes) {
+        DataType::Int64 => match fixed(column, state, whole).map(i64::from_le_bytes) {
             Some(value) if value.unsigned_abs() <= EXACT_INTEGER_MAX.unsigned_abs() => {
-                write_short(out, comma, itoa::Buffer::new().format(value));
+                out.number(comma, itoa::Buffer::new().format(value));
                 true
             }
             _ => false,
         },
-        DataType::Int32 => match state.fixed(column).map(i32::from_le_bytes) {
+        DataType::Int32 => match fixed(column, state, whole).map(i32::from_le_bytes) {
             Some(value) => {
-                write_short(out, comma, itoa::Buffer::new().format(value));
+                out.number(comma, itoa::Buffer::new().format(value));
                 true
             }
             None => false,
@@ -129,43 +154,15 @@ fn write_number(out: &mut Vec<u8>, column: &PlanColumn, state: &RowState<'_>, co
     }
 }
 
-/// More than the longest text of a number (`-1.7976931348623157e308`) and a comma.
-const SHORT: usize = 32;
-
-/// Appends a number's text. Its copies have lengths known to the compiler: a call of `memmove` for
-/// each value costs as much as making its digits.
 #[inline]
-pub(crate) fn write_short(out: &mut Vec<u8>, comma: bool, text: &str) {
-    let bytes = text.as_bytes();
-    let mut padded = [b','; SHORT];
-    match bytes.len() {
-        16..SHORT => place::<16>(&mut padded, bytes),
-        8..16 => place::<8>(&mut padded, bytes),
-        4..8 => place::<4>(&mut padded, bytes),
-        0..4 => padded[1..].iter_mut().zip(bytes).for_each(|(to, from)| *to = *from),
-        // No number of ours is as long.
-        SHORT.. => {
-            out.extend_from_slice(if comma { b"," } else { b"" });
-            out.extend_from_slice(bytes);
-            return;
-        }
-    }
-    let end = out.len() + usize::from(comma) + bytes.len();
-    if comma {
-        out.extend_from_slice(&padded);
-    } else {
-        out.extend_from_slice(&padded[1..]);
-    }
-    out.truncate(end);
-}
-
-/// Puts between `N` and 2·`N` bytes after the comma, as two pieces that may overlap.
-#[inline]
-fn place<const N: usize>(padded: &mut [u8; SHORT], bytes: &[u8]) {
-    let end = bytes.len() + 1;
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
-        padded[1..=N].copy_from_slice(first);
-        padded[end - N..end].copy_from_slice(last);
+fn fixed<const WIDTH: usize>(
+    column: &PlanColumn,
+    state: &RowState<'_>,
+    whole: Option<&[u8]>,
+) -> Option<[u8; WIDTH]> {
+    match (whole, &column.slot) {
+        (Some(section), Some(slot)) => slot.read(section),
+        _ => state.fixed(column),
     }
 }
 

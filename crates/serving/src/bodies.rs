@@ -3,7 +3,10 @@
 use serde_json::Value as Json;
 use trivium_api::{ApiError, suggest};
 
-use crate::json_text::{Node, Text, parse};
+use crate::{
+    json_text::{Node, Text, parse},
+    request::RowPath,
+};
 
 /// The entries of an object.
 pub(crate) type Entries<'a> = Vec<(Text<'a>, Node<'a>)>;
@@ -33,18 +36,18 @@ pub(crate) struct RowBody<'a> {
 
 /// Takes each field of an object once; what nobody took is unknown.
 struct Fields<'a> {
-    path: String,
+    /// `None`: the body itself.
+    path: Option<RowPath>,
     entries: Entries<'a>,
 }
 
 impl<'a> Fields<'a> {
-    fn new(node: Node<'a>, path: &str, known: &[&str]) -> Result<Self, ApiError> {
+    fn new(node: Node<'a>, path: Option<RowPath>, known: &[&str]) -> Result<Self, ApiError> {
         let Node::Object(entries) = node else {
-            return Err(
-                ApiError::invalid(format!("expected an object, found {}", node.word())).at(path)
-            );
+            return Err(ApiError::invalid(format!("expected an object, found {}", node.word()))
+                .at(path.map_or_else(String::new, |path| path.to_string())));
         };
-        let fields = Self { path: path.to_owned(), entries };
+        let fields = Self { path, entries };
         for (index, (name, _)) in fields.entries.iter().enumerate() {
             if !known.contains(&&**name) {
                 return Err(ApiError::invalid(format!("unknown field `{name}`"))
@@ -60,7 +63,10 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        match self.path {
+            None => name.to_owned(),
+            Some(path) => format!("{path}.{name}"),
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<Node<'a>> {
@@ -107,7 +113,7 @@ fn entity<'a>(node: Node<'a>, path: impl Fn() -> String) -> Result<Entries<'a>, 
 
 impl<'a> ReadBody<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::new(parse(bytes)?, "", &["features", "service", "entities"])?;
+        let mut fields = Fields::new(parse(bytes)?, None, &["features", "service", "entities"])?;
         let features = fields.take("features").map(|node| {
             let features = array(node, "features")?.into_iter().enumerate();
             features.map(|(index, node)| text(node, || format!("features[{index}]"))).collect()
@@ -125,7 +131,7 @@ impl<'a> ReadBody<'a> {
 
 impl<'a> WriteBody<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::new(parse(bytes)?, "", &["view", "rows"])?;
+        let mut fields = Fields::new(parse(bytes)?, None, &["view", "rows"])?;
         let view = text(fields.required("view")?, || "view".to_owned())?;
         let rows = array(fields.required("rows")?, "rows")?;
         Ok(Self { view, rows })
@@ -133,13 +139,12 @@ impl<'a> WriteBody<'a> {
 }
 
 impl<'a> RowBody<'a> {
-    pub(crate) fn new(node: Node<'a>, path: &str, has_values: bool) -> Result<Self, ApiError> {
+    pub(crate) fn new(node: Node<'a>, path: RowPath, has_values: bool) -> Result<Self, ApiError> {
         const KNOWN: [&str; 6] =
             ["entity", "event_time", "if_rev", "idempotency_key", "sequence", "values"];
         let known = if has_values { &KNOWN[..] } else { &KNOWN[..5] };
-        let mut fields = Fields::new(node, path, known)?;
-        let entity_field = fields.field("entity");
-        let entity = entity(fields.required("entity")?, || entity_field.clone())?;
+        let mut fields = Fields::new(node, Some(path), known)?;
+        let entity = entity(fields.required("entity")?, || format!("{path}.entity"))?;
         let values = match has_values.then(|| fields.required("values")).transpose()? {
             None => None,
             Some(Node::Object(values)) => Some(values),

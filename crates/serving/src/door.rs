@@ -13,7 +13,7 @@ use crate::{
     definitions::ViewDefinition,
     error::to_door,
     limits,
-    request::{check_event_time, check_row_count, check_values},
+    request::{RowPath, check_event_time, check_row_count, check_values},
     write::{Op, Write},
 };
 
@@ -36,7 +36,7 @@ impl WriteDoor for Serving {
         let mut places = Vec::with_capacity(request.rows.len());
         for (index, row) in request.rows.into_iter().enumerate() {
             // A pipeline's rows stand for themselves: one that is refused stops no other.
-            match self.door_write(view, row, &format!("rows[{index}]")) {
+            match self.door_write(view, row, RowPath::At(index)) {
                 Ok(write) => {
                     writes.push(write);
                     places.push(None);
@@ -84,7 +84,7 @@ impl Serving {
         &self,
         view: &Arc<ViewDefinition>,
         row: DoorRow,
-        path: &str,
+        path: RowPath,
     ) -> Result<Write, ApiError> {
         let event_time = match row.order {
             Order::At { event_time, .. } => Some(event_time),
@@ -92,7 +92,7 @@ impl Serving {
             Order::Now { .. } => None,
         };
         if let Some(event_time) = event_time {
-            check_event_time(self, event_time, &format!("{path}.event_time"))?;
+            check_event_time(self, event_time, || format!("{path}.event_time"))?;
         }
         let op = match row.op {
             DoorOp::Delete => Op::Delete,
@@ -120,7 +120,7 @@ impl Serving {
         &self,
         view: &ViewDefinition,
         entity: &[KeyValue],
-        path: &str,
+        path: RowPath,
     ) -> Result<trivium_codec::RowKey, ApiError> {
         view.keys
             .encode(entity)
@@ -133,7 +133,7 @@ pub(crate) fn check_row(
     view: &ViewDefinition,
     row: trivium_codec::Row,
     schema: trivium_codec::Fingerprint,
-    path: &str,
+    path: RowPath,
 ) -> Result<trivium_codec::Row, ApiError> {
     let field = || format!("{path}.row");
     if row.is_deleted() {

@@ -12,6 +12,10 @@ pub(crate) fn of_store(error: &trivium_store::Error) -> ApiError {
         Error::Invalid(_) => (Kind::InvalidArgument, ""),
         Error::Throttled(_) => (Kind::ResourceExhausted, "retry later, with growing pauses"),
         Error::Unavailable(_) => (Kind::Unavailable, "nothing was written; retry"),
+        Error::Failed(_) => (
+            Kind::Unavailable,
+            "nothing was written, and retrying is of no use: the server has to be started again",
+        ),
         Error::Unknown(_) => (
             Kind::DeadlineExceeded,
             "whether it was written is unknown; retry with the same idempotency key",

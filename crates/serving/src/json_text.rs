@@ -327,5 +327,10 @@ fn number(text: &str) -> Result<Json, String> {
         }
     }
     let value = text.parse::<f64>().ok().and_then(Number::from_f64);
-    value.map(Json::Number).ok_or_else(|| format!("the number {text} is beyond every type"))
+    value.map(Json::Number).ok_or_else(|| {
+        // ASCII, and perhaps as long as the body.
+        let start = text.get(..40).unwrap_or(text);
+        let rest = if start.len() < text.len() { "…" } else { "" };
+        format!("the number {start}{rest} is beyond every type")
+    })
 }

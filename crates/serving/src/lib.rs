@@ -12,6 +12,7 @@ pub mod definitions;
 mod door;
 mod entity;
 mod error;
+mod json_buffer;
 mod json_out;
 mod json_text;
 pub mod limits;

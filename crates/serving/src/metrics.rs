@@ -53,8 +53,12 @@ impl ViewMetrics {
             }
         }
     }
-    pub(crate) fn written(&self, outcome: RowWritten) {
-        self.written[outcome as usize].increment(1);
+    pub(crate) fn written(&self, rows: [u64; 4]) {
+        for (counter, rows) in self.written.iter().zip(rows) {
+            if rows > 0 {
+                counter.increment(rows);
+            }
+        }
     }
     pub(crate) fn merge_retried(&self) {
         self.merge_retries.increment(1);

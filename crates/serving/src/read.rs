@@ -58,6 +58,14 @@ impl RowState<'_> {
     }
 }
 
+impl<'a> RowState<'a> {
+    /// The values of fixed width of a live row that has all its values.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&'a [u8]> {
+        if let Self::Live { reader, .. } = self { reader.whole() } else { None }
+    }
+}
+
 /// What a cell shows.
 #[derive(Clone, Copy)]
 pub(crate) enum Shown<'a> {

@@ -1,6 +1,6 @@
 //! What REST and gRPC have in common: from a checked request to row keys and writes.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use trivium_api::ApiError;
 use trivium_model::{Timestamp, Value};
@@ -12,8 +12,23 @@ use crate::{
     limits,
 };
 
-/// 0001-01-01 and the last microsecond of 9999, the instants that every surface can spell.
-const INSTANTS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+/// Where a row stands in its request; spelt only where something is wrong with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowPath {
+    /// The request's one row.
+    Only,
+    /// One of its rows.
+    At(usize),
+}
+
+impl fmt::Display for RowPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("row"),
+            Self::At(index) => write!(f, "rows[{index}]"),
+        }
+    }
+}
 
 /// What a row of a put or delete says beside entity and values.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,10 +45,10 @@ impl RowMeta {
     }
 
     /// Where the write stands; refuses what would hide every later write.
-    pub(crate) fn order(&self, serving: &Serving, path: &str) -> Result<Order, ApiError> {
+    pub(crate) fn order(&self, serving: &Serving, path: RowPath) -> Result<Order, ApiError> {
         match (self.event_time, self.sequence) {
             (Some(event_time), sequence) => {
-                check_event_time(serving, event_time, &format!("{path}.event_time"))?;
+                check_event_time(serving, event_time, || format!("{path}.event_time"))?;
                 Ok(Order::At { event_time, sequence })
             }
             (None, None) => Ok(Order::Now { now: serving.data_now() }),
@@ -48,17 +63,17 @@ impl RowMeta {
 pub(crate) fn check_event_time(
     serving: &Serving,
     at: Timestamp,
-    field: &str,
+    field: impl Fn() -> String,
 ) -> Result<(), ApiError> {
-    if !INSTANTS.contains(&at.0) {
+    if !at.in_calendar() {
         return Err(ApiError::invalid(format!("{}us is outside of the years 0001 to 9999", at.0))
-            .at(field)
+            .at(field())
             .help("event times are microseconds since 1970-01-01T00:00:00Z"));
     }
     let latest = serving.latest_event_time();
     if at > latest {
         return Err(ApiError::invalid(format!("the event time {at} lies too far in the future"))
-            .at(field)
+            .at(field())
             .help(format!(
                 "at most {latest} is taken now: a row from the future would hide every later write"
             )));
@@ -86,11 +101,17 @@ pub(crate) fn write_id(key: &[u8], field: impl Fn() -> String) -> Result<WriteId
     }))
 }
 
+/// The write id of a delete under an idempotency key: another one than a put's under the same key,
+/// or the delete would be told that it was done.
+pub(crate) fn delete_id(key: WriteId) -> WriteId {
+    if key.0 == 0 { key } else { WriteId((!key.0).max(1)) }
+}
+
 /// Which fields are set, each once, sorted; the values within their limits.
 pub(crate) fn check_values<N: AsRef<str>, V>(
     view: &Arc<ViewDefinition>,
     given: impl IntoIterator<Item = (N, V)>,
-    path: &str,
+    path: RowPath,
     convert: impl Fn(&trivium_model::DataType, V) -> Result<Value, String>,
 ) -> Result<Vec<(usize, Value)>, ApiError> {
     let mut values = Vec::new();
@@ -102,8 +123,16 @@ pub(crate) fn check_values<N: AsRef<str>, V>(
             Some(index) => index,
             None => feature_index(view, name, &field())?,
         };
-        let value = convert(&view.fields()[index].data_type, value)
-            .map_err(|message| ApiError::invalid(message).at(field()))?;
+        let value = convert(&view.fields()[index].data_type, value).map_err(|message| {
+            ApiError::invalid(message)
+                .at(field())
+                .help("`trivium show` lists the features of a view and their types")
+        })?;
+        if !value.in_calendar() {
+            return Err(ApiError::invalid("the value lies outside of the years 0001 to 9999")
+                .at(field())
+                .help("leave the feature null where there is no such time"));
+        }
         let value_bytes = size(&value);
         if value_bytes > limits::VALUE_BYTES_MAX {
             return Err(ApiError::invalid(format!(

@@ -26,7 +26,9 @@ use crate::{
     json_out::{write_instant, write_rev, write_string},
     limits,
     plan::{KeySet, ReadPlan},
-    request::{RowMeta, check_row_count, check_value_count, check_values, write_id},
+    request::{
+        RowMeta, RowPath, check_row_count, check_value_count, check_values, delete_id, write_id,
+    },
     write::{Op, Write},
 };
 
@@ -54,8 +56,9 @@ async fn get(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let _entered = serving.enter()?;
+    // Counted in once its body is there: who sends slowly keeps nobody else out.
     let body = read_body(&headers, body, limits::READ_BODY_BYTES_MAX).await?;
+    let _entered = serving.enter()?;
     let (plan, keys) = prepare_get(&serving, ReadBody::parse(&body)?)?;
     let rows = serving.read_rows(&plan, &keys).await;
     let states = rows.states(&plan, serving.data_now());
@@ -115,8 +118,8 @@ async fn write(
     body: Body,
     is_put: bool,
 ) -> Result<Response, ApiError> {
-    let _entered = serving.enter()?;
     let body = read_body(headers, body, limits::WRITE_BODY_BYTES_MAX).await?;
+    let _entered = serving.enter()?;
     let (view, writes) = prepare_write(serving, &body, is_put)?;
     let outcomes = serving.execute(&view, Lane::Direct, writes, serving.deadline()).await;
     Ok(json(write_results(&outcomes)))
@@ -133,24 +136,27 @@ fn prepare_write(
     let keys = KeySet::of_view(&view);
     let mut writes = Vec::with_capacity(request.rows.len());
     for (index, row) in request.rows.into_iter().enumerate() {
-        let path = format!("rows[{index}]");
-        let row = RowBody::new(row, &path, is_put)?;
+        let path = RowPath::At(index);
+        let row = RowBody::new(row, path, is_put)?;
         let entity_path = || format!("{path}.entity");
         let mut cells = Vec::new();
         cells_of_json(&keys, &row.entity, &mut cells, entity_path)?;
-        let meta = row_meta(row.event_time, row.if_rev, row.idempotency_key, row.sequence, &path)?;
-        let op = match row.values {
-            None => Op::Delete,
-            Some(values) => Op::Values(check_values(&view, values, &path, |data_type, value| {
-                value_from_json(data_type, &value.to_json()?)
-            })?),
+        let meta = row_meta(row.event_time, row.if_rev, row.idempotency_key, row.sequence, path)?;
+        let (op, write_id) = match row.values {
+            None => (Op::Delete, delete_id(meta.write_id)),
+            Some(values) => (
+                Op::Values(check_values(&view, values, path, |data_type, value| {
+                    value_from_json(data_type, &value.to_json()?)
+                })?),
+                meta.write_id,
+            ),
         };
         writes.push(Write {
             key: row_key(&view, &cells, entity_path)?,
             op,
-            order: meta.order(serving, &path)?,
+            order: meta.order(serving, path)?,
             condition: meta.condition(),
-            write_id: meta.write_id,
+            write_id,
         });
     }
     Ok((view, writes))
@@ -161,7 +167,7 @@ fn row_meta(
     if_rev: Option<Json>,
     idempotency_key: Option<Json>,
     sequence: Option<Json>,
-    path: &str,
+    path: RowPath,
 ) -> Result<RowMeta, ApiError> {
     let event_time = match event_time {
         None => None,

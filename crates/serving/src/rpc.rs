@@ -28,7 +28,8 @@ use crate::{
     limits,
     plan::{KeySet, ReadPlan},
     request::{
-        RowMeta, check_event_time, check_row_count, check_value_count, check_values, write_id,
+        RowMeta, RowPath, check_event_time, check_row_count, check_value_count, check_values,
+        delete_id, write_id,
     },
     rest::{live_rev, row_field},
     rpc_in::{KeyColumns, key_of_proto, key_ref_of_proto, value_of_proto},
@@ -127,7 +128,7 @@ impl Serving {
                 check_row_count(rows.rows.len(), limits::WRITE_ROWS_MAX, "rows")?;
                 let rows = rows.rows.into_iter().enumerate();
                 let writes =
-                    rows.map(|(index, row)| self.put_write(&view, row, &format!("rows[{index}]")));
+                    rows.map(|(index, row)| self.put_write(&view, row, RowPath::At(index)));
                 (Lane::Direct, writes.collect::<Result<Vec<_>, _>>()?)
             }
             Some(batch_put_request::Rows::Encoded(rows)) => self.encoded_writes(&view, rows)?,
@@ -139,7 +140,7 @@ impl Serving {
         let _entered = self.enter()?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let row = request.row.ok_or_else(|| ApiError::invalid("no row is given").at("row"))?;
-        let write = self.put_write(&view, row, "row")?;
+        let write = self.put_write(&view, row, RowPath::Only)?;
         let outcomes = self.execute(&view, Lane::Direct, vec![write], self.deadline()).await;
         match outcomes.first() {
             Some(Err(error)) => Err(of_door(error)),
@@ -156,7 +157,7 @@ impl Serving {
         let keys = KeySet::of_view(&view);
         let mut writes = Vec::with_capacity(request.rows.len());
         for (index, row) in request.rows.iter().enumerate() {
-            let path = format!("rows[{index}]");
+            let path = RowPath::At(index);
             let entity_path = || format!("{path}.entity");
             let cells = cells_of_map(&keys, &row.entity, entity_path)?;
             let meta = RowMeta {
@@ -168,9 +169,9 @@ impl Serving {
             writes.push(Write {
                 key: row_key(&view, &cells, entity_path)?,
                 op: Op::Delete,
-                order: meta.order(self, &path)?,
+                order: meta.order(self, path)?,
                 condition: meta.condition(),
-                write_id: meta.write_id,
+                write_id: delete_id(meta.write_id),
             });
         }
         Ok(results(&self.execute(&view, Lane::Direct, writes, self.deadline()).await))
@@ -180,7 +181,7 @@ impl Serving {
         &self,
         view: &Arc<ViewDefinition>,
         row: PutRow,
-        path: &str,
+        path: RowPath,
     ) -> Result<Write, ApiError> {
         let entity_path = || format!("{path}.entity");
         let cells = cells_of_map(&KeySet::of_view(view), &row.entity, entity_path)?;
@@ -217,8 +218,8 @@ impl Serving {
         check_lane(view, lane)?;
         let schema = Fingerprint(request.schema_fingerprint);
         let rows = request.rows.into_iter().enumerate();
-        let writes = rows
-            .map(|(index, row)| self.encoded_write(view, row, schema, &format!("rows[{index}]")));
+        let writes =
+            rows.map(|(index, row)| self.encoded_write(view, row, schema, RowPath::At(index)));
         Ok((lane, writes.collect::<Result<Vec<_>, _>>()?))
     }
 
@@ -227,10 +228,10 @@ impl Serving {
         view: &Arc<ViewDefinition>,
         row: EncodedRow,
         schema: Fingerprint,
-        path: &str,
+        path: RowPath,
     ) -> Result<Write, ApiError> {
         let event_time = Timestamp(row.event_time_micros);
-        check_event_time(self, event_time, &format!("{path}.event_time_micros"))?;
+        check_event_time(self, event_time, || format!("{path}.event_time_micros"))?;
         let order = match row.replacing {
             None => Order::At { event_time, sequence: Some(row.sequence) },
             Some(replaced) => Order::Replacing {

@@ -88,14 +88,17 @@ impl Serving {
         } else {
             self.execute_whole(view, lane, writes, deadline).await
         };
+        let mut rows = [0; 4];
         for outcome in &outcomes {
-            view.metrics.written(match outcome {
+            let written = match outcome {
                 Ok(WriteOutcome::Applied(_)) => RowWritten::Applied,
                 Ok(WriteOutcome::Superseded(_)) => RowWritten::Superseded,
                 Ok(WriteOutcome::Conflict(_)) => RowWritten::Conflict,
                 Err(_) => RowWritten::Failed,
-            });
+            };
+            rows[written as usize] += 1;
         }
+        view.metrics.written(rows);
         outcomes
     }
 

@@ -1,15 +1,8 @@
 //! The codes of diagnostics of SQL: one table, from which `docs/sql-errors.md` is written.
 
-/// One kind of finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code {
-    /// The word in brackets; never changes its meaning.
-    pub code: &'static str,
-    /// What it says is wrong.
-    pub meaning: &'static str,
-    /// What an author does about it.
-    pub remedy: &'static str,
-}
+use trivium_model::config::{Code, row};
+
+use crate::scan::SQL_BYTES_MAX;
 
 const fn code(code: &'static str, meaning: &'static str, remedy: &'static str) -> Code {
     Code { code, meaning, remedy }
@@ -94,25 +87,24 @@ pub const CODES: &[Code] = &[
     ),
 ];
 
-/// The text of `docs/sql-errors.md`.
-pub fn documentation() -> String {
+/// The text of `docs/sql-errors.md`. What only the project's tables and an engine tell has `more`
+/// codes.
+pub fn documentation(more: &[Code]) -> String {
     let mut out = String::from(
-        "# SQL errors\n\nEvery finding in the SQL of a view reads `path:line:column: error[code]: what, and what to do`.\nCodes never change their meaning. This page is generated from `crates/sql/src/codes.rs` and held\nby a test of that crate (`UPDATE_EXPECT=1` writes it).\n\n| code | what is wrong | what to do |\n| --- | --- | --- |\n",
+        "# SQL errors\n\nEvery finding in the SQL of a view reads `path:line:column: error[code]: what, and what to do`.\nCodes never change their meaning. This page is generated from the tables of codes, first of all\n`crates/sql/src/codes.rs`, by `make codegen`, and held by a test of `trivium-cli`. What is said of\nthe file as a whole: [config-errors.md](config-errors.md).\n\n| code | what is wrong | what to do |\n| --- | --- | --- |\n",
     );
-    for Code { code, meaning, remedy } in CODES {
-        out.push_str(&format!("| `{code}` | {meaning} | {remedy} |\n"));
-    }
+    out.extend(CODES.iter().map(row));
+    out.push_str(
+        "\n## Against the tables\n\nWhat `validate` and `apply` find in a project that declares the tables, by asking the engine.\n\n| code | what is wrong | what to do |\n| --- | --- | --- |\n",
+    );
+    out.extend(more.iter().map(row));
+    out.push_str(&format!("\nA file of SQL has at most {SQL_BYTES_MAX} bytes.\n"));
     out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_page_is_true() {
-        expect_test::expect_file!["../../../docs/sql-errors.md"].assert_eq(&documentation());
-    }
 
     /// Every code that stands in the sources is in the table, and the other way round.
     #[test]

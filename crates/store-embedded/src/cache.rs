@@ -14,6 +14,9 @@ use trivium_codec::{Row, RowKey};
 const SHARDS: usize = 256;
 /// What an entry takes beside its key and row, roughly.
 const ENTRY_BYTES: u64 = 160;
+/// A batch of more rows is a load: it changes rows that are cached, but does not push out what
+/// readers want.
+const LOAD_ROWS: usize = 64;
 /// A row larger than this part of the cache is not cached.
 const LARGEST_PART: u64 = 64;
 
@@ -40,6 +43,8 @@ struct Shard {
 /// Rows as they stand in the engine, or nothing.
 pub(crate) struct RowCache {
     shards: Vec<Shard>,
+    /// Loads meet in nearly every shard: they queue up here, not at one shard after the other.
+    load: Mutex<()>,
     rows: Cache<RowKey, Row, Weigh>,
     largest: u64,
     hits: AtomicU64,
@@ -55,6 +60,8 @@ pub(crate) struct Locked<'c> {
     cache: &'c RowCache,
     shards: Vec<usize>,
     _guards: Vec<MutexGuard<'c, ()>>,
+    // Dropped last.
+    _load: Option<MutexGuard<'c, ()>>,
 }
 
 impl RowCache {
@@ -62,6 +69,7 @@ impl RowCache {
         let expected_rows = usize::try_from(bytes / 512).unwrap_or(usize::MAX).clamp(64, 1 << 20);
         Self {
             shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            load: Mutex::default(),
             rows: Cache::with_weighter(expected_rows, bytes, Weigh),
             largest: bytes / LARGEST_PART,
             hits: AtomicU64::new(0),
@@ -104,6 +112,8 @@ impl RowCache {
     /// Takes the locks of these keys, in one order for everybody.
     pub(crate) fn lock<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Locked<'_> {
         let mut shards: Vec<usize> = keys.map(Self::shard).collect();
+        let load = (shards.len() > LOAD_ROWS)
+            .then(|| self.load.lock().unwrap_or_else(PoisonError::into_inner));
         shards.sort_unstable();
         shards.dedup();
         // What a panic under the lock leaves is as good as any: the cache is only changed after a
@@ -112,7 +122,7 @@ impl RowCache {
             .iter()
             .map(|&shard| self.shards[shard].lock.lock().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        Locked { cache: self, shards, _guards: guards }
+        Locked { cache: self, shards, _guards: guards, _load: load }
     }
 
     /// Counts a read of several rows, once for all of them.
@@ -136,8 +146,12 @@ impl RowCache {
 
 impl Locked<'_> {
     /// Takes over rows that have just been committed.
-    pub(crate) fn committed<'r>(&self, rows: impl Iterator<Item = (&'r RowKey, &'r Row)>) {
+    pub(crate) fn committed<'r>(&self, rows: impl ExactSizeIterator<Item = (&'r RowKey, &'r Row)>) {
+        let is_load = rows.len() > LOAD_ROWS;
         for (key, row) in rows {
+            if is_load && !self.cache.rows.contains_key(key) {
+                continue;
+            }
             // A copy of its own: the row may be a slice of a request many times its size.
             match Row::from_bytes(Bytes::copy_from_slice(row.as_bytes())) {
                 Ok(row) => self.cache.set(key, &row),

@@ -36,7 +36,7 @@ pub enum Error {
         why: String,
     },
     /// The directory cannot be made or read.
-    #[error("the data directory {} cannot be used; check that it exists and is writable", path.display())]
+    #[error("the data directory {} cannot be used; check that it is writable and that its disk has room", path.display())]
     Directory {
         /// The store's directory.
         path: PathBuf,

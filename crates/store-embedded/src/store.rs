@@ -1,15 +1,15 @@
 //! The store.
 
 use std::{
-    collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use indexmap::IndexMap;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
     Checkpoints, Error, OnlineRead, OnlineWrite, ReadOptions, RowWrite, WriteOutcome, apply,
@@ -62,6 +62,8 @@ struct Inner {
     cache: RowCache,
     checkpoint_lock: Mutex<()>,
     flush: GroupFlush,
+    /// Why the engine takes no more writes.
+    failure: OnceLock<String>,
 }
 
 impl EmbeddedStore {
@@ -82,6 +84,9 @@ impl EmbeddedStore {
         let path = &options.path;
         let engine = |source| match source {
             fjall::Error::Locked => crate::Error::Locked { path: path.clone() },
+            fjall::Error::Io(source) if is_of_the_disk(&source) => {
+                crate::Error::Directory { path: path.clone(), source }
+            }
             source => crate::Error::Engine { path: path.clone(), source },
         };
         std::fs::create_dir_all(path)
@@ -121,8 +126,15 @@ impl EmbeddedStore {
             cache,
             checkpoint_lock: Mutex::new(()),
             flush: GroupFlush::default(),
+            failure: OnceLock::new(),
             options,
         })))
+    }
+
+    /// Why it takes no more writes, until it is opened again: the engine cannot tell what reached
+    /// the disk of a write that failed, a full disk's too.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.get().map(String::as_str)
     }
 
     /// How it was opened.
@@ -191,8 +203,9 @@ impl Inner {
             return vec![Err(error); writes.len()];
         }
         let keys: Vec<RowKey> = writes.iter().map(|write| write.key.clone()).collect();
-        // What this batch leaves, for a key that comes again in it.
-        let mut changed: HashMap<RowKey, Row> = HashMap::with_capacity(writes.len());
+        // What this batch leaves, for a key that comes again in it; in its order, because the engine
+        // is fastest with sorted keys, which loads bring.
+        let mut changed: IndexMap<RowKey, Row> = IndexMap::with_capacity(writes.len());
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
             outcomes.push(self.step(write, seed_micros, &mut changed));
@@ -205,7 +218,7 @@ impl Inner {
         for (key, row) in &changed {
             batch.insert(&self.rows, key.as_bytes(), row.as_bytes().as_ref());
         }
-        let committed = batch.commit().map_err(|error| write_error(&error));
+        let committed = batch.commit().map_err(|error| self.write_error(&error));
         if committed.is_ok() {
             locked.committed(changed.iter());
         }
@@ -228,7 +241,7 @@ impl Inner {
         &self,
         write: RowWrite,
         seed_micros: u64,
-        changed: &mut HashMap<RowKey, Row>,
+        changed: &mut IndexMap<RowKey, Row>,
     ) -> Result<WriteOutcome, Error> {
         let key = write.key.clone();
         let existing = match changed.get(&key) {
@@ -267,6 +280,18 @@ impl Inner {
             .flush(|| self.database.persist(PersistMode::SyncAll).map_err(|error| describe(&error)))
     }
 
+    fn write_error(&self, error: &fjall::Error) -> Error {
+        let text = describe(error);
+        if self.failure.set(text.clone()).is_ok() {
+            tracing::error!(path = %self.options.path.display(), error = text, "the online store failed");
+        }
+        match error {
+            // Refused before anything was written.
+            fjall::Error::Poisoned => Error::Failed(text),
+            _ => Error::Unknown(text),
+        }
+    }
+
     fn load_checkpoint(&self, name: &str) -> Result<Option<Bytes>, Error> {
         check_checkpoint_name(name)?;
         let stored = self.checkpoints.get(name).map_err(|error| read_error(&error))?;
@@ -292,13 +317,26 @@ impl Inner {
         // One journal for all keyspaces: what was committed before comes back before this does.
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         batch.insert(&self.checkpoints, name, value);
-        batch.commit().map_err(|error| write_error(&error))?;
+        batch.commit().map_err(|error| self.write_error(&error))?;
         drop(guard);
         if self.options.durability == Durability::Power {
             self.sync().map_err(Error::Unknown)?;
         }
         Ok(true)
     }
+}
+
+/// Whether the operating system refused, and the files are as they were.
+fn is_of_the_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Is;
+    matches!(
+        error.kind(),
+        Is::StorageFull
+            | Is::QuotaExceeded
+            | Is::FileTooLarge
+            | Is::ReadOnlyFilesystem
+            | Is::PermissionDenied
+    )
 }
 
 fn check_checkpoint_name(name: &str) -> Result<(), Error> {
@@ -313,25 +351,16 @@ fn check_checkpoint_name(name: &str) -> Result<(), Error> {
 
 fn describe(error: &fjall::Error) -> String {
     match error {
-        fjall::Error::Poisoned => {
-            "an earlier write to the disk failed; check the disk, then start again".to_owned()
-        }
+        fjall::Error::Poisoned => "an earlier write to the disk failed (is it full?)".to_owned(),
         error => error.to_string(),
     }
 }
 
 fn read_error(error: &fjall::Error) -> Error {
     match error {
-        fjall::Error::Io(_) | fjall::Error::Poisoned => Error::Unavailable(describe(error)),
+        fjall::Error::Poisoned => Error::Failed(describe(error)),
+        fjall::Error::Io(_) => Error::Unavailable(describe(error)),
         error => Error::Corrupt(describe(error)),
-    }
-}
-
-fn write_error(error: &fjall::Error) -> Error {
-    match error {
-        // Refused before anything was written.
-        fjall::Error::Poisoned => Error::Unavailable(describe(error)),
-        error => Error::Unknown(describe(error)),
     }
 }
 

@@ -141,6 +141,21 @@ async fn a_second_read_is_served_from_memory() {
     assert_eq!((after.hits - before.hits, after.misses - before.misses), (1, 0));
 }
 
+/// Rows that readers want are changed by a load, and stay; the load's other rows take no room.
+#[tokio::test]
+async fn a_load_changes_cached_rows_and_caches_no_others() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    store.write(vec![put(1, 1)], 7, None).await;
+    assert_eq!(store.cache_stats().rows, 1);
+    store.write((0..1_000).map(|number| put(number, 2)).collect(), 7, None).await;
+    assert_eq!(store.cache_stats().rows, 1);
+    let before = store.cache_stats();
+    assert_eq!(read(&store, 1).await.unwrap().header().event_time, Timestamp(2));
+    assert_eq!(store.cache_stats().hits - before.hits, 1);
+    assert_eq!(read(&store, 2).await.unwrap().header().event_time, Timestamp(2));
+}
+
 #[tokio::test]
 async fn checkpoint_limits_are_errors() {
     let folder = TempDir::new().unwrap();

@@ -15,6 +15,9 @@ pub enum Error {
     /// No answer in time. For a write: whether it was applied is unknown.
     #[error("the store did not answer in time: {0}")]
     Unknown(String),
+    /// The store cannot go on: nothing was written, and nothing will be until it is opened again.
+    #[error("the store has failed: {0}")]
+    Failed(String),
     /// Stored bytes are not what was written.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),
@@ -25,7 +28,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Throttled(_) | Self::Unavailable(_) | Self::Unknown(_) => true,
-            Self::Invalid(_) | Self::Corrupt(_) => false,
+            Self::Invalid(_) | Self::Failed(_) | Self::Corrupt(_) => false,
         }
     }
 }

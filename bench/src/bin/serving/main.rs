@@ -19,6 +19,10 @@ use crate::{
     load::{Case, Engine, Protocol, Sample},
 };
 
+/// As in the `trivium` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Entities of a request.
 const ENTITIES: [usize; 3] = [1, 10, 100];
 /// Connections, one request under way on each.

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use crate::{
-    args::{Cli, CompletionsArgs},
+    args::{Cli, CompletionsArgs, Output},
     output,
 };
 
@@ -11,5 +11,5 @@ use crate::{
 pub fn run(args: &CompletionsArgs) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "trivium", &mut script);
-    output::raw(&script);
+    output::bytes_as(Output::Table, &script);
 }

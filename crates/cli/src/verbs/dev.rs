@@ -51,6 +51,10 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let history = parts::history_api(&project, &watch)?;
 
     let readiness = Readiness::new();
+    let watched = Arc::clone(&store);
+    readiness.probe("online store", move || {
+        watched.failure().map(|why| format!("{why}; start the server again"))
+    });
     let metrics = telemetry::init_metrics()
         .map_err(|error| trivium_api::ApiError::internal(error.to_string()))?;
     let services = serving.grpc().add_service(registry_api.grpc()).add_service(history.grpc());
@@ -119,7 +123,7 @@ fn announce(
         Output::Json => output::json(&json!({
             "http": format!("http://{http}"),
             "grpc": format!("grpc://{grpc}"),
-            "data_dir": project.data_dir,
+            "data_dir": project.data_dir.display().to_string(),
             "started_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         })),
         Output::Table => {

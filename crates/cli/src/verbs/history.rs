@@ -1,5 +1,7 @@
 //! `trivium history`
 
+mod place;
+
 use std::{fs::File, io::Cursor, path::Path, sync::Arc, time::Instant};
 
 use arrow::{
@@ -28,16 +30,17 @@ use crate::{
 /// Makes the training set.
 pub async fn run(global: &Global, args: &HistoryArgs) -> Result<(), Failure> {
     let started = Instant::now();
-    std::fs::metadata(&args.entities).map_err(|error| failure::file(&args.entities, &error))?;
+    // Before the join: it may take long, and would be lost.
+    let out = place::of_training_set(&args.out, &args.entities)?;
     let (set, columns) = match target::address(global)? {
         Some(Address::Rest(base) | Address::Grpc(base)) => remote(&base, args).await?,
         None => local(global, args).await?,
     };
-    let rows = write_parquet(set, &args.out).await.map_err(|error| failure::offline(&error))?;
+    let rows = write_parquet(set, &out).await.map_err(|error| failure::offline(&error))?;
     let seconds = started.elapsed().as_secs_f64();
     match global.output {
         Output::Json => output::json(
-            &json!({ "out": args.out, "rows": rows, "columns": columns, "seconds": seconds }),
+            &json!({ "out": args.out.display().to_string(), "rows": rows, "columns": columns, "seconds": seconds }),
         ),
         Output::Table => output::line(format!(
             "{} {}: {rows} rows, {columns} columns, {seconds:.1} s",

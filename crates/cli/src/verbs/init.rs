@@ -45,7 +45,7 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<(), Failure> {
     }
     match global.output {
         Output::Json => output::json(&json!({
-            "project": dir,
+            "project": dir.display().to_string(),
             "files": FILES.iter().map(|(path, _)| path).collect::<Vec<_>>(),
         })),
         Output::Table => {
@@ -58,7 +58,7 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<(), Failure> {
             }
             output::line("");
             output::line("Next:");
-            let go = dir.display();
+            let go = output::shell_word(dir);
             for next in [
                 &format!("cd {go}"),
                 "trivium validate",

@@ -17,7 +17,7 @@ use crate::{
     output, parts,
     project::Project,
     target,
-    verbs::run::{Progress, choose},
+    verbs::run::{Progress, choose, nothing_to_do},
 };
 
 /// Loads the views, one after the other.
@@ -35,7 +35,17 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         .help("its config says `\"online\": false`")
         .into());
     }
+    let any_batch = !views.is_empty();
     views.retain(|stored| stored.view.online);
+    if views.is_empty() {
+        let why = if any_batch {
+            "no batch view is served online (their configs say `\"online\": false`)"
+        } else {
+            "none is a batch view; what `trivium put` sets in direct ones is online at once"
+        };
+        nothing_to_do(global, "materialize", &snapshot, why);
+        return Ok(());
+    }
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options = MaterializeOptions { shutdown, ..MaterializeOptions::default() };
     let (door, checkpoints) = match target::address(global)? {

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
 use trivium_model::Diagnostic;
+use trivium_registry::project::load_project_beside;
 use trivium_registry_api::shapes::PlanAnswer;
 use trivium_runtime::Kind;
 
@@ -36,7 +37,8 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     refuse(&planned)
 }
 
-/// Reads the files, and refuses those that are no text.
+/// Reads the files. Where some cannot be read, all that is wrong is said here: a server is sent
+/// whole projects only.
 pub fn read_configs(global: &Global, args: &ConfigsArgs) -> Result<Configs, Failure> {
     // Against a server, a folder that is named needs no project around it.
     let project = match Project::find(global) {
@@ -48,7 +50,10 @@ pub fn read_configs(global: &Global, args: &ConfigsArgs) -> Result<Configs, Fail
     if configs.findings.is_empty() {
         return Ok(configs);
     }
-    let findings = configs.findings.iter().cloned().map(|finding| configs.shown(finding)).collect();
+    let mut findings = configs.findings.clone();
+    findings
+        .extend(load_project_beside(&configs.files, &configs.unread()).err().unwrap_or_default());
+    let findings = findings.into_iter().map(|finding| configs.shown(finding)).collect();
     Err(Failure::findings(findings, "correct the files; nothing was changed"))
 }
 
@@ -91,13 +96,13 @@ pub fn print(planned: &Planned) {
             output::paint(style, &change.class)
         ));
         for reason in &change.reasons {
-            output::line(format!("    {reason}"));
+            output::line(format!("    {}", output::shown(reason)));
         }
         if !change.allowed {
             output::line(format!(
                 "    {} {}",
                 output::paint(output::BAD, "refused:"),
-                change.refusal
+                output::shown(&change.refusal)
             ));
         }
         for line in change.diff.lines() {
@@ -108,7 +113,7 @@ pub fn print(planned: &Planned) {
                 [b'@', ..] => output::FAINT,
                 _ => anstyle::Style::new(),
             };
-            output::line(format!("    {}", output::paint(style, line)));
+            output::line(format!("    {}", output::paint(style, output::shown(line))));
         }
     }
     for notice in &plan.notices {

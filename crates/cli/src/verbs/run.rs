@@ -46,6 +46,11 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     project.announce_clock();
     let snapshot = parts::snapshot(&project).await?;
     let views = choose(&snapshot, &args.views)?;
+    if views.is_empty() {
+        let why = "none is a batch view, and only these have SQL to run; `trivium put` sets the rows of direct ones";
+        nothing_to_do(global, "run", &snapshot, why);
+        return Ok(());
+    }
     let tables = project.tables()?;
     let now = Timestamp(project.data_clock().now_micros());
     // All ranges are looked at before the first query runs.
@@ -151,13 +156,23 @@ pub fn choose<'s>(
     if names.is_empty() {
         let batch = snapshot.views.values().filter(|stored| stored.view.lane == Lane::Batch);
         chosen.extend(batch.map(|stored| &**stored));
-        if chosen.is_empty() {
-            return Err(ApiError::new(Kind::FailedPrecondition, "the registry has no batch view")
+        if snapshot.views.is_empty() {
+            return Err(ApiError::new(Kind::FailedPrecondition, "the registry has no views")
                 .help("run `trivium apply` first")
                 .into());
         }
     }
     Ok(chosen)
+}
+
+/// Says that there is nothing to do, and why: that is no failure, but silence would look like one.
+pub fn nothing_to_do(global: &Global, doing: &str, snapshot: &Snapshot, why: &str) {
+    let count = snapshot.views.len();
+    let views = if count == 1 { "view" } else { "views" };
+    output::note(format!("nothing to {doing}: of the registry's {count} {views}, {why}"));
+    if global.output == Output::Json {
+        output::json(&json!({ "views": [], "seconds": 0.0 }));
+    }
 }
 
 fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {

@@ -60,8 +60,9 @@ pub async fn run(global: &Global, args: &ShowArgs) -> Result<(), Failure> {
 
 fn fact(name: &str, value: impl std::fmt::Display) {
     output::line(format!(
-        "{} {value}",
-        output::paint(output::FAINT, format!("{:<12}", format!("{name}:")))
+        "{} {}",
+        output::paint(output::FAINT, format!("{:<12}", format!("{name}:"))),
+        output::shown(&value.to_string())
     ));
 }
 
@@ -69,7 +70,7 @@ fn print_view(view: &FeatureView) {
     output::line(format!(
         "{}  {}",
         output::paint(output::STRONG, view.reference()),
-        view.description
+        output::shown(&view.description)
     ));
     let keys: Vec<String> = view
         .entities
@@ -125,7 +126,7 @@ fn print_service(service: &FeatureService) {
     output::line(format!(
         "{}  {}",
         output::paint(output::STRONG, service.reference()),
-        service.description
+        output::shown(&service.description)
     ));
     fact("owner", format!("{}, {}", service.owner.team, service.owner.contact));
     output::line("");

@@ -4,10 +4,13 @@ use serde_json::json;
 use trivium_engine::{Error as EngineError, QueryEngine, Table};
 use trivium_model::Diagnostic;
 use trivium_offline::columns;
-use trivium_registry::project::{Project as Definitions, ProjectView, load_project};
+use trivium_registry::project::{
+    Project as Definitions, ProjectView, load_project, load_project_beside,
+};
 
 use crate::{
     args::{ConfigsArgs, Global, Output},
+    codes,
     configs::Configs,
     failure::Failure,
     output, parts,
@@ -25,17 +28,22 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let configs = Configs::read(&args.paths, project.as_ref())?;
     let mut findings = configs.findings.clone();
     let mut counts = (0, 0);
-    match load_project(&configs.files) {
+    match load_project_beside(&configs.files, &configs.unread()) {
         Ok(definitions) => {
             findings.extend(definitions.warnings.iter().cloned());
             counts = (definitions.views.len(), definitions.services.len());
             if let Some(project) = &project {
-                findings.extend(check_types(project, &definitions, &configs).await?);
+                findings.extend(
+                    check_types(project, &definitions, |view| asked(&configs, view)).await?,
+                );
             }
         }
         Err(found) => findings.extend(found),
     }
+    let errors = |findings: &[Diagnostic]| findings.iter().filter(|f| f.is_error()).count();
+    let errors_of_all = errors(&findings);
     findings.retain(|finding| configs.is_asked(&finding.path));
+    let elsewhere = errors_of_all - errors(&findings);
     let findings: Vec<Diagnostic> =
         findings.into_iter().map(|finding| configs.shown(finding)).collect();
     if findings.iter().any(Diagnostic::is_error) {
@@ -44,7 +52,21 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let (views, services) = counts;
     match global.output {
         Output::Json => {
-            output::json(&json!({ "views": views, "services": services, "findings": findings }))
+            let mut answer = json!({ "views": views, "services": services, "findings": findings });
+            if elsewhere > 0 {
+                answer["errors_elsewhere"] = elsewhere.into();
+            }
+            output::json(&answer);
+        }
+        // What spans files could not be judged: the others are not there to be counted.
+        Output::Table if elsewhere > 0 => {
+            findings.iter().for_each(output::finding);
+            output::line(format!("{} as far as it was checked", output::paint(output::WARN, "ok")));
+            output::note(format!(
+                "note: {elsewhere} error{} in other files of {}: types, and what spans files, were not checked",
+                if elsewhere == 1 { "" } else { "s" },
+                configs.root.display(),
+            ));
         }
         Output::Table => {
             findings.iter().for_each(output::finding);
@@ -63,12 +85,19 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Before an apply: what the engine would refuse is refused at once, not at the first run. Files
-/// that are wrong in themselves are left to the plan.
-pub async fn refuse_wrong_types(global: &Global, configs: &Configs) -> Result<(), Failure> {
+/// Before an apply of `changed`: what the engine would refuse is refused at once, not at the first
+/// run. Files that are wrong in themselves are left to the plan.
+pub async fn refuse_wrong_types(
+    global: &Global,
+    configs: &Configs,
+    changed: &[&str],
+) -> Result<(), Failure> {
     let Ok(project) = Project::find(global) else { return Ok(()) };
     let Ok(definitions) = load_project(&configs.files) else { return Ok(()) };
-    let findings = check_types(&project, &definitions, configs).await?;
+    let findings = check_types(&project, &definitions, |view| {
+        changed.contains(&view.view.reference().to_string().as_str()) && asked(configs, view)
+    })
+    .await?;
     if findings.is_empty() {
         return Ok(());
     }
@@ -76,17 +105,18 @@ pub async fn refuse_wrong_types(global: &Global, configs: &Configs) -> Result<()
     Err(Failure::findings(findings, "correct the files; nothing was changed"))
 }
 
-/// Asks the engine what the SQL gives, and holds it against the config.
+/// Whether the view has SQL that the command line names.
+fn asked(configs: &Configs, view: &ProjectView) -> bool {
+    view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path))
+}
+
+/// Asks the engine what the SQL of some views gives, and holds it against their configs.
 async fn check_types(
     project: &Project,
     definitions: &Definitions,
-    configs: &Configs,
+    is_due: impl Fn(&ProjectView) -> bool,
 ) -> Result<Vec<Diagnostic>, Failure> {
-    let batch: Vec<&ProjectView> = definitions
-        .views
-        .values()
-        .filter(|view| view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path)))
-        .collect();
+    let batch: Vec<&ProjectView> = definitions.views.values().filter(|view| is_due(view)).collect();
     if batch.is_empty() {
         return Ok(Vec::new());
     }
@@ -123,7 +153,7 @@ async fn check_view(
         return Ok(Some(Diagnostic::error(
             &sql.path,
             at,
-            "unknown-table",
+            codes::UNKNOWN_TABLE.code,
             format!("the project has no source `{name}`"),
             help,
         )));
@@ -140,15 +170,15 @@ async fn check_view(
             let columns = columns::author_columns(&loaded.view);
             match columns::check_schema(&schema, &columns) {
                 Ok(()) => Ok(None),
-                Err(misfit) => wrong(None, "column-type", misfit.message, misfit.help),
+                Err(misfit) => wrong(None, codes::COLUMN_TYPE.code, misfit.message, misfit.help),
             }
         }
         Err(EngineError::Invalid { message, position }) => {
-            wrong(position, "query", message, String::new())
+            wrong(position, codes::QUERY.code, message, String::new())
         }
         Err(EngineError::Unsupported { what, help, position }) => wrong(
             position,
-            "not-proven",
+            codes::NOT_PROVEN.code,
             format!("{what} is not proven equal to Spark on this engine"),
             help,
         ),

@@ -181,7 +181,7 @@ fn type_same_list(
     _: &[Option<&ScalarValue>],
 ) -> Result<(Vec<DataType>, DataType)> {
     match given {
-        [list] => type_of_list(name, &[list.clone()], list.clone()),
+        [list] => type_of_list(name, std::slice::from_ref(list), list.clone()),
         [list, DataType::Boolean] if name == "sort_array" => {
             item_type(name, list)?;
             Ok((given.to_vec(), list.clone()))

@@ -71,7 +71,7 @@ fn year(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
         Ok(civil(day).ok_or_else(out)?.year())
     })?))
 }
-date_field!(quarter, |date| (date.month() + 2) / 3);
+date_field!(quarter, |date| date.month().div_ceil(3));
 date_field!(month, |date| date.month());
 date_field!(day, |date| date.day());
 date_field!(day_of_year, |date| date.ordinal());
@@ -196,7 +196,7 @@ fn constant(array: &ArrayRef) -> Option<&str> {
 
 /// The first instant of the unit that holds an instant.
 fn truncate(unit: &str, at: i64) -> Option<i64> {
-    let fixed = |micros: i64| Some(at.div_euclid(micros).checked_mul(micros)?);
+    let fixed = |micros: i64| at.div_euclid(micros).checked_mul(micros);
     match unit {
         "MICROSECOND" => return Some(at),
         "MILLISECOND" => return fixed(1_000),

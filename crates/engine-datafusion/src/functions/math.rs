@@ -45,13 +45,13 @@ of_double!(cos, f64::cos);
 of_double!(tan, f64::tan);
 of_double!(atan, f64::atan);
 
-/// Logarithms of what has none are null.
+/// Logarithms of what has none are null; NaN's is NaN.
 fn logarithm(args: &[ArrayRef], least: f64, apply: impl Fn(f64) -> f64) -> ArrayRef {
     Arc::new(
         args[0]
             .as_primitive::<Float64Type>()
             .iter()
-            .map(|value| value.filter(|value| !(*value <= least)).map(&apply))
+            .map(|value| value.filter(|value| value.is_nan() || *value > least).map(&apply))
             .collect::<Float64Array>(),
     )
 }

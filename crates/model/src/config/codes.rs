@@ -81,26 +81,37 @@ codes! {
     NOT_ONLINE "not-online" "A service reads a view that is not served online (a warning)." "Set `online` to true, or read it from history only.";
 }
 
-/// The text of `docs/config-errors.md`.
-pub fn documentation() -> String {
+/// The text of `docs/config-errors.md`. Of the files of a project `more` codes and limits are known
+/// to those who read them.
+pub fn documentation(more: &[Code], more_limits: &[(&str, usize)]) -> String {
     let mut text = String::from(
         "# Config errors\n\n\
          Every finding in a config reads `path:line:column: error[code]: what, and what to do`.\n\
-         Codes never change their meaning. This page is generated from\n\
-         `crates/model/src/config/codes.rs` and held by a test of that crate.\n\n\
+         Codes never change their meaning. This page is generated from the tables of codes, first of\n\
+         all `crates/model/src/config/codes.rs`, and held by a test of `trivium-cli`. What is found in\n\
+         SQL: [sql-errors.md](sql-errors.md).\n\n\
          | code | what is wrong | what to do |\n| --- | --- | --- |\n",
     );
-    for Code { code, meaning, remedy } in CODES {
-        text.push_str(&format!("| `{code}` | {meaning} | {remedy} |\n"));
-    }
+    text.extend(CODES.iter().map(row));
+    text.push_str(
+        "\n## Files\n\nWhat is said of a file as a whole, or of two that belong together.\n\n\
+         | code | what is wrong | what to do |\n| --- | --- | --- |\n",
+    );
+    text.extend(more.iter().map(row));
     text.push_str("\n## Reserved names\n\n");
     text.push_str(&format!("Columns: {}.\n\n", listed(RESERVED_COLUMNS.iter().copied())));
     text.push_str(&format!("Namespaces: {}.\n", listed(RESERVED_NAMESPACES.iter().copied())));
     text.push_str("\n## Limits\n\n| what | at most |\n| --- | --- |\n");
-    for (what, most) in limits() {
+    let more_limits = more_limits.iter().map(|(what, most)| (*what, most.to_string()));
+    for (what, most) in more_limits.chain(limits()) {
         text.push_str(&format!("| {what} | {most} |\n"));
     }
     text
+}
+
+/// A row of a page's table.
+pub fn row(Code { code, meaning, remedy }: &Code) -> String {
+    format!("| `{code}` | {meaning} | {remedy} |\n")
 }
 
 /// The limits as the documentation names them.

@@ -24,7 +24,7 @@ use jsonc_parser::common::Ranged;
 
 pub use self::change::{ChangeClass, Difference};
 pub use self::classify::{classify_service, classify_view};
-pub use self::codes::{CODES, Code, documentation};
+pub use self::codes::{CODES, Code, documentation, row};
 pub use self::project::{check_project, check_project_with};
 use self::read::Reader;
 pub use self::schema::{schema_json, schema_text};

@@ -1,6 +1,7 @@
 //! A training set as a Parquet file or as an Arrow IPC stream.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::Path,
 };
@@ -12,13 +13,17 @@ use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterPr
 use super::{TrainingSet, engine_error};
 use crate::{Error, run::blocking};
 
-/// Writes the set; the file appears whole or not at all. Tells the rows.
+/// Writes the set; the file appears whole or not at all, and in the place of what had its name: a
+/// caller that would not lose that, or is given a link, says so before. Tells the rows.
 pub async fn write_parquet(mut set: TrainingSet, path: &Path) -> Result<u64, Error> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+    let name = path.file_name().ok_or_else(|| {
         Error::invalid("out", format!("{} names no file", path.display()), "name a file")
     })?;
     // Beside the target, because a rename does not cross file systems.
-    let unfinished = path.with_file_name(format!(".{name}.{}", uuid::Uuid::now_v7().simple()));
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}", uuid::Uuid::now_v7().simple()));
+    let unfinished = path.with_file_name(hidden);
     let cleanup = Unfinished(unfinished.clone());
     let file = File::create(&unfinished).map_err(Error::io("write", &unfinished))?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();

@@ -146,19 +146,19 @@ async fn bad_requests() {
         POST /v1/plan {"files": []}
           400 INVALID_ARGUMENT at files: no files are given
         POST /v1/plan {"files": {}}
-          400 INVALID_ARGUMENT: invalid type: map, expected a sequence at line 1 column 10
+          400 INVALID_ARGUMENT at files: invalid type: map, expected a sequence at line 1 column 10
         POST /v1/plan {"files": [1]}
-          400 INVALID_ARGUMENT: invalid type: integer `1`, expected struct ConfigFile at line 1 column 12
+          400 INVALID_ARGUMENT at files[0]: invalid type: integer `1`, expected struct ConfigFile at line 1 column 12
         POST /v1/plan {"files": [{"path": "a"}]}
-          400 INVALID_ARGUMENT at text: missing field `text` at line 1 column 24
+          400 INVALID_ARGUMENT at files[0].text: missing field `text` at line 1 column 24
         POST /v1/plan {"files": [{"path": 1, "text": ""}]}
-          400 INVALID_ARGUMENT: invalid type: integer `1`, expected a string at line 1 column 21
+          400 INVALID_ARGUMENT at files[0].path: invalid type: integer `1`, expected a string at line 1 column 21
         POST /v1/plan {"files": [{"path": "", "text": ""}]}
           400 INVALID_ARGUMENT at files[0].path: the path is empty or holds a control character
         POST /v1/plan {"files": [{"path": "a\u0000b", "text": ""}]}
           400 INVALID_ARGUMENT at files[0].path: the path is empty or holds a control character
         POST /v1/plan {"files": [{"path": "a", "text": "", "mode": 1}]}
-          400 INVALID_ARGUMENT at mode: unknown field `mode` at line 1 column 43
+          400 INVALID_ARGUMENT at files[0].mode: unknown field `mode` at line 1 column 43
         POST /v1/plan {"file": []}
           400 INVALID_ARGUMENT at file: unknown field `file` at line 1 column 7
         POST /v1/plan {"files": [], "files": []}
@@ -166,7 +166,7 @@ async fn bad_requests() {
         POST /v1/plan {"files": []} x
           400 INVALID_ARGUMENT: the request body is not JSON: trailing characters at line 1 column 15
         POST /v1/plan 200000 bytes
-          400 INVALID_ARGUMENT: invalid type: sequence, expected a string at line 1 column 3
+          400 INVALID_ARGUMENT at [0][0][0]: invalid type: sequence, expected a string at line 1 column 3
         POST /v1/plan {"files": []}
           415 INVALID_ARGUMENT at content-type: the request has no content type
         POST /v1/plan {"files": []}
@@ -184,11 +184,11 @@ async fn bad_requests() {
         POST /v1/apply {"files":[],"base_revision":1,"author":"Ann","reason":"because"}
           400 INVALID_ARGUMENT at files: no files are given
         POST /v1/apply 794 bytes
-          400 INVALID_ARGUMENT: invalid value: integer `-1`, expected u64 at line 1 column 759
+          400 INVALID_ARGUMENT at base_revision: invalid value: integer `-1`, expected u64 at line 1 column 759
         POST /v1/apply 795 bytes
-          400 INVALID_ARGUMENT: invalid type: string "1", expected u64 at line 1 column 760
+          400 INVALID_ARGUMENT at base_revision: invalid type: string "1", expected u64 at line 1 column 760
         POST /v1/apply 795 bytes
-          400 INVALID_ARGUMENT: invalid type: floating point `1.5`, expected u64 at line 1 column 760
+          400 INVALID_ARGUMENT at base_revision: invalid type: floating point `1.5`, expected u64 at line 1 column 760
         POST /v1/apply 812 bytes
           409 CONFLICT at base_revision: planned against revision 18446744073709551615 but the registry is at 1: plan again
         POST /v1/apply 790 bytes
@@ -198,7 +198,7 @@ async fn bad_requests() {
         POST /v1/apply 5790 bytes
           400 INVALID_ARGUMENT at author: the author is longer than 256 bytes
         POST /v1/apply 792 bytes
-          400 INVALID_ARGUMENT: invalid type: null, expected a string at line 1 column 772
+          400 INVALID_ARGUMENT at author: invalid type: null, expected a string at line 1 column 772
         POST /v1/apply 5786 bytes
           400 INVALID_ARGUMENT at reason: the reason is longer than 4096 bytes
         POST /v1/apply 808 bytes

@@ -1,11 +1,14 @@
 //! Which file is what: `<namespace>/<view>.v<N>.json`, `.sql` beside it, `.service.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use trivium_model::{Diagnostic, Name};
 
-use super::{FILE_BYTES_MAX, PROJECT_FILES_MAX};
+use super::{
+    DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, PROJECT_FILES_MAX, TOO_MANY_FILES,
+    UNKNOWN_FILE, file_bytes_max,
+};
 
 /// One file of a configs folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,8 @@ pub struct Pair<'f> {
     pub(crate) stem: Stem,
     pub(crate) config: Option<&'f File>,
     pub(crate) sql: Option<&'f File>,
+    /// There is SQL, but it was refused as a file.
+    pub(crate) sql_refused: bool,
 }
 
 /// The files of a project, sorted by what they are.
@@ -76,18 +81,46 @@ pub struct Grouped<'f> {
     pub(crate) services: Vec<&'f File>,
 }
 
+/// Files that are there and were refused for their name or size, or could not be read: their other
+/// halves are not alone.
+#[derive(Debug, Default)]
+struct Refused {
+    exact: BTreeSet<(Stem, FileKind)>,
+    /// Where the name is wrong: the path up to the name's first dot, and whether it is SQL.
+    near: BTreeSet<(String, bool)>,
+}
+
+impl Refused {
+    fn add(&mut self, path: &str) {
+        match classify(path) {
+            Ok(known) => drop(self.exact.insert(known)),
+            Err(_) => {
+                let name_at = path.rfind('/').map_or(0, |at| at + 1);
+                let end = path[name_at..].find('.').map_or(path.len(), |dot| name_at + dot);
+                self.near.insert((path[..end].to_lowercase(), path.ends_with(".sql")));
+            }
+        }
+    }
+
+    fn has(&self, stem: &Stem, kind: FileKind) -> bool {
+        let near = (format!("{}/{}", stem.namespace, stem.name), kind == FileKind::Sql);
+        self.near.contains(&near) || self.exact.contains(&(stem.clone(), kind))
+    }
+}
+
 /// Whether a file of a configs folder is none of ours and may stay: hidden files and notes.
 fn is_ignored(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with('.')) || path.ends_with(".md")
 }
 
-/// Sorts files by what they are; what is none of the known kinds is reported.
-pub fn group<'f>(files: &'f [File], found: &mut Vec<Diagnostic>) -> Grouped<'f> {
+/// Sorts files by what they are; what is none of the known kinds is reported. Files that are
+/// `unread` lie beside the others, and were reported by the caller.
+pub fn group<'f>(files: &'f [File], unread: &[String], found: &mut Vec<Diagnostic>) -> Grouped<'f> {
     if files.len() > PROJECT_FILES_MAX {
         found.push(Diagnostic::error(
             "",
             (1, 1),
-            "too-many-files",
+            TOO_MANY_FILES.code,
             format!("{} files are more than the {PROJECT_FILES_MAX} of one project", files.len()),
             "split the project",
         ));
@@ -96,47 +129,54 @@ pub fn group<'f>(files: &'f [File], found: &mut Vec<Diagnostic>) -> Grouped<'f> 
     let mut seen = BTreeMap::new();
     let mut views: BTreeMap<Stem, Pair<'f>> = BTreeMap::new();
     let mut services = Vec::new();
+    let mut refused = Refused::default();
+    unread.iter().for_each(|path| refused.add(path));
     for file in files.iter().filter(|file| !is_ignored(&file.path)) {
         let mut report = |code: &'static str, message: String, help: String| {
             found.push(Diagnostic::error(&file.path, (1, 1), code, message, help));
         };
-        if file.text.len() > FILE_BYTES_MAX {
-            let length = file.text.len();
+        let (length, most) = (file.text.len(), file_bytes_max(&file.path));
+        if length > most {
             report(
-                "file-too-large",
-                format!("{length} bytes are more than the {FILE_BYTES_MAX} of one file"),
+                FILE_TOO_LARGE.code,
+                format!("{length} bytes are more than the {most} of one file"),
                 "split the view".to_owned(),
             );
+            refused.add(&file.path);
             continue;
         }
         let (stem, kind) = match classify(&file.path) {
             Ok(known) => known,
             Err((message, help)) => {
-                report("unknown-file", message, help);
+                report(UNKNOWN_FILE.code, message, help);
+                refused.add(&file.path);
                 continue;
             }
         };
         if seen.insert((stem.clone(), kind), ()).is_some() {
             report(
-                "duplicate-file",
+                DUPLICATE_FILE.code,
                 "the file is given twice".to_owned(),
                 "give it once".to_owned(),
             );
             continue;
         }
-        let pair = || Pair { stem: stem.clone(), config: None, sql: None };
+        let pair = || Pair { stem: stem.clone(), config: None, sql: None, sql_refused: false };
         match kind {
             FileKind::View => views.entry(stem.clone()).or_insert_with(pair).config = Some(file),
             FileKind::Sql => views.entry(stem.clone()).or_insert_with(pair).sql = Some(file),
             FileKind::Service => services.push(file),
         }
     }
-    for (stem, pair) in &views {
-        if let (None, Some(sql)) = (pair.config, pair.sql) {
+    for (stem, pair) in &mut views {
+        pair.sql_refused = refused.has(stem, FileKind::Sql);
+        if let (None, Some(sql)) = (pair.config, pair.sql)
+            && !refused.has(stem, FileKind::View)
+        {
             found.push(Diagnostic::error(
                 &sql.path,
                 (1, 1),
-                "missing-config",
+                MISSING_CONFIG.code,
                 "the SQL has no JSON beside it",
                 format!("write the view's config to `{}`", stem.view_path()),
             ));

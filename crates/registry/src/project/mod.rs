@@ -2,18 +2,9 @@
 //!
 //! No file is opened here: the caller passes the texts, from disk or from a request.
 //!
-//! Codes of its own, beside those of the config parser and of the SQL:
-//!
-//! | code | what is wrong |
-//! | --- | --- |
-//! | `unknown-file` | the file is none of the three kinds, or its name is malformed |
-//! | `duplicate-file` | the same file is given twice |
-//! | `missing-config` | SQL without the JSON beside it |
-//! | `missing-sql` | a batch view without SQL |
-//! | `needless-sql` | a direct view with SQL |
-//! | `file-too-large` | more than [`FILE_BYTES_MAX`] |
-//! | `too-many-files` | more than [`PROJECT_FILES_MAX`] |
+//! Beside the codes of the config parser and of the SQL it has its own: [`CODES`].
 
+mod codes;
 mod files;
 
 #[cfg(test)]
@@ -23,16 +14,27 @@ use std::collections::BTreeMap;
 
 use trivium_model::{
     Diagnostic, FeatureService, FeatureView, Lane, ServiceRef, ViewRef,
-    config::{check_project_with, parse_service_with_warnings, parse_view_with_warnings},
+    config::{
+        check_project_with, limits::CONFIG_BYTES_MAX, parse_service_with_warnings,
+        parse_view_with_warnings,
+    },
 };
-use trivium_sql::AuthorQuery;
+use trivium_sql::{AuthorQuery, scan::SQL_BYTES_MAX};
 
+pub use codes::{
+    CODES, DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, MISSING_SQL, NEEDLESS_SQL,
+    TOO_MANY_FILES, UNKNOWN_FILE,
+};
 pub use files::{File, FileKind, Grouped, Stem, group};
 
 /// The most files of one project.
 pub const PROJECT_FILES_MAX: usize = 10_000;
-/// The longest file, in bytes. SQL and JSON that people write stay far below.
-pub const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest file of this name, in bytes: what its parser takes. A view with as many features as
+/// it may have is a longer text than any query.
+pub fn file_bytes_max(path: &str) -> usize {
+    if path.ends_with(".sql") { SQL_BYTES_MAX } else { CONFIG_BYTES_MAX }
+}
 
 /// A project without errors.
 #[derive(Debug, Clone, Default)]
@@ -83,9 +85,15 @@ pub struct ProjectService {
 /// Reads and checks all files of a configs folder, paths relative to it. All errors come in one
 /// go, sorted by path and line; errors that are only the echo of another are left out.
 pub fn load_project(files: &[File]) -> Result<Project, Vec<Diagnostic>> {
+    load_project_beside(files, &[])
+}
+
+/// The same where the caller has files that it could not read, and says so itself: nothing that is
+/// found here is the echo of their absence.
+pub fn load_project_beside(files: &[File], unread: &[String]) -> Result<Project, Vec<Diagnostic>> {
     let mut project = Project::default();
     let mut found = Vec::new();
-    let grouped = group(files, &mut found);
+    let grouped = group(files, unread, &mut found);
     for pair in grouped.views {
         if let Some(view) = load_view(&pair, &mut found) {
             project.views.insert(view.view.reference(), view);
@@ -105,7 +113,7 @@ pub fn load_project(files: &[File]) -> Result<Project, Vec<Diagnostic>> {
     }
     // What spans files is only worth saying of files that are right in themselves: a service whose
     // view could not be read would complain of a missing view.
-    if !found.iter().any(Diagnostic::is_error) {
+    if unread.is_empty() && !found.iter().any(Diagnostic::is_error) {
         found.extend(check_across(std::iter::empty(), &project));
     }
     sort(&mut found);
@@ -143,10 +151,7 @@ pub(crate) fn check_across<'k>(
 }
 
 fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<ProjectView> {
-    let config = pair.config?;
-    let (view, diagnostics) = parse_view_with_warnings(&config.path, &config.text);
-    found.extend(diagnostics);
-    // The SQL is read even if the JSON is wrong: both files' errors in one go.
+    // The SQL is read even if the JSON is wrong or missing: both files' errors in one go.
     let query = pair.sql.and_then(|sql| match AuthorQuery::parse(&sql.path, &sql.text) {
         Ok(query) => Some((sql, query)),
         Err(diagnostics) => {
@@ -154,19 +159,22 @@ fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<Proj
             None
         }
     });
+    let config = pair.config?;
+    let (view, diagnostics) = parse_view_with_warnings(&config.path, &config.text);
+    found.extend(diagnostics);
     let view = view?;
     match (view.lane, pair.sql) {
-        (Lane::Batch, None) => found.push(Diagnostic::error(
+        (Lane::Batch, None) if !pair.sql_refused => found.push(Diagnostic::error(
             &config.path,
             (1, 1),
-            "missing-sql",
+            MISSING_SQL.code,
             format!("the batch view `{}` has no SQL beside it", view.reference()),
             format!("write its query to `{}`", pair.stem.sql_path()),
         )),
         (Lane::Direct, Some(sql)) => found.push(Diagnostic::error(
             &sql.path,
             (1, 1),
-            "needless-sql",
+            NEEDLESS_SQL.code,
             format!("the view `{}` is direct: its rows are put by services", view.reference()),
             "remove the SQL, or make the view's lane `batch`",
         )),

@@ -139,7 +139,7 @@ fn all_errors_come_in_one_go() {
             flights/m.v1.service.json:1:1: error[missing-field]: missing field `owner` in a feature service, add it, as in `"owner": { "team": "ops-ml", "contact": "ops-ml@example.com" }`
             flights/punctuality.v1.json:11:36: error[unknown-word]: `flaot64` is not a type, did you mean `float64`?
             flights/punctuality.v1.json:15:3: error[unknown-field]: unknown field `tll` in a feature view, did you mean `ttl`?
-            flights/punctuality.v1.sql:11:58: error[sql_parameter]: `{{ dd }}` is not a parameter, the only parameters are `{{ ds }}`, `{{ period_start }}` and `{{ period_end }}`, inside literals, as in `DATE '{{ ds }}'`
+            flights/punctuality.v1.sql:11:58: error[sql-parameter]: `{{ dd }}` is not a parameter, the only parameters are `{{ ds }}`, `{{ period_start }}` and `{{ period_end }}`, inside literals, as in `DATE '{{ ds }}'`
             flights/stray.txt:1:1: error[unknown-file]: the file is neither JSON nor SQL, a configs folder holds `<namespace>/<view>.v<N>.json`, `<namespace>/<view>.v<N>.sql` and `<namespace>/<name>.v<N>.service.json`
         "#]],
     );
@@ -151,9 +151,9 @@ fn config_and_sql_must_agree() {
     check(
         &[(&format!("{P}.json"), JSON), (&format!("{P}.sql"), &sql)],
         expect![[r#"
-        flights/punctuality.v1.sql:2:1: error[sql_missing_column]: the feature `avg_delay` is missing, add `… AS avg_delay`
-        flights/punctuality.v1.sql:7:23: error[sql_unknown_column]: `mean_delay` is no column of flights/punctuality@1, add the feature to the JSON, or leave the column out
-    "#]],
+            flights/punctuality.v1.sql:2:1: error[sql-missing-column]: the feature `avg_delay` is missing, add `… AS avg_delay`
+            flights/punctuality.v1.sql:7:23: error[sql-unknown-column]: `mean_delay` is no column of flights/punctuality@1, add the feature to the JSON, or leave the column out
+        "#]],
     );
 }
 
@@ -183,13 +183,12 @@ fn files_must_agree_with_each_other() {
 
 #[test]
 fn limits_and_doubles() {
-    let long = format!("{SQL}{}", " ".repeat(super::FILE_BYTES_MAX));
+    let long = format!("{SQL}{}", " ".repeat(super::file_bytes_max("a.sql")));
     let json = format!("{P}.json");
     let sql = format!("{P}.sql");
     check(
         &[(&json, JSON), (&sql, &long)],
         expect![[r#"
-        flights/punctuality.v1.json:1:1: error[missing-sql]: the batch view `flights/punctuality@1` has no SQL beside it, write its query to `flights/punctuality.v1.sql`
         flights/punctuality.v1.sql:1:1: error[file-too-large]: 262587 bytes are more than the 262144 of one file, split the view
     "#]],
     );
@@ -205,5 +204,67 @@ fn limits_and_doubles() {
         expect![[r#"
         :1:1: error[too-many-files]: 10001 files are more than the 10000 of one project, split the project
     "#]],
+    );
+}
+
+/// A file that is refused is one finding: not another one for its other half, or for a service
+/// that reads the view.
+#[test]
+fn one_bad_file_is_one_finding() {
+    let service = r#"{ "namespace": "flights", "name": "m", "version": 1, "description": "A model.",
+  "owner": { "team": "ops", "contact": "ops@example.com" }, "features": ["punctuality@1:flights"] }"#;
+    let service = ("flights/m.v1.service.json", service);
+    let long = format!("{JSON}{}", " ".repeat(super::file_bytes_max("a.json")));
+    check(
+        &[(&format!("{P}.json"), &long), (&format!("{P}.sql"), SQL), service],
+        expect![[r#"
+            flights/punctuality.v1.json:1:1: error[file-too-large]: 1049679 bytes are more than the 1048576 of one file, split the view
+        "#]],
+    );
+    check(
+        &[("flights/punctuality.json", JSON), (&format!("{P}.sql"), SQL), service],
+        expect![[r#"
+            flights/punctuality.json:1:1: error[unknown-file]: the file's name has no version, call it `punctuality.v1.json` if it is the first
+        "#]],
+    );
+    check(
+        &[(&format!("{P}.json"), JSON), ("flights/Punctuality.v1.sql", SQL), service],
+        expect![[r#"
+            flights/Punctuality.v1.sql:1:1: error[unknown-file]: the file's name is wrong: `Punctuality` is not a name: use a lower-case letter, then lower-case letters, digits and `_`, at most 63 in all, rename it
+        "#]],
+    );
+    check(
+        &[("flights/punctuality.json", JSON), ("flights/other.v1.sql", SQL), service],
+        expect![[r#"
+            flights/other.v1.sql:1:1: error[missing-config]: the SQL has no JSON beside it, write the view's config to `flights/other.v1.json`
+            flights/punctuality.json:1:1: error[unknown-file]: the file's name has no version, call it `punctuality.v1.json` if it is the first
+        "#]],
+    );
+    let found = |files: &[(&str, &str)], unread: &str| {
+        let files: Vec<File> = files.iter().map(|(path, text)| File::new(*path, *text)).collect();
+        super::load_project_beside(&files, &[unread.to_owned()])
+            .err()
+            .unwrap_or_default()
+            .iter()
+            .map(|one| format!("{one}\n"))
+            .collect::<String>()
+    };
+    let (json, sql) = (format!("{P}.json"), format!("{P}.sql"));
+    assert_eq!(found(&[(&sql, SQL), service], &json), "");
+    assert_eq!(found(&[(&json, JSON), service], &sql), "");
+    expect![[r#"
+        flights/punctuality.v1.sql:1:1: error[sql-syntax]: expected: an SQL statement, found: SELEC, write one SELECT in Spark's dialect
+    "#]].assert_eq(&found(&[(&sql, "SELEC 1"), service], &json));
+}
+
+/// What the limits on features allow must fit into a file.
+#[test]
+fn json_may_be_longer_than_sql() {
+    let long = format!("{JSON}{}", " ".repeat(super::file_bytes_max("a.sql")));
+    check(
+        &[(&format!("{P}.json"), &long), (&format!("{P}.sql"), SQL)],
+        expect![[r#"
+            flights/punctuality@1 with SQL
+        "#]],
     );
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use axum::{body::Body, http::StatusCode};
 use bytes::Bytes;
 use expect_test::expect;
 use trivium_codec::{Row, RowKey};
@@ -11,6 +12,7 @@ use trivium_store::{
 };
 
 use super::fixture::Fixture;
+use crate::Options;
 
 /// Fails for entities that hold `BAD`; corrupts the bytes of those that hold `ODD`; forgets to
 /// answer for the last row where one holds `CUT`.
@@ -127,4 +129,24 @@ async fn a_merge_over_an_unreadable_row_fails() {
     let answer =
         fixture.call("put", &row("ODD", r#"{"flights":1,"avg_dep_delay":1.0,"note":"x"}"#)).await;
     assert!(answer.contains("APPLIED"), "{answer}");
+}
+
+/// A body that never ends takes no place from requests that are whole.
+#[tokio::test]
+async fn who_sends_slowly_keeps_nobody_else_out() {
+    let options = Options { requests_under_way_max: 1, ..Options::default() };
+    let fixture = Fixture::with_options(Arc::new(MemoryStore::new()), options);
+    let path = "/v1/features/online/get";
+    let get = r#"{"features":["flights/carrier_daily@1:flights"],"entities":[{"carrier":"AA","origin":"JFK"}]}"#;
+    for path in [path, "/v1/features/online/put", "/v1/features/online/delete"] {
+        let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let slow = fixture.post_text(path, never);
+        let mut slow = std::pin::pin!(slow);
+        assert!(futures::poll!(&mut slow).is_pending());
+        let (status, answer) = fixture.post_text("/v1/features/online/get", get).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    let _under_way = fixture.serving.enter().unwrap();
+    let (status, _) = fixture.post_text(path, get).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -207,6 +207,16 @@ impl Fixture {
             + trivium_store::Checkpoints
             + 'static,
     {
+        Self::with_options(store, Options::default())
+    }
+
+    pub(crate) fn with_options<S>(store: Arc<S>, options: Options) -> Self
+    where
+        S: trivium_store::OnlineRead
+            + trivium_store::OnlineWrite
+            + trivium_store::Checkpoints
+            + 'static,
+    {
         let definitions = Definitions::from_snapshot(&snapshot(1, &VIEWS)).unwrap();
         let data_clock = Arc::new(TestClock(AtomicI64::new(NOW)));
         let wall_clock = Arc::new(TestClock(AtomicI64::new(WALL)));
@@ -215,7 +225,7 @@ impl Fixture {
             Arc::new(ArcSwap::from_pointee(definitions)),
             data_clock.clone(),
             wall_clock,
-            Options::default(),
+            options,
         );
         let router = trivium_api::finish(serving.router());
         Self { serving, data_clock, router }

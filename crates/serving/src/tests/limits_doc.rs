@@ -16,7 +16,9 @@ fn page() -> String {
         "\nA put that names only some features reads the row, merges and writes it on the condition that \
          the row has not changed; it is tried again until it holds, so many times. The row has one event \
          time, so a put renews the ttl of the whole row. An idempotency key is remembered by the row until \
-         the row's next write.\n",
+         the row's next write, and names one put or one delete: the same key on the other verb is another \
+         write. `if_rev` 0 means that there is no row; a row whose ttl has passed is still one, and a get \
+         tells its rev beside the status `EXPIRED`.\n",
     );
     page
 }
@@ -34,7 +36,7 @@ fn grouped(value: usize) -> String {
 }
 
 #[test]
-fn the_documentation_is_the_table() {
+fn limits_page_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(path, page()).unwrap();

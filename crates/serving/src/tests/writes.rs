@@ -245,3 +245,35 @@ async fn a_lane_does_not_forbid_direct_puts() {
     fixture.call("put", &put_row(r#""values":{"flights":1}"#)).await;
     assert_eq!(values(&fixture).await, r#"[1,null,"none"]"#);
 }
+
+/// The key names one put, or one delete: a delete is not told that it was done by a put.
+#[tokio::test]
+async fn an_idempotency_key_is_of_one_verb() {
+    let fixture = Fixture::new();
+    let key = r#""idempotency_key":"order-17""#;
+    let put = put_row(&format!(r#""values":{{"flights":1}},{key}"#));
+    let delete = put_row(key);
+    assert_eq!(outcome(&fixture, "put", &put).await, "APPLIED");
+    assert_eq!(outcome(&fixture, "delete", &delete).await, "APPLIED");
+    let read = fixture.call("get", READ).await;
+    assert!(read.contains(r#""statuses":["NOT_FOUND","NOT_FOUND","NOT_FOUND"]"#), "{read}");
+    // A retry of the delete is the same delete.
+    let again = fixture.call("delete", &delete).await;
+    assert_eq!(again, fixture.call("delete", &delete).await);
+}
+
+/// What no surface could spell is not taken.
+#[tokio::test]
+async fn values_lie_within_the_calendar() {
+    let fixture = Fixture::new();
+    for (feature, value) in
+        [("f_timestamp", "9999-12-31T23:59:59-01:00"), ("f_timestamp", "0001-01-01T00:00:00+01:00")]
+    {
+        let body = format!(
+            r#"{{"view":"shop/every_type@1","rows":[{{"entity":{{"user_id":1}},"values":{{"{feature}":"{value}"}}}}]}}"#
+        );
+        let (status, answer) = fixture.post_text("/v1/features/online/put", body).await;
+        assert_eq!(status.as_u16(), 400, "{answer}");
+        assert!(answer.contains("rows[0].values.f_timestamp"), "{answer}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The codes of findings that belong to no one file's text: `docs/config-errors.md` lists them
+//! after those of the config parser.
+
+use trivium_model::config::Code;
+
+/// A file that is none of ours.
+pub const UNKNOWN_FILE: Code = Code {
+    code: "unknown-file",
+    meaning: "The file is none of the three kinds, or its name is malformed.",
+    remedy: "Rename it, move it into its namespace's folder, or take it away.",
+};
+/// A file twice.
+pub const DUPLICATE_FILE: Code = Code {
+    code: "duplicate-file",
+    meaning: "The same file is given twice in a request.",
+    remedy: "Give it once.",
+};
+/// SQL alone.
+pub const MISSING_CONFIG: Code = Code {
+    code: "missing-config",
+    meaning: "SQL has no JSON beside it.",
+    remedy: "Write the view's config, or remove the SQL.",
+};
+/// A batch view alone.
+pub const MISSING_SQL: Code = Code {
+    code: "missing-sql",
+    meaning: "A batch view has no SQL beside it.",
+    remedy: "Write its query to the file that the message names.",
+};
+/// A direct view with SQL.
+pub const NEEDLESS_SQL: Code = Code {
+    code: "needless-sql",
+    meaning: "A direct view has SQL: its rows are put by services.",
+    remedy: "Remove the SQL, or make the view a batch view.",
+};
+/// See [`super::file_bytes_max`].
+pub const FILE_TOO_LARGE: Code = Code {
+    code: "file-too-large",
+    meaning: "The file has more bytes than a file of its kind may have.",
+    remedy: "Split the view.",
+};
+/// See [`super::PROJECT_FILES_MAX`].
+pub const TOO_MANY_FILES: Code = Code {
+    code: "too-many-files",
+    meaning: "The configs folder holds more files than a project may have.",
+    remedy: "Split the project.",
+};
+
+/// All of them, in the order of the documentation.
+pub const CODES: &[Code] = &[
+    UNKNOWN_FILE,
+    DUPLICATE_FILE,
+    MISSING_CONFIG,
+    MISSING_SQL,
+    NEEDLESS_SQL,
+    FILE_TOO_LARGE,
+    TOO_MANY_FILES,
+];
