@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use tracing::{debug, info, warn};
 use trivium_runtime::Shutdown;
 use trivium_store::{
@@ -155,6 +155,12 @@ impl<A: Authority, C: RowCache> Keeper<A, C> {
         if let Some(record) = view.record() {
             info!(number = record.number, state = ?record.state, "the cache's epoch changed");
             counter!("trivium_cache_epoch_changes_total").increment(1);
+            gauge!("trivium_cache_epoch").set(record.number as f64);
+            gauge!("trivium_cache_enabled").set(if record.state == CacheState::Enabled {
+                1.0
+            } else {
+                0.0
+            });
             if record.state != CacheState::Disabled {
                 // Before anything is asked of the cache under this epoch.
                 self.cache.admit(&record.servers);

@@ -16,6 +16,7 @@ mod environment;
 mod epoch;
 mod flights;
 mod keeper;
+mod near;
 mod options;
 mod read;
 mod repair;
@@ -23,5 +24,6 @@ mod store;
 mod write;
 
 pub use environment::{Environment, Random, SteadyClock, SystemRandom, SystemSteadyClock};
+pub use near::NearCopies;
 pub use options::Options;
 pub use store::CoherentStore;

@@ -35,6 +35,8 @@ struct GetRequest {
     service: Option<String>,
     /// Join keys by name; each view takes those that it needs. At most 1,000 entities; order and length are kept.
     entities: Vec<BTreeMap<String, Json>>,
+    /// How fresh the answer must be: `"strong"` (the default: as the newest acknowledged write left it), or `{"cached": {"max_staleness_ms": 500}}`, which may be answered from a copy in the serving node that is no older.
+    consistency: Option<Json>,
 }
 
 /// What was read.

@@ -1,6 +1,6 @@
 //! gRPC: `OnlineService` and `PipelineService`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status, service::Routes};
@@ -8,15 +8,16 @@ use trivium_api::ApiError;
 use trivium_codec::{Fingerprint, Row, RowKey};
 use trivium_model::{Lane, Timestamp};
 use trivium_proto::v1::{
-    BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, DeleteRequest,
-    DeleteResponse, EncodedRow, EncodedRows, FeatureSelection, GetRequest, GetResponse, KeyValue,
-    Lane as WireLane, LoadCheckpointRequest, LoadCheckpointResponse, PutRequest, PutResponse,
-    PutRow, StoreCheckpointRequest, StoreCheckpointResponse, WriteResult, batch_put_request,
+    BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, CachedRead,
+    Consistency as WireConsistency, DeleteRequest, DeleteResponse, EncodedRow, EncodedRows,
+    FeatureSelection, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
+    LoadCheckpointResponse, PutRequest, PutResponse, PutRow, StoreCheckpointRequest,
+    StoreCheckpointResponse, WriteResult, batch_put_request, consistency,
     online_service_server::{OnlineService, OnlineServiceServer},
     pipeline_service_server::{PipelineService, PipelineServiceServer},
     write_result::Outcome,
 };
-use trivium_store::{DoorOutcome, Order, WriteOutcome};
+use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome};
 
 use crate::{
     Serving,
@@ -85,10 +86,11 @@ impl Serving {
     async fn get_one(&self, request: GetRequest) -> Result<GetResponse, ApiError> {
         let _entered = self.enter()?;
         let plan = self.selection(request.selection)?;
+        let consistency = consistency(request.consistency);
         let cells = cells_of_map(&plan.keys, &request.entity, || "entity".to_owned())?;
         let mut keys = Vec::with_capacity(plan.views.len());
         push_row_keys(&plan, &cells, &mut keys, || "entity".to_owned())?;
-        let rows = self.read_rows(&plan, &keys).await;
+        let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan, self.data_now());
         Ok(answer_one(&plan, &states))
     }
@@ -96,6 +98,7 @@ impl Serving {
     async fn get_many(&self, request: BatchGetRequest) -> Result<BatchGetResponse, ApiError> {
         let _entered = self.enter()?;
         let plan = self.selection(request.selection)?;
+        let consistency = consistency(request.consistency);
         let columns = KeyColumns::new(&plan.keys, &request.entities)?;
         check_row_count(columns.entities, limits::ENTITIES_MAX, "entities")?;
         check_value_count(columns.entities, plan.columns.len())?;
@@ -109,7 +112,7 @@ impl Serving {
                 keys.push(key);
             }
         }
-        let rows = self.read_rows(&plan, &keys).await;
+        let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan, self.data_now());
         debug_assert_eq!(rows.entities, columns.entities);
         answer_columns(&plan, &states)
@@ -266,6 +269,15 @@ impl Serving {
         };
         let write_id = write_id(&row.write_id, || format!("{path}.write_id"))?;
         Ok(Write { key, op, order, condition: trivium_store::Condition::None, write_id })
+    }
+}
+
+fn consistency(wire: Option<WireConsistency>) -> Consistency {
+    match wire.and_then(|wire| wire.mode) {
+        None | Some(consistency::Mode::Strong(_)) => Consistency::Strong,
+        Some(consistency::Mode::Cached(CachedRead { max_staleness_ms })) => {
+            Consistency::Cached { max_staleness: Duration::from_millis(max_staleness_ms) }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod door;
 pub mod error;
 pub mod memory;
 pub mod memory_cache;
+pub mod metered;
 pub mod port;
 pub mod row_cache;
 
@@ -23,9 +24,10 @@ pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use memory_cache::MemoryCache;
+pub use metered::Metered;
 pub use port::{
-    Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp,
-    SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
+    Checkpoints, Condition, Consistency, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite,
+    Stamp, SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
 };
 pub use row_cache::{
     CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, LeaseToken, RowCache,

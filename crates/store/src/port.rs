@@ -18,9 +18,25 @@ use trivium_model::Timestamp;
 
 use crate::Error;
 
+/// How fresh an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Every row as the newest acknowledged write left it.
+    #[default]
+    Strong,
+    /// A row that was the newest at some moment within this time before the read began, or later. A
+    /// store that keeps no copies answers as for `Strong`.
+    Cached {
+        /// The bound.
+        max_staleness: Duration,
+    },
+}
+
 /// How to read.
 #[derive(Debug, Clone, Default)]
 pub struct ReadOptions {
+    /// How fresh the rows must be.
+    pub consistency: Consistency,
     /// Give up then; `None`: the store's own limit.
     pub deadline: Option<Instant>,
 }

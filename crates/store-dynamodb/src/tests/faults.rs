@@ -177,7 +177,8 @@ async fn reads_are_tried_again_and_never_take_a_failure_for_missing() {
         }
     });
     let deadline = Instant::now() + Duration::from_millis(1_500);
-    let found = store.get(&keys, &ReadOptions { deadline: Some(deadline) }).await;
+    let found =
+        store.get(&keys, &ReadOptions { deadline: Some(deadline), ..ReadOptions::default() }).await;
     assert!(deadline.elapsed() < Duration::from_millis(800), "it kept to the deadline");
     for (n, row) in found.into_iter().enumerate() {
         match row {
@@ -193,7 +194,7 @@ async fn reads_are_tried_again_and_never_take_a_failure_for_missing() {
     ] {
         proxy.judge(move |_, _| verdict.clone());
         let deadline = Some(Instant::now() + Duration::from_millis(600));
-        let rows = store.get(&keys[..1], &ReadOptions { deadline }).await;
+        let rows = store.get(&keys[..1], &ReadOptions { deadline, ..ReadOptions::default() }).await;
         let seen = match &rows[..] {
             [Err(Error::Invalid(_))] => "invalid",
             [Err(Error::Unavailable(_))] => "unavailable",
