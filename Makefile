@@ -43,9 +43,10 @@ test-rust: setup
 test-integration: build
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
 
-test-stores: setup ## The adapters of DynamoDB and Valkey, against real servers.
+test-stores: setup ## DynamoDB and Valkey: the adapters' conformance, and serving nodes, against real servers.
 	@scripts/setup-stores
-	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey
+	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey \
+		-p trivium-coherence -p trivium-serving-node
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

@@ -100,6 +100,7 @@ pub const RULES: &[Rule] = &[
         ],
     ),
     rule("trivium-cli", 4, ANYTHING),
+    rule("trivium-serving-node", 4, ANYTHING),
     rule("trivium-integration", 5, ANYTHING),
     rule("trivium-bench", 5, ANYTHING),
     rule("xtask", 0, &[]),
@@ -124,6 +125,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-registry",
     "trivium-registry-sql",
     "trivium-serving",
+    "trivium-serving-node",
     "trivium-client",
     "trivium-offline",
 ];
