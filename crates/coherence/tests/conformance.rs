@@ -34,3 +34,29 @@ mod without_a_cache {
     use super::uncached;
     trivium_store::conformance_tests!(uncached);
 }
+
+/// As a serving node stacks them: copies in the process, the protocol, measured stores.
+mod as_in_a_node {
+    use std::{sync::Arc, time::Duration};
+
+    use trivium_coherence::{CoherentStore, NearCopies, Options};
+    use trivium_runtime::Shutdown;
+    use trivium_store::{MemoryCache, MemoryStore, Metered};
+
+    type Store = NearCopies<CoherentStore<Metered<MemoryStore>, Metered<MemoryCache>>>;
+
+    async fn stacked() -> Arc<Store> {
+        let options = Options { renew_every: Duration::from_millis(50), ..Options::default() };
+        let authority = Metered::new("memory", MemoryStore::new());
+        let cache = Metered::new("memory_cache", MemoryCache::new());
+        let store = CoherentStore::new(authority, cache, options);
+        let kept = store.clone();
+        tokio::spawn(async move { kept.run(&Shutdown::new()).await });
+        while !store.has_lease() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Arc::new(NearCopies::new(store, 1 << 20))
+    }
+
+    trivium_store::conformance_tests!(stacked);
+}
