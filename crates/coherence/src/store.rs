@@ -20,6 +20,9 @@ use crate::{Environment, Options, breaker::Breaker, flights::Flights, keeper::Ke
 
 /// An authority behind a shared cache, with the authority's promise: every row is linearizable.
 ///
+/// Everybody who writes these rows goes through it: a write past the barriers and the cache is not
+/// seen by whoever reads the cache.
+///
 /// Without [`CoherentStore::run`] under way somewhere in the process it serves from the authority
 /// alone, and stays correct.
 #[derive(Debug)]

@@ -95,6 +95,8 @@ pub struct Link {
     /// The process stands still until then.
     pub stalled_until: Mutex<SimInstant>,
     pub hits: AtomicU64,
+    /// Barriers raised to a deadline: repairs, and writes settled.
+    pub barred: AtomicU64,
 }
 
 /// What becomes of a request.
@@ -233,6 +235,7 @@ impl Authority for FaultyAuthority {
         seed: u64,
         _deadline: Option<Instant>,
     ) -> Result<Option<Row>, Error> {
+        self.link.barred.fetch_add(u64::from(to.deadline > 0), Relaxed);
         let key = key.clone();
         let broken = self.link.broken == Broken::NoBarriers;
         send!(
