@@ -76,5 +76,9 @@ pub fn worlds() -> Vec<(&'static str, Bounds)> {
             "2 writers, 2 readers, ended epochs forgotten",
             Bounds { attempts: 2, number_max: 3, restarts: 1, forget_ended: true, ..both },
         ),
+        (
+            "2 writers of 2 writes, 1 reader, ended epochs forgotten",
+            Bounds { writes: 2, forget_ended: true, ..two_writers },
+        ),
     ]
 }

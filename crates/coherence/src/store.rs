@@ -86,9 +86,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> CoherentStore<A, C> {
         Self { node: Arc::new(node) }
     }
 
-    /// Keeps this node's epoch lease, and the cache's state with the other nodes, until shutdown.
+    /// Keeps this node's epoch lease, and the cache's state with the other nodes, and tidies up after
+    /// dead writers, until shutdown.
     pub async fn run(&self, shutdown: &Shutdown) {
-        self.node.keeper.run(shutdown).await;
+        futures::join!(self.node.keeper.run(shutdown), self.node.tidy(shutdown));
     }
 
     /// One round of [`CoherentStore::run`], for those who keep time themselves.

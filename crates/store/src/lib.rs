@@ -28,7 +28,8 @@ pub use port::{
     WriteOp, WriteOutcome, check_deadline,
 };
 pub use row_cache::{
-    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, LeaseToken, RowCache,
+    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, FencePage,
+    LeaseToken, RowCache,
 };
 
 #[cfg(test)]

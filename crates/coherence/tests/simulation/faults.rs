@@ -15,8 +15,8 @@ use trivium_coherence::{Random, SteadyClock};
 use trivium_runtime::Clock;
 use trivium_store::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, EpochRecord, Error,
-    FenceId, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead, ReadOptions,
-    RowCache, RowWrite,
+    FenceId, FencePage, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead,
+    ReadOptions, RowCache, RowWrite,
 };
 
 use crate::world::Broken;
@@ -441,6 +441,11 @@ impl RowCache for FaultyCache {
         let servers = self.inner.servers().await;
         self.link.way().await;
         servers
+    }
+
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.link.way().await;
+        self.inner.fences(epoch, cursor).await
     }
 
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {

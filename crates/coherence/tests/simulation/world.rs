@@ -194,6 +194,7 @@ fn options() -> Options {
         hold_off: Duration::from_millis(150),
         hold_off_max: Duration::from_millis(600),
         breaker_pause_max: Duration::from_millis(400),
+        janitor_every: Duration::from_millis(500),
         clock_skew_max: Duration::from_secs(3),
         // Few, so that work is also done in the foreground.
         followups_max: 3,
