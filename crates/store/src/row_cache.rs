@@ -64,13 +64,6 @@ pub enum CacheError {
     Unknown(String),
 }
 
-impl CacheError {
-    /// Whether the step may have been done all the same.
-    pub const fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::Unknown(_))
-    }
-}
-
 /// The eviction policy that a cache must have: fences carry no TTL, so it never evicts them.
 pub const EVICTION_POLICY: &str = "volatile-lru";
 
