@@ -18,7 +18,7 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test test-rust test-integration lint fmt bench bench-embedded codegen \
+.PHONY: help setup build demo test test-rust test-integration model lint fmt bench bench-embedded codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -47,6 +47,11 @@ test-stores: setup ## DynamoDB and Valkey: the adapters' conformance, and servin
 	@scripts/setup-stores
 	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey \
 		-p trivium-coherence -p trivium-serving-node
+
+# Some minutes and 4 GB; a package by itself, since the model needs next to nothing of the others.
+model: setup ## Explore the model of the cache protocol in full, and every guard taken out.
+	$(CARGO) build --locked --release -p trivium-coherence --example explore
+	$(CARGO_TARGET_DIR)/release/examples/explore
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

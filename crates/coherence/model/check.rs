@@ -51,6 +51,7 @@ pub fn worlds() -> Vec<(&'static str, Bounds)> {
         expiries: 0,
         deadlines_tie: false,
         row_exists: true,
+        forget_ended: false,
     };
     let two_writers = Bounds { writers: 2, ..smallest };
     let two_readers = Bounds { readers: 2, ..smallest };
@@ -71,6 +72,13 @@ pub fn worlds() -> Vec<(&'static str, Bounds)> {
         ("2 writers, 2 readers, 1 attempt", Bounds { number_max: 3, restarts: 1, ..both }),
         ("2 writers, 2 readers, 1 epoch, 2 attempts", Bounds { attempts: 2, restarts: 1, ..both }),
         ("1 writer, 2 readers, 3 epochs", Bounds { number_max: 5, restarts: 1, ..two_readers }),
-        ("2 writers, 2 readers", Bounds { attempts: 2, number_max: 3, restarts: 1, ..both }),
+        (
+            "2 writers, 2 readers, ended epochs forgotten",
+            Bounds { attempts: 2, number_max: 3, restarts: 1, forget_ended: true, ..both },
+        ),
+        (
+            "2 writers of 2 writes, 1 reader, ended epochs forgotten",
+            Bounds { writes: 2, forget_ended: true, ..two_writers },
+        ),
     ]
 }

@@ -15,12 +15,13 @@
 //! nothing else), so an answer from the cache is right exactly if it is not older than the
 //! authority's version was when the read began. That is the property.
 
+mod apply;
 mod check;
 mod guards;
 mod state;
 mod step;
 
 pub use check::{check, worlds};
-pub use guards::Guards;
+pub use guards::{Guards, NEEDLESS};
 pub use state::{Action, Bounds, State};
 pub use step::Protocol;

@@ -18,6 +18,10 @@ pub struct Bounds {
     pub deadlines_tie: bool,
     /// Whether there is a row to begin with.
     pub row_exists: bool,
+    /// Whether what the cache holds of epochs that have ended is forgotten at once. Nobody has a
+    /// lease on them, so it makes no difference to any answer; it leaves out repairs in ended
+    /// epochs, which could only refuse more writes. For worlds that are too large otherwise.
+    pub forget_ended: bool,
 }
 
 pub const WRITERS: usize = 2;
@@ -201,6 +205,29 @@ impl State {
             expiries_left: bounds.expiries,
             violated: false,
         }
+    }
+
+    /// Without what is left of epochs that have ended.
+    pub fn without_the_past(mut self) -> Self {
+        let current = if self.phase == Phase::Disabled { self.number + 1 } else { self.number };
+        for (epoch, cell) in self.cache.cells.iter_mut().enumerate() {
+            if epoch < usize::from(current) {
+                *cell = Cell::Missing;
+            }
+        }
+        for reader in &mut self.readers {
+            if let ReaderAt::Answer(epoch, ..) | ReaderAt::Fill(epoch, _) = reader.at
+                && epoch < current
+            {
+                reader.at = ReaderAt::Idle;
+            }
+        }
+        if let RepairAt::Remove(epoch, ..) = self.repair
+            && epoch < current
+        {
+            self.repair = RepairAt::Idle;
+        }
+        self
     }
 
     /// The same world with its interchangeable readers in order: half as many states.

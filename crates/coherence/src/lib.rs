@@ -15,6 +15,7 @@ mod breaker;
 mod environment;
 mod epoch;
 mod flights;
+mod janitor;
 mod keeper;
 mod near;
 mod options;

@@ -36,6 +36,9 @@ pub struct Options {
     pub breaker_failures: u32,
     /// The longest time that this node alone reads without the cache before it tries again.
     pub breaker_pause_max: Duration,
+    /// How often each node looks through some of the cache's fences for those of dead writers that
+    /// nobody reads.
+    pub janitor_every: Duration,
     /// A fence's deadline may lie so far beyond `write_window` in the future before readers take it
     /// for that of a clock gone wrong, and repair the key anyway.
     pub clock_skew_max: Duration,
@@ -56,6 +59,7 @@ impl Default for Options {
             hold_off_max: Duration::from_secs(300),
             breaker_failures: 3,
             breaker_pause_max: Duration::from_secs(5),
+            janitor_every: Duration::from_secs(30),
             clock_skew_max: Duration::from_secs(60),
         }
     }

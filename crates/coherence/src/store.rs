@@ -20,6 +20,9 @@ use crate::{Environment, Options, breaker::Breaker, flights::Flights, keeper::Ke
 
 /// An authority behind a shared cache, with the authority's promise: every row is linearizable.
 ///
+/// Everybody who writes these rows goes through it: a write past the barriers and the cache is not
+/// seen by whoever reads the cache.
+///
 /// Without [`CoherentStore::run`] under way somewhere in the process it serves from the authority
 /// alone, and stays correct.
 #[derive(Debug)]
@@ -83,9 +86,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> CoherentStore<A, C> {
         Self { node: Arc::new(node) }
     }
 
-    /// Keeps this node's epoch lease, and the cache's state with the other nodes, until shutdown.
+    /// Keeps this node's epoch lease, and the cache's state with the other nodes, and tidies up after
+    /// dead writers, until shutdown.
     pub async fn run(&self, shutdown: &Shutdown) {
-        self.node.keeper.run(shutdown).await;
+        futures::join!(self.node.keeper.run(shutdown), self.node.tidy(shutdown));
     }
 
     /// One round of [`CoherentStore::run`], for those who keep time themselves.

@@ -30,7 +30,8 @@ pub use port::{
     Stamp, SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
 };
 pub use row_cache::{
-    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, LeaseToken, RowCache,
+    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, FencePage,
+    LeaseToken, RowCache,
 };
 
 #[cfg(test)]

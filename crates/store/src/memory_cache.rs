@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use trivium_codec::{Row, RowKey};
 
 use crate::{
-    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, LeaseToken, RowCache,
+    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, FencePage,
+    LeaseToken, RowCache,
 };
 
 /// A reader that took a lease and died keeps others from filling for so long.
@@ -301,6 +302,31 @@ impl RowCache for MemoryCache {
             is_replicated: state.is_replicated,
             policy: state.policy.clone(),
         }])
+    }
+
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        const PAGE: usize = 16;
+        let state = self.admitted()?;
+        if !state.content.marks.contains(&(epoch.number, epoch.marker)) {
+            return Err(CacheError::NotMarked);
+        }
+        let mut fences: Vec<(RowKey, Vec<FenceId>)> = state
+            .content
+            .cells
+            .iter()
+            .filter_map(|((number, key), cell)| match cell {
+                Cell::Fence { ids, .. } if *number == epoch.number => {
+                    Some((key.clone(), ids.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        fences.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+        let start = usize::try_from(cursor).unwrap_or(usize::MAX).min(fences.len());
+        let mut page = fences.split_off(start);
+        let next = if page.len() > PAGE { cursor + PAGE as u64 } else { 0 };
+        page.truncate(PAGE);
+        Ok((page, next))
     }
 
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {

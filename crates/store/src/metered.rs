@@ -14,8 +14,8 @@ use trivium_codec::{Row, RowKey};
 
 use crate::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, Checkpoints, EpochRecord,
-    Error, FenceId, FencedOutcome, LeaseToken, OnlineRead, OnlineWrite, ReadOptions, RowCache,
-    RowWrite, WriteOutcome,
+    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OnlineWrite, ReadOptions,
+    RowCache, RowWrite, WriteOutcome,
 };
 
 /// A store or a cache, measured under a name.
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Timers {
     }
 }
 
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 16] = [
     "get",
     "write",
     "write_fenced",
@@ -50,6 +50,7 @@ const OPERATIONS: [&str; 15] = [
     "fence",
     "unfence",
     "servers",
+    "fences",
     "sweep",
 ];
 
@@ -254,6 +255,9 @@ impl<T: RowCache> RowCache for Metered<T> {
     }
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError> {
         self.timed("servers", self.inner.servers(), step).await
+    }
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.timed("fences", self.inner.fences(epoch, cursor), step).await
     }
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {
         self.timed("sweep", self.inner.sweep(before), step).await

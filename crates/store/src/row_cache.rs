@@ -64,13 +64,6 @@ pub enum CacheError {
     Unknown(String),
 }
 
-impl CacheError {
-    /// Whether the step may have been done all the same.
-    pub const fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::Unknown(_))
-    }
-}
-
 /// The eviction policy that a cache must have: fences carry no TTL, so it never evicts them.
 pub const EVICTION_POLICY: &str = "volatile-lru";
 
@@ -84,6 +77,9 @@ pub struct CacheServer {
     /// Its eviction policy: only `volatile-lru` never evicts a fence.
     pub policy: String,
 }
+
+/// Fenced keys with the writes in their fences, and the cursor of the next page.
+pub type FencePage = (Vec<(RowKey, Vec<FenceId>)>, u64);
 
 /// Atomic steps on single keys of a shared cache.
 #[async_trait]
@@ -142,6 +138,16 @@ pub trait RowCache: Send + Sync {
 
     /// What the servers (shards) say of themselves, sorted by run id.
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError>;
+
+    /// Keys that are fenced in this epoch, a page at a time, so that a janitor finds those of dead
+    /// writers that nobody reads. `cursor` is what the page before gave, 0 to begin; with the page
+    /// comes the next one's, 0 where it was the last. A page may be empty, a key may come twice, and
+    /// one that was fenced meanwhile may be missing. An adapter that cannot tell lists nothing:
+    /// such fences then stay until the next epoch.
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        let _ = (epoch, cursor);
+        Ok((Vec::new(), 0))
+    }
 
     /// Removes what epochs before this one left, a bounded number of keys a call; whether more is
     /// left.

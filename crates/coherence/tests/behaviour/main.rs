@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_coherence::{CoherentStore, Environment, Options};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
+use trivium_runtime::Shutdown;
 use trivium_store::{
     Authority, CacheState, Error, MemoryCache, OnlineRead, OnlineWrite, Order, ReadOptions,
     RowWrite, WriteId, WriteOp, WriteOutcome,
@@ -404,4 +405,44 @@ async fn a_caller_that_hangs_up_leaves_no_fence() {
     assert!(hung_up.is_err());
     pass(5).await;
     assert_eq!((node.census(), node.read(&[1]).await), ((1, 0, 0), vec![Some(11)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_after_the_lease_does_not_count() {
+    let [node] = nodes().await;
+    node.put(1, 11).await;
+    node.store.keep().await.unwrap();
+    node.calls.take();
+    *node.cells.slow.lock().unwrap() = Duration::from_millis(900);
+    assert_eq!(node.read(&[1]).await, [Some(11)]);
+    assert_eq!(node.calls.take(), "look 1");
+    // The same lease, further on: its second is over before the answer comes.
+    assert!(node.store.has_lease());
+    assert_eq!(node.read(&[1]).await, [Some(11)]);
+    assert_eq!(node.calls.take(), "get 1, look 1");
+    assert!(!node.store.has_lease());
+    assert_eq!(node.read(&[1]).await, [Some(11)]);
+    assert_eq!(node.calls.take(), "get 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_janitor_finds_what_nobody_reads() {
+    let [one, other] = nodes().await;
+    for row in 0..40 {
+        one.put(row, row + 100).await;
+    }
+    *one.rows.writes.lock().unwrap() = Writes::Dies;
+    let dying = one.clone();
+    let writes = (0..40).map(|row| put(row, row + 200)).collect();
+    let dying = tokio::spawn(async move { dying.write(writes).await });
+    pass(1).await;
+    assert_eq!(one.census(), (0, 0, 40));
+    let (shutdown, kept) = (Shutdown::new(), other.clone());
+    let until = shutdown.clone();
+    let running = tokio::spawn(async move { kept.store.run(&until).await });
+    pass(200_000).await;
+    assert_eq!(other.census(), (40, 0, 0));
+    shutdown.trigger();
+    running.await.unwrap();
+    dying.abort();
 }

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -15,8 +15,8 @@ use trivium_coherence::{Random, SteadyClock};
 use trivium_runtime::Clock;
 use trivium_store::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, EpochRecord, Error,
-    FenceId, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead, ReadOptions,
-    RowCache, RowWrite,
+    FenceId, FencePage, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead,
+    ReadOptions, RowCache, RowWrite,
 };
 
 /// Calls by name since the last [`Calls::take`].
@@ -143,11 +143,13 @@ pub struct Cells {
     pub inner: Arc<MemoryCache>,
     pub calls: Calls,
     pub answers: Arc<Mutex<Answers>>,
+    /// How long the answer to a look is under way.
+    pub slow: Arc<Mutex<Duration>>,
 }
 
 impl Cells {
     pub fn new(inner: MemoryCache, calls: Calls) -> Self {
-        Self { inner: Arc::new(inner), calls, answers: Arc::default() }
+        Self { inner: Arc::new(inner), calls, answers: Arc::default(), slow: Arc::default() }
     }
 
     fn ask(&self, name: &'static str) -> Result<(), CacheError> {
@@ -174,7 +176,14 @@ impl RowCache for Cells {
         keys: &[RowKey],
     ) -> Vec<Result<CacheEntry, CacheError>> {
         match self.ask("look") {
-            Ok(()) => self.inner.look(epoch, keys).await,
+            Ok(()) => {
+                let found = self.inner.look(epoch, keys).await;
+                let slow = *self.slow.lock().unwrap();
+                if slow > Duration::ZERO {
+                    tokio::time::sleep(slow).await;
+                }
+                found
+            }
             Err(error) => all(keys.len(), &error),
         }
     }
@@ -249,6 +258,11 @@ impl RowCache for Cells {
             return Err(CacheError::Unknown("not connected".to_owned()));
         }
         self.inner.servers().await
+    }
+
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.ask("fences")?;
+        self.inner.fences(epoch, cursor).await
     }
 
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {

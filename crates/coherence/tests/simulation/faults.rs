@@ -15,8 +15,8 @@ use trivium_coherence::{Random, SteadyClock};
 use trivium_runtime::Clock;
 use trivium_store::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, EpochRecord, Error,
-    FenceId, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead, ReadOptions,
-    RowCache, RowWrite,
+    FenceId, FencePage, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead,
+    ReadOptions, RowCache, RowWrite,
 };
 
 use crate::world::Broken;
@@ -95,6 +95,8 @@ pub struct Link {
     /// The process stands still until then.
     pub stalled_until: Mutex<SimInstant>,
     pub hits: AtomicU64,
+    /// Barriers raised to a deadline: repairs, and writes settled.
+    pub barred: AtomicU64,
 }
 
 /// What becomes of a request.
@@ -233,6 +235,7 @@ impl Authority for FaultyAuthority {
         seed: u64,
         _deadline: Option<Instant>,
     ) -> Result<Option<Row>, Error> {
+        self.link.barred.fetch_add(u64::from(to.deadline > 0), Relaxed);
         let key = key.clone();
         let broken = self.link.broken == Broken::NoBarriers;
         send!(
@@ -438,6 +441,11 @@ impl RowCache for FaultyCache {
         let servers = self.inner.servers().await;
         self.link.way().await;
         servers
+    }
+
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.link.way().await;
+        self.inner.fences(epoch, cursor).await
     }
 
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {

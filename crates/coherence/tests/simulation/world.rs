@@ -51,6 +51,7 @@ pub enum Broken {
 pub struct Seen {
     pub reads: u64,
     pub hits: u64,
+    pub barred: u64,
     pub applied: u64,
     pub refused: u64,
     pub unknown: u64,
@@ -60,9 +61,15 @@ pub struct Seen {
 }
 
 impl Seen {
+    fn collect(&mut self, link: &Link) {
+        self.hits += link.hits.load(Relaxed);
+        self.barred += link.barred.load(Relaxed);
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.reads += other.reads;
         self.hits += other.hits;
+        self.barred += other.barred;
         self.applied += other.applied;
         self.refused += other.refused;
         self.unknown += other.unknown;
@@ -167,7 +174,7 @@ pub fn run(seed: u64, broken: Broken) -> (History, Seen) {
         world.seen.borrow_mut().epochs = number;
         for process in world.nodes.borrow().iter() {
             process.shutdown.trigger();
-            world.seen.borrow_mut().hits += process.link.hits.load(Relaxed);
+            world.seen.borrow_mut().collect(&process.link);
         }
         world
     });
@@ -187,6 +194,7 @@ fn options() -> Options {
         hold_off: Duration::from_millis(150),
         hold_off_max: Duration::from_millis(600),
         breaker_pause_max: Duration::from_millis(400),
+        janitor_every: Duration::from_millis(500),
         clock_skew_max: Duration::from_secs(3),
         // Few, so that work is also done in the foreground.
         followups_max: 3,
@@ -205,6 +213,7 @@ impl World {
             dead: AtomicBool::new(false),
             stalled_until: Mutex::new(self.start),
             hits: AtomicU64::new(0),
+            barred: AtomicU64::new(0),
         });
         let clock = |offset| {
             Arc::new(SimClock {
@@ -366,7 +375,7 @@ impl World {
                     process.shutdown.trigger();
                     let mut seen = self.seen.borrow_mut();
                     seen.crashes += 1;
-                    seen.hits += process.link.hits.load(Relaxed);
+                    seen.collect(&process.link);
                     drop(seen);
                     let fresh = self.boot(index);
                     self.nodes.borrow_mut()[index] = fresh;

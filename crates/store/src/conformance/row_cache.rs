@@ -28,7 +28,7 @@ macro_rules! row_cache_conformance_tests {
                 fences_end_everything, fences_remember_the_newest, tombstones_are_values,
                 unfencing_twice_does_nothing, fences_of_many_writes, epochs_are_apart,
                 markers_do_not_replace_each_other, cached_batches_keep_order,
-                large_rows_are_cached, servers_show_themselves, strangers_are_not_believed,
+                large_rows_are_cached, fences_are_listed, servers_show_themselves, strangers_are_not_believed,
                 old_epochs_are_swept);
         }
     };
@@ -369,6 +369,37 @@ pub async fn large_rows_are_cached(cache: Arc<impl RowCache>) {
     assert!(unfence(&*cache, epoch, &key, 1, None).await);
     let found = look(&*cache, epoch, &key).await;
     assert!(matches!(&found, CacheEntry::Value(row) if *row == large), "{found:?}");
+}
+
+/// A cache that lists its fences lists them all, and nothing else; one that cannot lists none.
+pub async fn fences_are_listed(cache: Arc<impl RowCache>) {
+    let (keys, epoch, other) = (Keys::new(), marked(&*cache).await, marked(&*cache).await);
+    filled(&*cache, epoch, &keys.key("value"), 1).await;
+    fence(&*cache, other, &keys.key("of another epoch"), 1).await;
+    let fenced: Vec<RowKey> = (0..60).map(|number| keys.numbered(number)).collect();
+    for key in &fenced {
+        fence(&*cache, epoch, key, 1).await;
+        fence(&*cache, epoch, key, 2).await;
+    }
+    let (mut found, mut cursor, mut pages) = (Vec::new(), 0, 0);
+    loop {
+        let (page, next) = done(cache.fences(epoch, cursor).await);
+        for (key, mut ids) in page {
+            ids.sort_unstable_by_key(|fence| fence.id.0);
+            assert_eq!(ids, [fence_id(1), fence_id(2)]);
+            assert!(fenced.contains(&key), "{key:?} is not fenced");
+            if !found.contains(&key) {
+                found.push(key);
+            }
+        }
+        pages += 1;
+        assert!(pages < 100_000, "listing fences does not end");
+        if next == 0 {
+            break;
+        }
+        cursor = next;
+    }
+    assert!(found.is_empty() || found.len() == fenced.len(), "{} of 60 listed", found.len());
 }
 
 /// The servers say who they are, sorted, and are fit for use.
