@@ -12,7 +12,7 @@ use fred::{
 use futures::future::join_all;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
-    CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, LeaseToken, RowCache,
+    CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, FencePage, LeaseToken, RowCache,
 };
 
 use crate::{
@@ -340,6 +340,9 @@ impl RowCache for ValkeyCache {
         let servers = self.0.ask_servers().await?;
         self.0.admission.see(servers.iter().map(|server| server.run_id.clone()).collect());
         Ok(servers)
+    }
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.list_fences(epoch, cursor).await
     }
     async fn sweep(&self, before: u64) -> Result<bool, CacheError> {
         self.0.sweep_some(before).await

@@ -43,6 +43,17 @@ pub(crate) fn epoch_of(name: &[u8]) -> Option<u64> {
     std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }
 
+/// The row whose key's name this is; `None`: a marker's, or not one of ours.
+pub(crate) fn row_of(name: &[u8]) -> Option<RowKey> {
+    let rest = name.strip_prefix(PREFIX.as_bytes())?;
+    // The epoch and the bucket have no `:`.
+    let rest = rest.splitn(3, |&byte| byte == b':').nth(2)?;
+    if rest.starts_with(b"marker-") && !rest.contains(&b'#') {
+        return None;
+    }
+    RowKey::from_bytes(rest).ok()
+}
+
 /// Places of keys that may share a command: a bucket's in a cluster, all otherwise; at most
 /// `limit` of them.
 pub(crate) fn groups<'k>(

@@ -36,6 +36,7 @@ mod client;
 mod entry;
 mod error;
 mod failure;
+mod fences;
 mod keys;
 mod options;
 mod scripts;

@@ -61,7 +61,7 @@ impl Inner {
     }
 }
 
-fn read_page(page: Value) -> Result<(String, Vec<Bytes>), CacheError> {
+pub(crate) fn read_page(page: Value) -> Result<(String, Vec<Bytes>), CacheError> {
     let Value::Array(mut parts) = page else { return Err(failure::odd_answer()) };
     let (Some(Value::Array(names)), Some(cursor)) = (parts.pop(), parts.pop()) else {
         return Err(failure::odd_answer());
