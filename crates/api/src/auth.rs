@@ -54,13 +54,16 @@ struct Key {
 #[derive(Clone)]
 pub struct ApiKeys(Arc<Inner>);
 
+/// Caller, surface, and how it ended.
+type Call = (Arc<str>, &'static str, u16);
+
 struct Inner {
     file: PathBuf,
     keys: RwLock<Arc<Vec<Key>>>,
     /// The text that is in force, to see a change.
     text: Mutex<String>,
     problem: Mutex<Option<String>>,
-    calls: RwLock<HashMap<(Arc<str>, &'static str, u16), Counter>>,
+    calls: RwLock<HashMap<Call, Counter>>,
 }
 
 impl fmt::Debug for ApiKeys {
@@ -198,7 +201,7 @@ impl ApiKeys {
     /// Counts a call under its caller's name. Names come from the operator's file, so a caller
     /// cannot make new time series.
     fn count_call(&self, caller: Caller, surface: &'static str, code: u16) {
-        let name = (caller.0, surface, code);
+        let name: Call = (caller.0, surface, code);
         let known = self.0.calls.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counter) = known.get(&name) {
             counter.increment(1);

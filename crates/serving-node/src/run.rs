@@ -15,7 +15,7 @@ use trivium_api::{
 use trivium_coherence::{CoherentStore, NearCopies};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
-use trivium_serving::Serving;
+use trivium_serving::{GrpcHealth, Serving};
 use trivium_store::{Checkpoints, Metered, OnlineRead, OnlineWrite};
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
@@ -93,7 +93,8 @@ impl Node {
         let mirror = Arc::new(Mirror(definitions.watch()));
         let registry = RegistryApi::new(mirror, Arc::new(SystemClock));
         let mut router = serving.router().merge(registry.router());
-        let mut services = serving.grpc().add_service(registry.grpc());
+        let (services, health) = serving.grpc_with_health();
+        let mut services = services.add_service(registry.grpc());
         if let Some(keys) = &keys {
             (router, services) = (keys.protect(router), keys.protect_grpc(services));
             let watched = keys.clone();
@@ -119,7 +120,7 @@ impl Node {
         }
         announce(&http, &grpc)?;
         let intake = Shutdown::new();
-        tasks.spawn(leave(asked.clone(), intake.clone(), readiness, config.announce));
+        tasks.spawn(leave(asked.clone(), intake.clone(), readiness, health, config.announce));
         let served =
             trivium_api::serve(http, router, grpc, services, config.serve.clone(), intake).await;
         asked.trigger();
@@ -142,11 +143,13 @@ async fn leave(
     asked: Shutdown,
     intake: Shutdown,
     readiness: Readiness,
+    health: GrpcHealth,
     announce: std::time::Duration,
 ) {
     asked.wait().await;
     tracing::info!("stopping: no longer ready; requests under way are ended");
     readiness.not_ready("process", "it is being stopped");
+    health.stop().await;
     tokio::time::sleep(announce).await;
     intake.trigger();
 }

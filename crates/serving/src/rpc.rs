@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status, service::Routes};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use trivium_api::ApiError;
 use trivium_codec::{Fingerprint, Row, RowKey};
 use trivium_model::{Lane, Timestamp};
@@ -13,8 +14,8 @@ use trivium_proto::v1::{
     FeatureSelection, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
     LoadCheckpointResponse, PutRequest, PutResponse, PutRow, StoreCheckpointRequest,
     StoreCheckpointResponse, WriteResult, batch_put_request, consistency,
-    online_service_server::{OnlineService, OnlineServiceServer},
-    pipeline_service_server::{PipelineService, PipelineServiceServer},
+    online_service_server::{OnlineService, OnlineServiceServer, SERVICE_NAME},
+    pipeline_service_server::{PipelineService, PipelineServiceServer, SERVICE_NAME as PIPELINE},
     write_result::Outcome,
 };
 use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome};
@@ -41,6 +42,11 @@ impl Serving {
     /// The gRPC surface: online and pipeline services, health and reflection. Other services are
     /// added to it; [`trivium_api::grpc::finish_grpc`] comes last.
     pub fn grpc(&self) -> Routes {
+        self.grpc_with_health().0
+    }
+
+    /// The same, and what says on the health service that no new calls should come.
+    pub fn grpc_with_health(&self) -> (Routes, GrpcHealth) {
         let online = OnlineServiceServer::new(self.clone())
             .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
             // The answer's own limit is told in our shape; this one only must not come before it.
@@ -52,14 +58,15 @@ impl Serving {
         let _ = reporter.set_serving::<OnlineServiceServer<Self>>().now_or_never();
         let _ = reporter.set_serving::<PipelineServiceServer<Self>>().now_or_never();
         let routes = Routes::new(online).add_service(pipeline).add_service(health);
+        let health = GrpcHealth(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trivium_proto::v1::DESCRIPTORS)
             .build_v1();
         match reflection {
-            Ok(reflection) => routes.add_service(reflection),
+            Ok(reflection) => (routes.add_service(reflection), health),
             Err(error) => {
                 tracing::error!(%error, "no reflection: the descriptors cannot be read");
-                routes
+                (routes, health)
             }
         }
     }
@@ -269,6 +276,20 @@ impl Serving {
         };
         let write_id = write_id(&row.write_id, || format!("{path}.write_id"))?;
         Ok(Write { key, op, order, condition: trivium_store::Condition::None, write_id })
+    }
+}
+
+/// What `grpc.health.v1.Health` answers.
+#[derive(Debug, Clone)]
+pub struct GrpcHealth(HealthReporter);
+
+impl GrpcHealth {
+    /// Not serving any more, by any name: the process is being stopped.
+    pub async fn stop(&self) {
+        let not = ServingStatus::NotServing;
+        self.0.set_service_status("", not).await;
+        self.0.set_service_status(SERVICE_NAME, not).await;
+        self.0.set_service_status(PIPELINE, not).await;
     }
 }
 

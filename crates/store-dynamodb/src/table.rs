@@ -94,9 +94,13 @@ impl Inner {
             .update_time_to_live()
             .table_name(&self.options.table)
             .time_to_live_specification(specification);
-        let answer = self.send(self.patience(), request.send()).await;
-        answer.map_err(|failure| self.failed(failure.of_write()))?;
-        Ok(())
+        match self.send(self.patience(), request.send()).await {
+            Ok(_) => Ok(()),
+            // Somebody else may have enabled it at this moment, which is refused as invalid: what
+            // counts is how it stands.
+            Err(_) if expires(&self.describe_expiry().await?) => Ok(()),
+            Err(failure) => Err(self.failed(failure.of_write())),
+        }
     }
 
     async fn create_table(&self) -> Result<(), Error> {

@@ -117,6 +117,7 @@ fn kind_of_cache(error: &CacheError) -> &'static str {
 }
 
 /// The errors of a store's answers, one for each row.
+#[expect(clippy::ptr_arg, reason = "the answer of a call, as it is")]
 fn rows<R>(answers: &Vec<Result<R, Error>>, note: &mut dyn FnMut(&'static str)) {
     answers
         .iter()
@@ -126,6 +127,7 @@ fn rows<R>(answers: &Vec<Result<R, Error>>, note: &mut dyn FnMut(&'static str)) 
 fn one<R>(answer: &Result<R, Error>, note: &mut dyn FnMut(&'static str)) {
     answer.as_ref().err().into_iter().for_each(|error| note(kind_of(error)));
 }
+#[expect(clippy::ptr_arg, reason = "the answer of a call, as it is")]
 fn keys<R>(answers: &Vec<Result<R, CacheError>>, note: &mut dyn FnMut(&'static str)) {
     let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
     errors.for_each(|error| note(kind_of_cache(error)));

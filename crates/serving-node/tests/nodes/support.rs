@@ -17,6 +17,7 @@ use trivium_registry::Registry as _;
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use trivium_runtime::{Shutdown, SystemClock};
+use trivium_store_dynamodb::{Credentials, DynamoStore, Options, SharedCredentialsProvider};
 use trivium_testkit::{DynamoDb, Valkey};
 
 /// One for all tests; each has a table of its own.
@@ -117,6 +118,16 @@ impl World {
         let path = self.folder.path().join(format!("{name}.toml"));
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// The table, past all nodes. Nothing is written through it.
+    pub fn table_itself(&self) -> DynamoStore {
+        let options = Options {
+            endpoint: Some(DYNAMODB.endpoint()),
+            ..Options::new(self.table, "eu-central-1")
+        };
+        let credentials = Credentials::new("local", "local", None, None, "test");
+        DynamoStore::with_credentials(options, SharedCredentialsProvider::new(credentials)).unwrap()
     }
 
     /// Runs a verb to its end.

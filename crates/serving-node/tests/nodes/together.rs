@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use trivium_client::v1::{BatchGetRequest, FeatureSelection, Int64List, KeyColumn, key_column};
+use trivium_store::Subjects as _;
 
 use crate::support::{Node, World};
 
@@ -83,11 +84,24 @@ async fn what_one_node_was_told_the_other_tells_at_once() {
     let row = nodes[1].get(&[70]).await[0].clone();
     assert_eq!((&row["values"][0], &row["statuses"][0]), (&json!(0), &json!("EXPIRED")));
 
+    // Whoever allows staleness is answered within the bound, everybody else with the newest.
+    let cached = json!({ "consistency": { "cached": { "max_staleness_ms": 3_600_000 } } });
+    assert_eq!(nodes[1].get_with(&[11], cached.clone()).await[0]["values"][0], 11);
+    assert_eq!(nodes[0].put(11, json!({ "clicks": 12 }), json!({})).await["outcome"], "APPLIED");
+    assert_eq!(nodes[1].get_with(&[11], cached).await[0]["values"][0], 11);
+    assert_eq!(clicks(&nodes[1], &[11]).await, [12]);
+
+    // Found by whose it is, as an erasure will ask.
+    let found = world.table_itself().keys_of("shop#user_id#i:70", None).await.unwrap();
+    assert_eq!(found.keys.len(), 1, "{found:?}");
+    assert!(found.keys[0].partition().ends_with("#i:70"), "{found:?}");
+
     let page = nodes[1].page("/metrics").await;
     for series in [
         "trivium_store_seconds_count{store=\"dynamodb\",operation=\"get_with_barrier\"}",
         "trivium_store_seconds_count{store=\"valkey\",operation=\"look\"}",
         "trivium_cache_reads_total{answered_by=\"cache\"}",
+        "trivium_cache_reads_total{answered_by=\"process\"}",
         "trivium_cache_epoch ",
     ] {
         assert!(page.contains(series), "{series}: {page}");
@@ -142,6 +156,53 @@ async fn a_node_that_is_killed_is_not_missed() {
         assert_eq!(told["outcome"], "APPLIED", "{told}");
         acknowledged[usize::try_from(last_user).unwrap()] = last + 1;
         assert_eq!(clicks(&survivor, &users).await, acknowledged);
+    }
+}
+
+/// Stopped beyond its lease in the middle of writing, and let go again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stalls_is_not_waited_for() {
+    let world = World::new("stalled").await;
+    let (stalled, other) =
+        (Node::start(&world.config("a", "")), Node::start(&world.config("b", "")));
+    for node in [&stalled, &other] {
+        node.until_cached().await;
+    }
+    for round in 1..=2 {
+        let url = format!("{}/v1/features/online/put", stalled.http);
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let writing = tokio::spawn(async move {
+            for clicks in 1.. {
+                let body = json!({ "view": "shop/session@1", "rows": [
+                    { "entity": { "user_id": 1 }, "values": { "clicks": clicks, "page": "x" } }] });
+                let answer = crate::support::http().post(&url).json(&body).send().await.unwrap();
+                let answer: Json = answer.json().await.unwrap();
+                assert_eq!(answer["results"][0]["outcome"], "APPLIED", "{answer}");
+                if stopped.try_recv().is_ok() {
+                    return;
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stalled.signal("STOP");
+        // What it had sent has arrived by then, and is answered to nobody.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        for turn in 0..10 {
+            let value = round * 1_000_000 + turn;
+            let told = other.put(1, json!({ "clicks": value }), json!({})).await;
+            assert_eq!(told["outcome"], "APPLIED", "{told}");
+            assert_eq!(clicks(&other, &[1]).await, [value]);
+        }
+        stalled.signal("CONT");
+        stop.send(()).unwrap();
+        writing.await.unwrap();
+        for turn in 10..20 {
+            let value = round * 1_000_000 + turn;
+            let told = other.put(1, json!({ "clicks": value }), json!({})).await;
+            assert_eq!(told["outcome"], "APPLIED", "{told}");
+            assert_eq!(clicks(&stalled, &[1]).await, [value], "its old lease counts no more");
+        }
+        stalled.until_cached().await;
     }
 }
 
