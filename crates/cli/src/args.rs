@@ -130,7 +130,7 @@ pub enum Verb {
     Apply(ApplyArgs),
     /// Run batch views' SQL, period by period, into the offline store.
     #[command(
-        after_help = "Examples:\n  trivium run flights/carrier_daily@1 --from 2013-01-01 --to 2013-01-31\n  trivium run --from 2013-01-01 --to 2013-12-31    # all batch views\n\nA period that was run before is replaced as a whole; the same run again changes nothing."
+        after_help = "Examples:\n  trivium run flights/carrier_daily@1 --from 2013-01-01 --to 2013-01-31\n  trivium run --from 2013-01-01 --to 2013-12-31    # all batch views\n\nA period that was run before is replaced as a whole; the same run again changes nothing. A period with a value that could not be shown (a time outside of the years 0001 to 9999) or served (a key of more than 2 KiB, a value of more than 1 MiB, a row of more than 4 MiB in an online view) is not published."
     )]
     Run(RunArgs),
     /// Bring the online store up to the offline store.
@@ -161,7 +161,7 @@ pub enum Verb {
     Show(ShowArgs),
     /// Make a training set: features as they were at given times.
     #[command(
-        after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered."
+        after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered. In CSV, the further columns are text and come back as they are written."
     )]
     History(HistoryArgs),
     /// Make or check the stores of serving nodes (through `trivium-serving`).

@@ -54,7 +54,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         }
         DataFusionError::Shared(inner) => match find_carried(&inner) {
             Some(error) => error,
-            None => Error::Internal(inner.to_string()),
+            None => from_execution(inner.to_string()),
         },
         DataFusionError::Collection(mut all) if !all.is_empty() => {
             from_datafusion(all.swap_remove(0))
@@ -64,6 +64,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         }
         DataFusionError::SchemaError(inner, _) => invalid(schema_message(&inner)),
         DataFusionError::Plan(message) => from_plan(message),
+        DataFusionError::Execution(message) => from_execution(message),
         DataFusionError::SQL(inner, _) => invalid(inner.to_string()),
         DataFusionError::NotImplemented(message) => {
             let subquery = message.contains("Subquery") || message.contains("Exists");
@@ -88,6 +89,18 @@ fn from_plan(message: String) -> Error {
         Some((name, _)) => unsupported(format!("`{name}` of these types (cast them)"), None),
         None => invalid(message),
     }
+}
+
+/// DataFusion's errors while it runs; a subquery of too many rows is the author's.
+fn from_execution(message: String) -> Error {
+    if message.contains("Scalar subquery returned more than one row") {
+        return Error::Data(
+            "a subquery that stands for one value gave more than one row; aggregate it, or add \
+             ORDER BY and LIMIT 1"
+                .to_owned(),
+        );
+    }
+    Error::Internal(message)
 }
 
 fn invalid(message: String) -> Error {

@@ -145,6 +145,17 @@ fn regex_syntax_escape(c: char) -> String {
     ::regex::escape(&c.to_string())
 }
 
+/// How many groups a translated pattern has.
+pub fn groups(translated: &str) -> usize {
+    ::regex::Regex::new(translated).map_or(0, |regex| regex.captures_len() - 1)
+}
+
+/// The greatest group that a replacement names, of one that [`replacement`] takes.
+pub fn greatest_group(replacement: &str) -> usize {
+    let named = replacement.split('$').skip(1);
+    named.filter_map(|rest| rest.get(..1)?.parse().ok()).max().unwrap_or(0)
+}
+
 /// The replacement text for the `regex` crate: Java's `$1` is one digit group after the other.
 pub fn replacement(text: &str) -> Option<String> {
     let mut result = String::new();

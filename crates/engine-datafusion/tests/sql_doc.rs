@@ -30,6 +30,8 @@ Good to know:
 - `collect_list` and `collect_set` only inside `sort_array`, `size`, `array_min`, `array_max`: their order is not fixed.
 - LIMIT needs an ORDER BY; `DIV` wants parentheses around a right side that is an expression.
 - An overflow, a division by zero and a bad cast are errors; `nullif` and `try_cast` make nulls of them.
+- A function makes texts of at most 16 MiB each, 256 MiB for one batch of 8192 rows, and 32 KiB where
+  the text depends on no column. More is an error that names the function.
 
 ",
     );

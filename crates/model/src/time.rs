@@ -91,9 +91,13 @@ impl<'de> Deserialize<'de> for TimeSpan {
 pub const CALENDAR_DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 impl Timestamp {
+    /// 0001-01-01T00:00:00Z, the first instant that every surface can spell.
+    pub const FIRST: Self = Self(-62_135_596_800_000_000);
+    /// The last microsecond of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999_999);
     /// Whether every surface can spell it: years 0001 to 9999.
     pub const fn in_calendar(self) -> bool {
-        self.0 >= -62_135_596_800_000_000 && self.0 <= 253_402_300_799_999_999
+        self.0 >= Self::FIRST.0 && self.0 <= Self::LAST.0
     }
     /// The instant as chrono sees it; `None` outside chrono's range.
     pub fn to_utc(self) -> Option<chrono::DateTime<chrono::Utc>> {

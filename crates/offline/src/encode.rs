@@ -14,7 +14,11 @@ use arrow::{
 use trivium_codec::{EmbeddingRef, ListRef, Row, RowEncoder, Schema, ValueRef};
 use trivium_model::{DataType, FeatureView, KeyType, KeyValue, Lane, Timestamp, Value};
 
-use crate::columns::{SEQUENCE_COLUMN, arrow_type, cast_exact};
+use crate::{
+    Error,
+    columns::{SEQUENCE_COLUMN, arrow_type, cast_exact},
+    entity::{row_name, shown},
+};
 
 /// Columns of one batch of a published partition, typed once for all of its rows.
 pub(crate) struct PublishedBatch {
@@ -154,6 +158,13 @@ impl PublishedBatch {
         values.clear();
         values.extend(self.features.iter().map(|column| column.value(row)));
         encoder.encode(Lane::Batch, values).map_err(|error| error.to_string())
+    }
+
+    /// The error for a row that cannot be encoded.
+    pub(crate) fn refused(&self, view: &FeatureView, row: usize, message: String) -> Error {
+        let entity = shown(view, &self.entity(row));
+        let row = Some(row_name(view, self.sequence(row), &entity));
+        Error::Encode { view: view.reference(), row, message }
     }
 }
 

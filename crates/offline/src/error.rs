@@ -90,10 +90,12 @@ pub enum Error {
         help: String,
     },
     /// The write door refused a row or did not answer.
-    #[error("{view}: the online store refused a row")]
+    #[error("{view}{}: the online store refused a row", of(.row))]
     Door {
         /// The view.
         view: ViewRef,
+        /// Its period and entity; none where the whole request was refused.
+        row: Option<String>,
         /// Why.
         #[source]
         source: Box<trivium_store::DoorError>,
@@ -108,10 +110,12 @@ pub enum Error {
         source: trivium_store::Error,
     },
     /// A row cannot be encoded for the online store.
-    #[error("{view}: {message}")]
+    #[error("{view}{}: {message}", of(.row))]
     Encode {
         /// The view.
         view: ViewRef,
+        /// The row's period and entity; none where it is the view itself.
+        row: Option<String>,
         /// Which value, and why.
         message: String,
     },
@@ -128,6 +132,11 @@ fn failed(results: &[CheckResult]) -> String {
     let failed: Vec<String> =
         results.iter().filter(|result| !result.passed).map(ToString::to_string).collect();
     failed.join("; ")
+}
+
+/// `, period ds=2013-01-01, entity carrier "AA"`.
+fn of(row: &Option<String>) -> String {
+    row.as_ref().map_or(String::new(), |row| format!(", {row}"))
 }
 
 impl Error {
@@ -163,6 +172,13 @@ impl Error {
             }
             Self::Engine { source, .. } => engine_help(source),
             Self::History { source } => engine_help(source),
+            Self::Door { source, .. } => match &**source {
+                trivium_store::DoorError::Invalid { help, .. } if !help.is_empty() => Some(help),
+                trivium_store::DoorError::Invalid { .. } => {
+                    Some("mend the row's values in the SQL and run its period again")
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

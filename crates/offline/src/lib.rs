@@ -11,6 +11,7 @@
 pub mod canonical;
 pub mod columns;
 mod encode;
+mod entity;
 pub mod error;
 pub mod history;
 pub mod lake;

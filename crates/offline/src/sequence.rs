@@ -32,6 +32,11 @@ pub fn revision_of(sequence: i64) -> u64 {
     (sequence.cast_unsigned() >> TIE_BITS) & REVISION_MAX
 }
 
+/// The start of the period in a sequence.
+pub fn period_of(sequence: i64) -> Timestamp {
+    Timestamp(((sequence >> (REVISION_BITS + TIE_BITS)) - SECONDS_OFFSET).saturating_mul(1_000_000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +56,7 @@ mod tests {
         assert!(ordered.is_sorted());
         assert!(ordered[0] > 0);
         assert_eq!(ordered.map(revision_of), [7, 1, 1, 2, 1, 1, 65_535]);
+        assert_eq!(period_of(ordered[0]), day(-4000));
+        assert_eq!(period_of(ordered[6]), day(20_000));
     }
 }

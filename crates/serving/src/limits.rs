@@ -13,9 +13,9 @@ pub const WRITE_ROWS_MAX: usize = 1_000;
 /// Rows of one request of encoded rows, which pipelines write.
 pub const ENCODED_ROWS_MAX: usize = 10_000;
 /// Bytes of one string, bytes, list or embedding.
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
+pub const VALUE_BYTES_MAX: usize = trivium_store::door::VALUE_BYTES_MAX;
 /// Bytes of one row.
-pub const ROW_BYTES_MAX: usize = 4 << 20;
+pub const ROW_BYTES_MAX: usize = trivium_store::door::ROW_BYTES_MAX;
 /// Bytes of the body of a read over REST.
 pub const READ_BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of the body of a put or delete over REST.

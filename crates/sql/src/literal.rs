@@ -2,13 +2,6 @@
 
 use trivium_model::{DataType, Timestamp, Value, json};
 
-/// Whether SQL can write the instant with a year of four digits.
-pub(crate) fn in_range(at: Timestamp) -> bool {
-    const FIRST: i64 = -62_135_596_800_000_000; // 0001-01-01
-    const LAST: i64 = 253_402_300_799_999_999; // 9999-12-31
-    (FIRST..=LAST).contains(&at.0)
-}
-
 /// `2013-01-01 00:00:00`, with a fraction only where there is one; UTC.
 pub(crate) fn instant_text(at: Timestamp) -> String {
     match at.to_utc() {
@@ -77,7 +70,7 @@ pub(crate) fn value(data_type: &DataType, value: &Value) -> Option<String> {
         (Value::Float64(value), _) => double(*value),
         (Value::String(text), _) => string(text),
         (Value::Bytes(value), _) => bytes(value),
-        (Value::Timestamp(at), _) if in_range(*at) => instant(*at),
+        (Value::Timestamp(at), _) if at.in_calendar() => instant(*at),
         (Value::Date(days), _) => format!("DATE '{}'", json::day_to_text(*days)),
         (Value::Decimal(unscaled), DataType::Decimal { precision, scale }) => format!(
             "CAST('{}' AS DECIMAL({precision}, {scale}))",

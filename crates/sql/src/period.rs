@@ -4,8 +4,6 @@ use chrono::TimeZone as _;
 use chrono_tz::Tz;
 use trivium_model::{FeatureView, TimeSpan, Timestamp};
 
-use crate::literal;
-
 /// A half-open span of time `[start, end)`, and the zone that its day is named in.
 ///
 /// `{{ ds }}` is the day of `start` in that zone. Schedules are cut in UTC, and so is the day of
@@ -55,7 +53,7 @@ impl Period {
         }
         // A day to spare at both ends, for zones.
         let day = TimeSpan::DAY;
-        if !literal::in_range(start.minus(day)) || !literal::in_range(end.plus(day)) {
+        if !start.minus(day).in_calendar() || !end.plus(day).in_calendar() {
             return Err(PeriodError::Range(start));
         }
         Ok(Self { start, end, zone })

@@ -213,10 +213,9 @@ fn window_periods(view: &FeatureView, window_micros: i64) -> u32 {
 
 /// The start of the period so many periods earlier; not before the year 1.
 fn back(view: &FeatureView, period: &Period, periods: u32) -> Timestamp {
-    const FIRST: Timestamp = Timestamp(-62_135_596_800_000_000);
     let every = view.schedule.as_ref().map_or(0, |schedule| schedule.every.micros());
     let micros = every.saturating_mul(i64::from(periods));
-    Timestamp(period.start.0.saturating_sub(micros)).max(FIRST)
+    Timestamp(period.start.0.saturating_sub(micros)).max(Timestamp::FIRST)
 }
 
 fn is_scalar(data_type: &DataType) -> bool {

@@ -8,6 +8,12 @@ use trivium_model::{KeyValue, Lane, Name, Value, ViewRef};
 
 use crate::{Condition, Error, Order, WriteId, WriteOutcome};
 
+/// Bytes of one string, bytes, list or embedding. Producers keep to it too: what the door would
+/// refuse is refused before it is published.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one encoded row.
+pub const ROW_BYTES_MAX: usize = 4 << 20;
+
 /// Rows of one view version.
 #[derive(Debug, Clone)]
 pub struct DoorRequest {

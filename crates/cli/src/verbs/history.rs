@@ -111,13 +111,18 @@ async fn remote(
 }
 
 /// The entity frame. Parquet says its own types; of CSV, join keys have the views' types, the event
-/// time is an instant, and the rest is guessed.
+/// time is an instant, and the rest is text: a guess would make 501 of the label 00501.
 fn frame(args: &HistoryArgs, views: &[&FeatureView]) -> Result<Source, Failure> {
     let path = &args.entities;
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match ending {
         "parquet" => Ok(Source::Parquet(vec![path.clone()])),
-        "csv" => read_csv(path, args, views),
+        "csv" => {
+            let keys = views.iter().flat_map(|view| &view.entities);
+            let keys: Vec<(&str, KeyType)> =
+                keys.map(|key| (key.name.as_str(), key.key_type)).collect();
+            read_csv(path, &args.event_timestamp, &keys)
+        }
         _ => Err(ApiError::invalid("the entity frame is neither .parquet nor .csv")
             .at(path.display().to_string())
             .help("write it as Parquet or CSV, and name it so")
@@ -141,7 +146,11 @@ fn read_parquet(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>), Failure> {
     Ok((schema, batches))
 }
 
-fn read_csv(path: &Path, args: &HistoryArgs, views: &[&FeatureView]) -> Result<Source, Failure> {
+fn read_csv(
+    path: &Path,
+    event_timestamp: &str,
+    keys: &[(&str, KeyType)],
+) -> Result<Source, Failure> {
     let open = || File::open(path).map_err(|error| failure::file(path, &error));
     let wrong = |error: arrow::error::ArrowError| -> Failure {
         ApiError::invalid(error.to_string())
@@ -149,24 +158,24 @@ fn read_csv(path: &Path, args: &HistoryArgs, views: &[&FeatureView]) -> Result<S
             .help("write it with a header line, instants as 2013-01-31T05:00:00Z")
             .into()
     };
-    let (guessed, _) =
-        Format::default().with_header(true).infer_schema(open()?, None).map_err(wrong)?;
-    let fields: Vec<Field> = guessed
+    // No row is looked at: only the names count.
+    let (header, _) =
+        Format::default().with_header(true).infer_schema(open()?, Some(0)).map_err(wrong)?;
+    let fields: Vec<Field> = header
         .fields()
         .iter()
         .map(|field| {
-            let keys = views.iter().flat_map(|view| &view.entities);
-            let key = keys.into_iter().find(|key| key.name == *field.name().as_str());
-            let data_type = match key.map(|key| key.key_type) {
-                _ if *field.name() == args.event_timestamp => instant(),
+            let name = field.name().trim_start_matches('\u{feff}');
+            let key = keys.iter().find(|(key, _)| *key == name);
+            let data_type = match key.map(|(_, key_type)| key_type) {
+                _ if name == event_timestamp => instant(),
                 Some(KeyType::Int64) => Arrow::Int64,
                 Some(KeyType::Bool) => Arrow::Boolean,
                 Some(KeyType::Date) => Arrow::Date32,
                 Some(KeyType::Timestamp) => instant(),
-                Some(KeyType::String | KeyType::Bytes) => Arrow::Utf8,
-                None => field.data_type().clone(),
+                Some(KeyType::String | KeyType::Bytes) | None => Arrow::Utf8,
             };
-            Field::new(field.name(), data_type, true)
+            Field::new(name, data_type, true)
         })
         .collect();
     let schema = Arc::new(Schema::new(fields));
@@ -178,4 +187,43 @@ fn read_csv(path: &Path, args: &HistoryArgs, views: &[&FeatureView]) -> Result<S
 
 fn instant() -> Arrow {
     Arrow::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::*;
+
+    #[test]
+    fn further_columns_of_a_csv_frame_stay_as_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.csv");
+        let text = "\u{feff}carrier,number,zip,price,flag,on,event_timestamp\n\
+                    AA,007,00501,1.50,TRUE,2013-1-1,2013-07-04T12:00:00Z\n\
+                    7,12,,1e3,no,x,2013-07-05\n";
+        std::fs::write(&path, text).unwrap();
+        let keys = [("carrier", KeyType::String), ("number", KeyType::Int64)];
+        let Ok(Source::Batches { schema, batches }) = read_csv(&path, "event_timestamp", &keys)
+        else {
+            panic!("not read")
+        };
+        let types: Vec<String> =
+            schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
+        assert_eq!(
+            types.join(", "),
+            "carrier Utf8, number Int64, zip Utf8, price Utf8, flag Utf8, on Utf8, \
+             event_timestamp Timestamp(µs, \"UTC\")"
+        );
+        let column = |name: &str| -> Vec<Option<String>> {
+            let column = batches[0].column_by_name(name).unwrap().as_string::<i32>();
+            column.iter().map(|text| text.map(str::to_owned)).collect()
+        };
+        let some = |texts: [&str; 2]| texts.map(|text| Some(text.to_owned())).to_vec();
+        assert_eq!(column("carrier"), some(["AA", "7"]));
+        assert_eq!(column("zip"), [Some("00501".to_owned()), None]);
+        assert_eq!(column("price"), some(["1.50", "1e3"]));
+        assert_eq!(column("flag"), some(["TRUE", "no"]));
+        assert_eq!(column("on"), some(["2013-1-1", "x"]));
+    }
 }

@@ -16,7 +16,11 @@ use datafusion::{
     logical_expr::ScalarUDF,
 };
 
-use super::SparkFunction;
+use super::{
+    SparkFunction,
+    room::{Room, check_together},
+    string::join,
+};
 use crate::{
     error::{data_error, invalid_error, unsupported_error},
     types::{common_type, list_type, spark_name},
@@ -51,6 +55,7 @@ fn type_array(
 }
 fn array(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     let item = item_type("array", gives)?;
+    check_together("array", args)?;
     let rows = args[0].len();
     let sources: Vec<&dyn Array> = args.iter().map(AsRef::as_ref).collect();
     let picks: Vec<(usize, usize)> =
@@ -289,13 +294,14 @@ fn array_join(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let lists = args[0].as_list::<i32>();
     let separators = args[1].as_string::<i32>();
     let replacements = args.get(2).map(|texts| texts.as_string::<i32>());
+    let mut room = Room::new("array_join");
     let result: StringArray = (0..lists.len())
         .map(|row| {
             if lists.is_null(row)
                 || separators.is_null(row)
                 || replacements.is_some_and(|texts| texts.is_null(row))
             {
-                return None;
+                return Ok(None);
             }
             let items = lists.value(row);
             let parts: Vec<&str> = items
@@ -303,9 +309,9 @@ fn array_join(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
                 .iter()
                 .filter_map(|item| item.or_else(|| replacements.map(|texts| texts.value(row))))
                 .collect();
-            Some(parts.join(separators.value(row)))
+            join(&mut room, &parts, separators.value(row)).map(Some)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(Arc::new(result))
 }
 

@@ -12,6 +12,7 @@ pub mod format;
 pub mod hash;
 pub mod math;
 pub mod pattern;
+pub mod room;
 pub mod string;
 
 use std::{
@@ -250,6 +251,9 @@ impl ScalarUDFImpl for SparkFunction {
         let constant = !args.args.is_empty()
             && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
+        for arg in &args.args {
+            room::check_argument(&self.name, arg, rows)?;
+        }
         let arrays =
             args.args.into_iter().map(|arg| arg.into_array(rows)).collect::<Result<Vec<_>>>()?;
         let gives = args.return_field.data_type();
@@ -272,6 +276,7 @@ impl ScalarUDFImpl for SparkFunction {
             )));
         }
         if constant {
+            room::check_constant(&self.name, &result)?;
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))

@@ -11,9 +11,14 @@ use datafusion::{
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::ScalarUDF,
 };
-use regex::Regex;
+use regex::{Captures, Regex, Replacer};
 
-use super::{SparkFunction, Takes, arithmetic::map, overflow};
+use super::{
+    SparkFunction, Takes,
+    arithmetic::map,
+    overflow,
+    room::{Room, VALUE_BYTES_MAX},
+};
 use crate::{
     error::{data_error, invalid_error, unsupported_error},
     types::{common_type, is_float, spark_name},
@@ -68,18 +73,52 @@ fn regexp_extract(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(result))
 }
 
+/// A replacement that stops where a text has grown beyond what it may.
+struct Bounded<'a> {
+    with: &'a str,
+    /// The groups that `with` names.
+    groups: Vec<usize>,
+    made: usize,
+}
+
+impl<'a> Bounded<'a> {
+    fn new(with: &'a str) -> Self {
+        // The rewriter lets only `${digit}` through.
+        let groups = with.split("${").skip(1);
+        let groups = groups.filter_map(|rest| rest.split('}').next()?.parse().ok()).collect();
+        Self { with, groups, made: 0 }
+    }
+}
+
+impl Replacer for Bounded<'_> {
+    fn replace_append(&mut self, captures: &Captures<'_>, into: &mut String) {
+        let groups = self.groups.iter().filter_map(|group| captures.get(*group));
+        let grown = groups.map(|part| part.len()).sum::<usize>() + self.with.len();
+        self.made = into.len().saturating_add(grown).max(self.made);
+        if self.made <= VALUE_BYTES_MAX {
+            captures.expand(self.with, into);
+        }
+    }
+}
+
 fn regexp_replace(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     let Some(regex) = compiled(&args[1])? else {
         return Ok(arrow::array::new_null_array(gives, args[0].len()));
     };
-    let with = args[2].as_string::<i32>().value(0);
-    Ok(Arc::new(
-        args[0]
-            .as_string::<i32>()
-            .iter()
-            .map(|text| text.map(|text| regex.replace_all(text, with).into_owned()))
-            .collect::<StringArray>(),
-    ))
+    let mut with = Bounded::new(args[2].as_string::<i32>().value(0));
+    let mut room = Room::new("regexp_replace");
+    let result: StringArray = args[0]
+        .as_string::<i32>()
+        .iter()
+        .map(|text| {
+            let Some(text) = text else { return Ok(None) };
+            with.made = 0;
+            let replaced = regex.replace_all(text, with.by_ref()).into_owned();
+            room.take(replaced.len().max(with.made))?;
+            Ok(Some(replaced))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Arc::new(result))
 }
 
 fn type_extreme(

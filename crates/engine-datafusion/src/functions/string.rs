@@ -10,7 +10,10 @@ use arrow::{
 };
 use datafusion::{common::Result, logical_expr::ScalarUDF};
 
-use super::{SparkFunction, Takes};
+use super::{
+    SparkFunction, Takes,
+    room::{Room, gather},
+};
 use crate::types::list_type;
 
 fn texts(array: &ArrayRef) -> &StringArray {
@@ -18,22 +21,26 @@ fn texts(array: &ArrayRef) -> &StringArray {
 }
 
 /// Applies to each text that is not null.
-fn map_text(args: &[ArrayRef], apply: impl Fn(&str) -> String) -> ArrayRef {
-    Arc::new(texts(&args[0]).iter().map(|text| text.map(&apply)).collect::<StringArray>())
+fn map_text(
+    name: &'static str,
+    args: &[ArrayRef],
+    apply: impl Fn(&str) -> String,
+) -> Result<ArrayRef> {
+    Ok(Arc::new(gather(name, texts(&args[0]).iter().map(|text| text.map(&apply)))?))
 }
 
 fn upper(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(map_text(args, str::to_uppercase))
+    map_text("upper", args, str::to_uppercase)
 }
 fn lower(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(map_text(args, str::to_lowercase))
+    map_text("lower", args, str::to_lowercase)
 }
 fn reverse(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(map_text(args, |text| text.chars().rev().collect()))
+    map_text("reverse", args, |text| text.chars().rev().collect())
 }
 /// Only the first letter of each word (separated by spaces) is upper case.
 fn initcap(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(map_text(args, |text| {
+    map_text("initcap", args, |text| {
         let mut result = String::with_capacity(text.len());
         let mut starts = true;
         for c in text.chars() {
@@ -48,7 +55,7 @@ fn initcap(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
             starts = c == ' ';
         }
         result
-    }))
+    })
 }
 fn trim_with(args: &[ArrayRef], start: bool, end: bool) -> ArrayRef {
     let cut = |text: &str, what: &str| {
@@ -129,70 +136,96 @@ fn substring(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(result))
 }
 fn left(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(with_count(args, |text, count| text.chars().take(count).collect()))
+    with_count("left", args, |_, _| 0, |text, count| text.chars().take(count).collect())
 }
 fn right(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(with_count(args, |text, count| {
-        let total = text.chars().count();
-        text.chars().skip(total.saturating_sub(count)).collect()
-    }))
-}
-fn repeat(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(with_count(args, |text, count| text.repeat(count)))
-}
-/// Negative counts are 0.
-fn with_count(args: &[ArrayRef], apply: impl Fn(&str, usize) -> String) -> ArrayRef {
-    Arc::new(
-        texts(&args[0])
-            .iter()
-            .zip(args[1].as_primitive::<Int32Type>().iter())
-            .map(|(text, count)| Some(apply(text?, usize::try_from(count?).unwrap_or(0))))
-            .collect::<StringArray>(),
+    with_count(
+        "right",
+        args,
+        |_, _| 0,
+        |text, count| {
+            let total = text.chars().count();
+            text.chars().skip(total.saturating_sub(count)).collect()
+        },
     )
 }
+fn repeat(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
+    let bytes = |text: &str, count: usize| text.len().saturating_mul(count);
+    with_count("repeat", args, bytes, |text, count| text.repeat(count))
+}
+/// Negative counts are 0. `bytes` says how long the result will be, where it is longer than the text.
+fn with_count(
+    name: &'static str,
+    args: &[ArrayRef],
+    bytes: impl Fn(&str, usize) -> usize,
+    apply: impl Fn(&str, usize) -> String,
+) -> Result<ArrayRef> {
+    let mut room = Room::new(name);
+    let result: StringArray = texts(&args[0])
+        .iter()
+        .zip(args[1].as_primitive::<Int32Type>().iter())
+        .map(|(text, count)| {
+            let (Some(text), Some(count)) = (text, count) else { return Ok(None) };
+            let count = usize::try_from(count).unwrap_or(0);
+            room.take(bytes(text, count))?;
+            Ok(Some(apply(text, count)))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Arc::new(result))
+}
 
-fn pad(args: &[ArrayRef], at_start: bool) -> ArrayRef {
+fn pad(name: &'static str, args: &[ArrayRef], at_start: bool) -> Result<ArrayRef> {
     let counts = args[1].as_primitive::<Int32Type>();
     let pads = args.get(2).map(texts);
+    let mut room = Room::new(name);
+    let mut padded = |row: usize, text: &str| -> Result<Option<String>> {
+        let pad = match pads {
+            Some(pads) if pads.is_null(row) => return Ok(None),
+            Some(pads) => pads.value(row),
+            None => " ",
+        };
+        if counts.is_null(row) {
+            return Ok(None);
+        }
+        let wanted = usize::try_from(counts.value(row)).unwrap_or(0);
+        let has = text.chars().count();
+        if has >= wanted || pad.is_empty() {
+            return Ok(Some(text.chars().take(wanted).collect()));
+        }
+        let fill = wanted - has;
+        let pad_characters = pad.chars().count();
+        let rest: String = pad.chars().take(fill % pad_characters).collect();
+        let whole = fill / pad_characters;
+        room.take(text.len().saturating_add(pad.len().saturating_mul(whole)) + rest.len())?;
+        let fill = pad.repeat(whole) + &rest;
+        Ok(Some(if at_start { fill + text } else { text.to_owned() + &fill }))
+    };
     let result: StringArray = texts(&args[0])
         .iter()
         .enumerate()
-        .map(|(row, text)| {
-            let text = text?;
-            let count = counts.is_valid(row).then(|| counts.value(row))?;
-            let pad = match pads {
-                Some(pads) => pads.is_valid(row).then(|| pads.value(row))?,
-                None => " ",
-            };
-            let wanted = usize::try_from(count).unwrap_or(0);
-            let has = text.chars().count();
-            if has >= wanted {
-                return Some(text.chars().take(wanted).collect());
-            }
-            let fill: String =
-                pad.chars().cycle().take(if pad.is_empty() { 0 } else { wanted - has }).collect();
-            Some(if at_start { fill + text } else { text.to_owned() + &fill })
-        })
-        .collect();
-    Arc::new(result)
+        .map(|(row, text)| text.map_or(Ok(None), |text| padded(row, text)))
+        .collect::<Result<_>>()?;
+    Ok(Arc::new(result))
 }
 fn lpad(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(pad(args, true))
+    pad("lpad", args, true)
 }
 fn rpad(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    Ok(pad(args, false))
+    pad("rpad", args, false)
 }
 
 fn concat(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let parts: Vec<&StringArray> = args.iter().map(texts).collect();
     let rows = parts[0].len();
     let mut builder = StringBuilder::with_capacity(rows, rows * 8);
+    let mut room = Room::new("concat");
     let mut text = String::new();
     for row in 0..rows {
         if parts.iter().any(|part| part.is_null(row)) {
             builder.append_null();
             continue;
         }
+        room.take(parts.iter().map(|part| part.value(row).len()).sum())?;
         text.clear();
         for part in &parts {
             text.push_str(part.value(row));
@@ -205,19 +238,28 @@ fn concat(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
 fn concat_ws(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let separators = texts(&args[0]);
     let parts: Vec<&StringArray> = args[1..].iter().map(texts).collect();
+    let mut room = Room::new("concat_ws");
     let result: StringArray = (0..separators.len())
         .map(|row| {
-            separators.is_valid(row).then(|| {
-                let present: Vec<&str> = parts
-                    .iter()
-                    .filter(|part| part.is_valid(row))
-                    .map(|part| part.value(row))
-                    .collect();
-                present.join(separators.value(row))
-            })
+            if separators.is_null(row) {
+                return Ok(None);
+            }
+            let present: Vec<&str> = parts
+                .iter()
+                .filter(|part| part.is_valid(row))
+                .map(|part| part.value(row))
+                .collect();
+            join(&mut room, &present, separators.value(row)).map(Some)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(Arc::new(result))
+}
+
+/// The texts with a separator between them.
+pub fn join(room: &mut Room, texts: &[&str], separator: &str) -> Result<String> {
+    let own = texts.iter().map(|text| text.len()).sum::<usize>();
+    room.take(own.saturating_add(separator.len().saturating_mul(texts.len().saturating_sub(1))))?;
+    Ok(texts.join(separator))
 }
 
 /// From 1; 0 if it is not there.
@@ -264,40 +306,47 @@ fn locate(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
 
 fn replace(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let with = args.get(2).map(texts);
+    let mut room = Room::new("replace");
     let result: StringArray = texts(&args[0])
         .iter()
         .zip(texts(&args[1]).iter())
         .enumerate()
         .map(|(row, (text, what))| {
             let with = match with {
-                Some(with) => with.is_valid(row).then(|| with.value(row))?,
+                Some(with) if with.is_null(row) => return Ok(None),
+                Some(with) => with.value(row),
                 None => "",
             };
-            let (text, what) = (text?, what?);
-            Some(if what.is_empty() { text.to_owned() } else { text.replace(what, with) })
+            let (Some(text), Some(what)) = (text, what) else { return Ok(None) };
+            if what.is_empty() {
+                return Ok(Some(text.to_owned()));
+            }
+            if with.len() > what.len() {
+                let more = text.matches(what).count().saturating_mul(with.len() - what.len());
+                room.take(text.len().saturating_add(more))?;
+            }
+            Ok(Some(text.replace(what, with)))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(Arc::new(result))
 }
 fn translate(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
-    let result: StringArray = texts(&args[0])
-        .iter()
-        .zip(texts(&args[1]).iter())
-        .zip(texts(&args[2]).iter())
-        .map(|((text, from), to)| {
-            let (text, from, to) = (text?, from?, to?);
-            let to: Vec<char> = to.chars().collect();
-            Some(
-                text.chars()
-                    .filter_map(|c| match from.chars().position(|f| f == c) {
-                        Some(at) => to.get(at).copied(),
-                        None => Some(c),
-                    })
-                    .collect::<String>(),
-            )
-        })
-        .collect();
-    Ok(Arc::new(result))
+    let result =
+        texts(&args[0]).iter().zip(texts(&args[1]).iter()).zip(texts(&args[2]).iter()).map(
+            |((text, from), to)| {
+                let (text, from, to) = (text?, from?, to?);
+                let to: Vec<char> = to.chars().collect();
+                Some(
+                    text.chars()
+                        .filter_map(|c| match from.chars().position(|f| f == c) {
+                            Some(at) => to.get(at).copied(),
+                            None => Some(c),
+                        })
+                        .collect::<String>(),
+                )
+            },
+        );
+    Ok(Arc::new(gather("translate", result)?))
 }
 
 fn compare_text(args: &[ArrayRef], apply: impl Fn(&str, &str) -> bool) -> ArrayRef {

@@ -256,6 +256,17 @@ impl Rewriter<'_> {
                 let text = self.text_literal(with, "the replacement of `regexp_replace`")?;
                 let with = regex::replacement(&text)
                     .ok_or_else(|| unsupported(format!("the replacement '{text}'"), at))?;
+                // Spark fails on the first row that matches; the `regex` crate would put nothing there.
+                let (named, groups) = (regex::greatest_group(&text), regex::groups(&pattern));
+                if named > groups {
+                    return Err(invalid(
+                        format!(
+                            "the replacement '{text}' of `{name}` names group {named}, but the \
+                             pattern has {groups}; put the part in parentheses, or name another"
+                        ),
+                        at,
+                    ));
+                }
                 Ok(build::call(
                     ours,
                     vec![self.expr(value)?, build::text(pattern), build::text(with)],
@@ -437,26 +448,39 @@ impl Rewriter<'_> {
             self.aggregate_call(&ours, &name, args, star, false, None, at)?
         } else {
             self.allow("window", &name, at)?;
-            let offset_at = match ours.as_str() {
-                "lag" | "lead" | "nth_value" => Some(1),
-                "ntile" => Some(0),
+            // Which argument is a number of rows, and the least that it may be: Spark's is an int.
+            let count_at = match ours.as_str() {
+                "lag" | "lead" => Some((1, 0)),
+                "nth_value" => Some((1, 1)),
+                "ntile" => Some((0, 1)),
                 _ => None,
             };
             let args = args
                 .into_iter()
                 .enumerate()
                 .map(|(index, arg)| {
-                    if Some(index) == offset_at {
-                        // DataFusion wants a plain number here.
-                        return match whole_number(&arg) {
-                            Some(number) if number >= 0 => Ok(arg),
-                            _ => Err(unsupported(
-                                format!("the offset of `{name}` that is not a literal"),
+                    let Some((_, least)) = count_at.filter(|(at, _)| *at == index) else {
+                        return self.expr(arg);
+                    };
+                    // DataFusion wants a plain number here.
+                    match whole_number(&arg) {
+                        Some(number)
+                            if number > i64::from(i32::MAX) || (0..least).contains(&number) =>
+                        {
+                            Err(invalid(
+                                format!(
+                                    "`{name}` takes a number from {least} to {}, not {number}",
+                                    i32::MAX
+                                ),
                                 at,
-                            )),
-                        };
+                            ))
+                        }
+                        Some(number) if number >= 0 => Ok(arg),
+                        _ => Err(unsupported(
+                            format!("the offset of `{name}` that is not a literal"),
+                            at,
+                        )),
                     }
-                    self.expr(arg)
                 })
                 .collect::<Result<Vec<_>>>()?;
             build::function(&ours, args)
@@ -517,6 +541,15 @@ impl Rewriter<'_> {
                 *interval.value = build::text(text);
                 interval.leading_field = None;
                 Ok(())
+            }
+            other
+                if units == WindowFrameUnits::Rows
+                    && whole_number(other).is_some_and(|number| number > i64::from(i32::MAX)) =>
+            {
+                Err(invalid(
+                    format!("a bound of a ROWS frame is at most {}, not {other}", i32::MAX),
+                    at,
+                ))
             }
             other
                 if whole_number(other).is_some_and(|number| number >= 0)

@@ -65,6 +65,7 @@ codes! {
     WRONG_LANE "wrong-lane" "A setting that only batch views have." "Remove it, or make the view a batch view.";
     BAD_PERIOD "bad-period" "Periods of this length do not align with days." "Divide a day evenly, or take whole days.";
     UNALIGNED_START "unaligned-start" "The first period does not start where periods start." "Start at midnight UTC, or a whole number of periods after it.";
+    START_OUT_OF_RANGE "start-out-of-range" "The first period lies at the edge of the years 0001 to 9999." "Start a day or more after 0001-01-01, and so that the period ends by 9999-12-30.";
     TTL_TOO_SHORT "ttl-too-short" "Rows would expire before the next period brings new ones." "Make the ttl at least as long as `schedule.every`.";
     UNKNOWN_FEATURE "unknown-feature" "A feature is named that does not exist." "Take the nearest known name.";
     UNKNOWN_COLUMN "unknown-column" "A quality check names a column that the view does not have." "Take the nearest known name.";

@@ -302,6 +302,13 @@ fn schedule(reader: &mut Reader<'_>, root: &Object<'_>, lane: Option<Lane>) -> O
         };
         reader.error(start_node.range().start, codes::UNALIGNED_START, message, help);
     }
+    // Zones reach a day beyond the period, and SQL's years have four digits.
+    let (before, after) = (start.minus(TimeSpan::DAY), start.plus(every).plus(TimeSpan::DAY));
+    if !before.in_calendar() || !after.in_calendar() {
+        let message = format!("the period from {start} lies at the edge of the calendar");
+        let help = "start between 0001-01-02 and the last period that ends by 9999-12-30";
+        reader.error(start_node.range().start, codes::START_OUT_OF_RANGE, message, help);
+    }
     Some(Schedule { every, start })
 }
 

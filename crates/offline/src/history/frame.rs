@@ -1,11 +1,15 @@
 //! The entity frame: held against the views' join keys, brought to the lake's types.
+//!
+//! Only join keys and the event time go to the engine. Further columns are nobody's business: they
+//! wait here and come back as they are, whatever their types.
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{fs::File, ops::Range, path::PathBuf, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::{CastOptions, cast_with_options, max, min},
+    array::{Array, ArrayRef, AsArray, new_empty_array},
+    compute::{CastOptions, cast_with_options, concat, max, min},
     datatypes::{DataType as Arrow, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
+    error::ArrowError,
     record_batch::RecordBatch,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -21,10 +25,46 @@ use crate::{
 /// A frame that fits the views.
 #[derive(Debug)]
 pub(super) struct Frame {
+    /// The columns that the join needs.
     pub(super) source: Source,
+    /// All columns, in the frame's order.
     pub(super) schema: SchemaRef,
+    pub(super) further: Further,
     /// First and last event time; `None` without rows.
     pub(super) times: Option<(Timestamp, Timestamp)>,
+}
+
+/// The columns that the join does not need.
+#[derive(Debug)]
+pub(super) struct Further {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Further {
+    /// These rows of a column; `None` if the column is none of these.
+    pub(super) fn column(
+        &self,
+        name: &str,
+        rows: Range<usize>,
+    ) -> Result<Option<ArrayRef>, ArrowError> {
+        let Ok(index) = self.schema.index_of(name) else { return Ok(None) };
+        let mut first = 0;
+        let mut parts = Vec::new();
+        for batch in &self.batches {
+            let end = first + batch.num_rows();
+            let (from, until) = (rows.start.max(first), rows.end.min(end));
+            if from < until {
+                parts.push(batch.column(index).slice(from - first, until - from));
+            }
+            first = end;
+        }
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        match parts.as_slice() {
+            [] => Ok(Some(new_empty_array(self.schema.field(index).data_type()))),
+            parts => concat(parts).map(Some),
+        }
+    }
 }
 
 /// Checks the frame; `keys` are the join keys with their types and a view that needs them.
@@ -87,53 +127,67 @@ pub(super) fn prepare(
     fields[time_index] = Field::new(event_timestamp, timestamp_type(), true);
     let target: SchemaRef = Arc::new(Schema::new(fields));
 
-    let as_it_is = target
-        .fields()
-        .iter()
-        .zip(schema.fields())
-        .all(|(target, field)| target.data_type() == field.data_type());
-    let mut times = Times::default();
-    let source = match source {
-        Source::Parquet(paths) if as_it_is => {
-            let column = [event_timestamp.to_owned()];
-            for path in &paths {
-                for batch in read_batches(path, Some(&column))? {
-                    times.add(batch?.column(0), event_timestamp)?;
-                }
-            }
-            Source::Parquet(paths)
+    let is_needed =
+        |name: &String| name == event_timestamp || keys.iter().any(|(key, _, _)| key == name);
+    let (needed, further): (Vec<usize>, Vec<usize>) =
+        (0..target.fields().len()).partition(|index| is_needed(target.field(*index).name()));
+    for index in &further {
+        let field = target.field(*index);
+        if is_nested(field.data_type()) {
+            return Err(Error::invalid(
+                format!("entities.{}", field.name()),
+                format!(
+                    "the frame's `{}` has columns of its own (a struct or a map)",
+                    field.name()
+                ),
+                "give each of them a column, or leave it out",
+            ));
         }
+    }
+    let mut times = Times::default();
+    let mut joined = Vec::new();
+    let mut kept = Further { schema: Arc::new(target.project(&further)?), batches: Vec::new() };
+    let mut add = |batch: &RecordBatch| -> Result<(), Error> {
+        let batch = conform(batch, &target, time_index)?;
+        times.add(batch.column(time_index), event_timestamp)?;
+        joined.push(batch.project(&needed)?);
+        if !further.is_empty() {
+            kept.batches.push(batch.project(&further)?);
+        }
+        Ok(())
+    };
+    match source {
         Source::Parquet(paths) => {
-            let mut batches = Vec::new();
             for path in &paths {
                 for batch in read_batches(path, None)? {
-                    batches.push(conform(&batch?, &target, time_index)?);
+                    add(&batch?)?;
                 }
             }
-            memory(batches, &target, time_index, &mut times)?
         }
         Source::Batches { batches, .. } => {
-            let batches = batches
-                .iter()
-                .map(|batch| conform(batch, &target, time_index))
-                .collect::<Result<Vec<_>, Error>>()?;
-            memory(batches, &target, time_index, &mut times)?
+            for batch in &batches {
+                add(batch)?;
+            }
         }
         Source::Csv { .. } => return Err(csv()),
-    };
-    Ok(Frame { source, schema: target, times: times.bounds })
+    }
+    let source = Source::Batches { schema: Arc::new(target.project(&needed)?), batches: joined };
+    Ok(Frame { source, schema: target, further: kept, times: times.bounds })
 }
 
-fn memory(
-    batches: Vec<RecordBatch>,
-    schema: &SchemaRef,
-    time_index: usize,
-    times: &mut Times,
-) -> Result<Source, Error> {
-    for batch in &batches {
-        times.add(batch.column(time_index), schema.field(time_index).name())?;
+/// Whether a column has columns of its own, which no surface of a training set has a place for.
+fn is_nested(data_type: &Arrow) -> bool {
+    match data_type {
+        Arrow::Struct(_) | Arrow::Map(..) | Arrow::Union(..) => true,
+        Arrow::List(item)
+        | Arrow::LargeList(item)
+        | Arrow::ListView(item)
+        | Arrow::LargeListView(item)
+        | Arrow::FixedSizeList(item, _) => is_nested(item.data_type()),
+        Arrow::Dictionary(_, values) => is_nested(values),
+        Arrow::RunEndEncoded(_, values) => is_nested(values.data_type()),
+        _ => false,
     }
-    Ok(Source::Batches { schema: Arc::clone(schema), batches })
 }
 
 #[derive(Default)]

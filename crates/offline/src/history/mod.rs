@@ -20,7 +20,7 @@ mod selection;
 pub use output::{write_ipc, write_parquet};
 pub use selection::Selection;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     datatypes::{Field, Schema, SchemaRef},
@@ -37,6 +37,7 @@ use crate::{
     lake::{Partition, read_batches},
     run::blocking,
 };
+use frame::Further;
 
 /// The name of the frame's event time column where the caller names none.
 pub const EVENT_TIMESTAMP: &str = "event_timestamp";
@@ -135,24 +136,15 @@ impl History {
             move || prepare(&lake, frame, event_timestamp, asked, &columns)
         })
         .await?;
-        let Prepared { request, schema, order, frame_columns } = prepared;
+        let Prepared { request, schema, further, frame_columns } = prepared;
         let rows = self.engine.point_in_time(request).await.map_err(engine_error)?;
-        let projected = Arc::clone(&schema);
+        let whole = Arc::clone(&schema);
+        let mut done = 0;
         let rows = rows.map(move |batch| {
             let batch = batch?;
-            let columns = order.iter().map(|name| batch.column_by_name(name).cloned());
-            let columns: Option<Vec<_>> = columns.collect();
-            let columns = columns.ok_or_else(|| {
-                trivium_engine::Error::Internal("a column of the join is missing".to_owned())
-            })?;
-            let cast = columns
-                .iter()
-                .zip(projected.fields())
-                .map(|(column, field)| crate::columns::cast_exact(column, field.data_type()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(trivium_engine::Error::Internal)?;
-            RecordBatch::try_new(Arc::clone(&projected), cast)
-                .map_err(|error| trivium_engine::Error::Internal(error.to_string()))
+            let range = done..done + batch.num_rows();
+            done = range.end;
+            complete(&batch, &whole, &further, range)
         });
         Ok(TrainingSet { schema, rows: Box::pin(rows), features, frame_columns })
     }
@@ -183,9 +175,31 @@ pub(crate) fn engine_error(source: trivium_engine::Error) -> Error {
 struct Prepared {
     request: HistoryRequest,
     schema: SchemaRef,
-    /// Names of the answer's columns, in order.
-    order: Vec<String>,
+    further: Further,
     frame_columns: usize,
+}
+
+/// Rows of the join, with the frame's further columns in their places.
+fn complete(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    further: &Further,
+    rows: Range<usize>,
+) -> Result<RecordBatch, trivium_engine::Error> {
+    use trivium_engine::Error::Internal;
+    let internal = |error: arrow::error::ArrowError| Internal(error.to_string());
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        if let Some(column) = further.column(field.name(), rows.clone()).map_err(internal)? {
+            columns.push(column);
+            continue;
+        }
+        let column = batch
+            .column_by_name(field.name())
+            .ok_or_else(|| Internal("a column of the join is missing".to_owned()))?;
+        columns.push(crate::columns::cast_exact(column, field.data_type()).map_err(Internal)?);
+    }
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)
 }
 
 fn prepare(
@@ -218,7 +232,6 @@ fn prepare(
     let frame_columns = fields.len();
     fields.extend(columns.iter().cloned());
     let schema = Arc::new(Schema::new(fields));
-    let order = schema.fields().iter().map(|field| field.name().clone()).collect();
 
     let views = asked
         .into_iter()
@@ -236,7 +249,7 @@ fn prepare(
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let request = HistoryRequest { frame: frame.source, event_timestamp, views };
-    Ok(Prepared { request, schema, order, frame_columns })
+    Ok(Prepared { request, schema, further: frame.further, frame_columns })
 }
 
 /// The published rows that a frame with these first and last times can match.

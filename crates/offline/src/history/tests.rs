@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StringArray,
-        TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array, new_null_array,
+        Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
+        LargeStringArray, ListArray, StringArray, StringViewArray, StructArray, Time32SecondArray,
+        TimestampMicrosecondArray, TimestampNanosecondArray, UInt8Array, UInt32Array,
+        new_null_array,
     },
+    buffer::OffsetBuffer,
     compute::take,
-    datatypes::{Int64Type, TimestampMicrosecondType},
+    datatypes::{DataType as Arrow, Int8Type, Int64Type, TimestampMicrosecondType},
 };
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
@@ -23,6 +26,8 @@ use crate::{
 };
 
 const DAY: i64 = 86_400_000_000;
+/// Rows of a piece of an answer.
+const PIECE_ROWS: usize = 3;
 
 #[derive(Default)]
 struct Engine {
@@ -101,7 +106,13 @@ impl HistoryEngine for Engine {
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, column)| (name, column, true)),
         );
-        Ok(Box::pin(stream::iter([Ok(batch.unwrap())])))
+        // An engine may answer in pieces.
+        let batch = batch.unwrap();
+        let starts = (0..batch.num_rows()).step_by(PIECE_ROWS);
+        let pieces: Vec<_> = starts
+            .map(|start| Ok(batch.slice(start, PIECE_ROWS.min(batch.num_rows() - start))))
+            .collect();
+        Ok(Box::pin(stream::iter(pieces)))
     }
 }
 
@@ -250,6 +261,36 @@ fn frames_may_be_files_with_other_types_of_the_same_values() {
 }
 
 #[test]
+fn further_columns_come_back_as_they_are() {
+    let fixture = fixture(3);
+    let labels: DictionaryArray<Int8Type> = ["x", "y", "x", "x"].into_iter().collect();
+    let further: Vec<(&str, ArrayRef)> = vec![
+        ("Carrier", Arc::new(LargeStringArray::from(vec!["a", "b", "c", "d"]))),
+        ("label", Arc::new(labels)),
+        ("small", Arc::new(UInt8Array::from(vec![Some(1), None, Some(3), Some(4)]))),
+        ("seen", Arc::new(TimestampNanosecondArray::from(vec![1, 2, 3, 4]))),
+        ("view", Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), None, Some("d")]))),
+        ("of_day", Arc::new(Time32SecondArray::from(vec![1, 2, 3, 4]))),
+    ];
+    let mut columns = further.clone();
+    columns.insert(1, ("at", times(&[5.0, 3.0, 4.0, 0.5])));
+    columns.insert(3, ("carrier", carriers(&["AA", "AA", "ZZ", "AA"])));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    // In pieces that are not those of the answer.
+    let pieces = vec![batch.slice(0, 1), batch.slice(1, 0), batch.slice(1, 3)];
+    let source = Source::Batches { schema: batch.schema(), batches: pieces };
+    let set = ask(&fixture, &["tests/daily@1:flights"], source, false).unwrap();
+    let names: Vec<&str> = set.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
+    let order = ["Carrier", "at", "label", "carrier", "small", "seen", "view", "of_day"];
+    assert_eq!(names[..8], order);
+    for (name, column) in &further {
+        assert_eq!(set.column_by_name(name).unwrap().to_data(), column.to_data(), "{name}");
+    }
+    let flights: Vec<Option<i64>> = set.column(8).as_primitive::<Int64Type>().iter().collect();
+    assert_eq!(flights, [Some(4), Some(2), None, None]);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let fixture = fixture(3);
     let good = || frame(vec![("at", times(&[5.0])), ("carrier", carriers(&["AA"]))]);
@@ -262,6 +303,15 @@ fn what_is_wrong_is_named() {
         ("carrier", carriers(&["AA"])),
         ("daily__flights", Arc::clone(&number)),
     ]);
+    let inner = Arc::new(Field::new("inner", Arrow::Int64, true));
+    let nested: ArrayRef = Arc::new(StructArray::from(vec![(inner, Arc::clone(&number))]));
+    let key = Arc::clone(&nested);
+    let item = Arc::new(Field::new_list_field(nested.data_type().clone(), true));
+    let one_item = OffsetBuffer::from_lengths([1]);
+    let listed: ArrayRef = Arc::new(ListArray::new(item, one_item, Arc::clone(&nested), None));
+    let with = |further: ArrayRef| {
+        frame(vec![("at", times(&[5.0])), ("further", further), ("carrier", carriers(&["AA"]))])
+    };
     let cases = [
         ask(&fixture, &[], good(), false),
         ask(&fixture, &["tests/daily@1:flight"], good(), false),
@@ -280,7 +330,14 @@ fn what_is_wrong_is_named() {
         ask(&fixture, &one, frame(vec![("at", no_time), ("carrier", carriers(&["AA"]))]), false),
         ask(&fixture, &one, frame(vec![("at", nanos), ("carrier", carriers(&["AA"]))]), false),
         ask(&fixture, &one, taken, false),
+        ask(&fixture, &one, with(nested), false),
+        ask(&fixture, &one, with(listed), false),
+        ask(&fixture, &one, frame(vec![("at", times(&[5.0])), ("carrier", key)]), false),
     ];
+    for outcome in &cases {
+        let kind = outcome.as_ref().unwrap_err().kind();
+        assert_eq!(kind, trivium_runtime::Kind::InvalidArgument, "{outcome:?}");
+    }
     let errors: Vec<String> =
         cases.into_iter().map(|outcome| outcome.unwrap_err().to_string()).collect();
     expect_test::expect![[r#"
@@ -295,7 +352,10 @@ fn what_is_wrong_is_named() {
         the frame's `at` is int64, not a timestamp
         row 0 of the frame has no `at`
         the frame's `at` has times finer than a microsecond
-        the frame has a column `daily__flights` already"#]]
+        the frame has a column `daily__flights` already
+        the frame's `further` has columns of its own (a struct or a map)
+        the frame's `further` has columns of its own (a struct or a map)
+        the frame's `carrier` is struct("inner": int64), but the join key of tests/daily@1 is string"#]]
     .assert_eq(&errors.join("\n"));
 }
 

@@ -26,8 +26,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// Before everything that a door takes (the year 1): where a retracted row's tombstone stands.
-    pub(super) const LOWEST: Self =
-        Self { event_time: Timestamp(-62_135_596_800_000_000), sequence: 0 };
+    pub(super) const LOWEST: Self = Self { event_time: Timestamp::FIRST, sequence: 0 };
 }
 
 /// An entity whose newest row is to be found.
@@ -95,7 +94,7 @@ pub(super) fn find(
                 let Some(key) = rows.get(&(offset + index)) else { continue };
                 let row = batch
                     .encode(index, &mut encoder, &mut values)
-                    .map_err(|message| Error::Encode { view: data.view.reference(), message })?;
+                    .map_err(|message| batch.refused(&data.view, index, message))?;
                 encoded.insert((*key).clone(), row);
             }
             Ok(())

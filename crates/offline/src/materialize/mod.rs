@@ -153,6 +153,7 @@ impl Materializer {
         }
         let schema = Schema::of_view(&view).map_err(|error| Error::Encode {
             view: reference.clone(),
+            row: None,
             message: error.to_string(),
         })?;
         let all = blocking({
@@ -187,7 +188,7 @@ impl Materializer {
         let mut work = Work {
             writer: Writer::new(
                 Arc::clone(&self.door),
-                reference,
+                Arc::clone(&view_data.view),
                 &self.options,
                 Arc::clone(&progress),
             ),

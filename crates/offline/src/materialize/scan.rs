@@ -113,7 +113,7 @@ pub(super) fn forward(
                 let mut values = Vec::new();
                 let encoded = batch
                     .encode(row, &mut encoder, &mut values)
-                    .map_err(|message| Error::Encode { view: data.view.reference(), message })?;
+                    .map_err(|message| batch.refused(&data.view, row, message))?;
                 piece.rows.push(DoorRow {
                     entity: batch.entity(row),
                     op: DoorOp::PutRow { row: encoded, schema: fingerprint },

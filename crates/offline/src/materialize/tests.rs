@@ -36,6 +36,8 @@ struct Store {
     checkpoints: Mutex<HashMap<String, Bytes>>,
     lives: AtomicI64,
     writes: AtomicI64,
+    /// An entity that the door refuses.
+    refused: Mutex<Option<&'static str>>,
 }
 
 impl Default for Store {
@@ -45,6 +47,7 @@ impl Default for Store {
             checkpoints: Mutex::default(),
             lives: AtomicI64::new(i64::MAX),
             writes: AtomicI64::new(0),
+            refused: Mutex::default(),
         }
     }
 }
@@ -61,6 +64,16 @@ impl WriteDoor for Store {
         for row in request.rows {
             if self.lives.fetch_sub(1, Ordering::Relaxed) <= 0 {
                 outcomes.push(Err(dead().into()));
+                continue;
+            }
+            let refused =
+                self.refused.lock().unwrap().map(|text| KeyValue::String(text.to_owned()));
+            if refused.is_some_and(|refused| row.entity == [refused]) {
+                outcomes.push(Err(DoorError::Invalid {
+                    message: "no such row".to_owned(),
+                    field: "rows[0].row".to_owned(),
+                    help: String::new(),
+                }));
                 continue;
             }
             self.writes.fetch_add(1, Ordering::Relaxed);
@@ -343,4 +356,33 @@ fn another_lake_is_refused() {
             _ => assert!(matches!(outcome, Err(Error::Precondition { .. }))),
         }
     }
+}
+
+#[test]
+fn a_refused_row_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let view = view();
+    let store = Arc::new(Store::default());
+    let loader = materializer(&lake, &store);
+    publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+    publish(&lake, &view, 1, &[(2, 0, Some(1)), (3, 0, Some(1))]);
+    load(&loader, &view, Some(0)).unwrap();
+    *store.refused.lock().unwrap() = Some("3");
+    let error = load(&loader, &view, None).unwrap_err();
+    expect_test::expect![[
+        r#"tests/daily@1, period ds=1970-01-02, entity carrier "3": the online store refused a row"#
+    ]]
+    .assert_eq(&error.to_string());
+    assert_eq!(error.kind(), trivium_runtime::Kind::InvalidArgument);
+    assert!(error.help().is_some());
+    // A retraction has another order, and names the same.
+    *store.refused.lock().unwrap() = Some("1");
+    publish(&lake, &view, 0, &[(2, 0, Some(1))]);
+    publish(&lake, &view, 1, &[(2, 0, Some(1))]);
+    let error = load(&loader, &view, None).unwrap_err();
+    expect_test::expect![[
+        r#"tests/daily@1, period ds=1970-01-01, entity carrier "1": the online store refused a row"#
+    ]]
+    .assert_eq(&error.to_string());
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use trivium_model::{Lane, ViewRef};
+use trivium_model::{FeatureView, KeyValue, Lane};
 use trivium_store::{DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
 
 use super::{MaterializeOptions, MaterializeProgress};
-use crate::Error;
+use crate::{
+    Error,
+    entity::{row_name, shown},
+};
 
 /// How writes ended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,7 +24,7 @@ pub(super) struct Tally {
 /// Sends rows; each request on its own task, so that the store and the reader both have a core.
 pub(super) struct Writer {
     door: Arc<dyn WriteDoor>,
-    view: ViewRef,
+    view: Arc<FeatureView>,
     in_flight: usize,
     batch_rows: usize,
     dry_run: bool,
@@ -35,7 +38,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         door: Arc<dyn WriteDoor>,
-        view: ViewRef,
+        view: Arc<FeatureView>,
         options: &MaterializeOptions,
         progress: Arc<dyn MaterializeProgress>,
     ) -> Self {
@@ -96,7 +99,7 @@ impl Writer {
         while self.tasks.len() >= self.in_flight {
             self.take_one().await?;
         }
-        self.tasks.spawn(write(Arc::clone(&self.door), self.view.clone(), batch));
+        self.tasks.spawn(write(Arc::clone(&self.door), Arc::clone(&self.view), batch));
         Ok(())
     }
 
@@ -115,19 +118,25 @@ impl Writer {
 
 async fn write(
     door: Arc<dyn WriteDoor>,
-    view: ViewRef,
+    view: Arc<FeatureView>,
     rows: Vec<DoorRow>,
 ) -> Result<Tally, Error> {
-    let orders: Vec<Order> = rows.iter().map(|row| row.order).collect();
-    let request = DoorRequest { view: view.clone(), lane: Lane::Batch, rows, deadline: None };
-    let failed = |source| Error::Door { view: view.clone(), source: Box::new(source) };
-    let outcomes = door.write(request).await.map_err(failed)?;
-    if outcomes.len() != orders.len() {
+    // Copies, to name a row that is refused: little beside its trip to the store.
+    let sent: Vec<(Vec<KeyValue>, Order)> =
+        rows.iter().map(|row| (row.entity.clone(), row.order)).collect();
+    let reference = view.reference();
+    let request = DoorRequest { view: reference.clone(), lane: Lane::Batch, rows, deadline: None };
+    let failed =
+        |source, row| Error::Door { view: reference.clone(), row, source: Box::new(source) };
+    let outcomes = door.write(request).await.map_err(|source| failed(source, None))?;
+    if outcomes.len() != sent.len() {
         return Err(Error::Internal("the door answered for another number of rows".to_owned()));
     }
     let mut tally = Tally::default();
-    for (outcome, order) in outcomes.into_iter().zip(orders) {
-        match (outcome.map_err(failed)?, order) {
+    for (outcome, (entity, order)) in outcomes.into_iter().zip(sent) {
+        let outcome =
+            outcome.map_err(|source| failed(source, Some(named(&view, &entity, order))))?;
+        match (outcome, order) {
             (WriteOutcome::Applied(_), Order::Replacing { .. }) => tally.retracted += 1,
             (WriteOutcome::Applied(_), _) => tally.applied += 1,
             (WriteOutcome::Superseded(row), Order::At { event_time, sequence })
@@ -141,4 +150,18 @@ async fn write(
         }
     }
     Ok(tally)
+}
+
+/// Period and entity of a row.
+fn named(view: &FeatureView, entity: &[KeyValue], order: Order) -> String {
+    let sequence = match order {
+        Order::At { sequence, .. } => sequence,
+        Order::Replacing { sequence, .. } => Some(sequence),
+        Order::Now { .. } => None,
+    };
+    let entity = shown(view, entity);
+    match sequence {
+        None => format!("entity {entity}"),
+        Some(sequence) => row_name(view, sequence.cast_signed(), &entity),
+    }
 }

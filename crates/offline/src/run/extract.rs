@@ -12,7 +12,7 @@ use trivium_engine::{Source, Table};
 use trivium_model::{FeatureView, Severity, TimeSpan, Timestamp};
 use trivium_sql::quality::Number;
 
-use super::{Fresh, RawRows, RunRequest, Runner};
+use super::{Fresh, RawRows, RunRequest, Runner, values::Values};
 use crate::{
     CheckResult, Error, Period, canonical,
     columns::{Misfit, ZONE, arrow_schema, author_columns, check_schema, conform, raw_schema},
@@ -55,6 +55,7 @@ impl Runner {
         let conformed = conformed.map_err(|misfit| rows_error(view, period, misfit))?;
         let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
         check_event_times(view, period, &rows)?;
+        Values { view, period, columns: &columns, rows: &rows }.check()?;
         let rows = canonical::sort(&rows)?;
         let quality = self.check_quality(view, period, &rows).await?;
 

@@ -2,8 +2,8 @@
 //!
 //! For each period D of the range, in order:
 //! 1. the author's SQL, rendered for D, runs on the engine; its rows must have the config's columns,
-//!    no null in a join key or event time, and no event time after D's end (that would leak the
-//!    future into training sets);
+//!    no null in a join key or event time, no event time after D's end (that would leak the future
+//!    into training sets), and no value that could not be shown or served;
 //! 2. the quality checks run on those rows. A failed `error` check ends the run: D keeps its old raw
 //!    and published partitions, what came before D stays done;
 //! 3. the rows become the raw partition of D;
@@ -23,6 +23,7 @@
 
 mod extract;
 mod publish;
+mod values;
 
 use std::{
     collections::{HashMap, VecDeque},

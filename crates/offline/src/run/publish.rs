@@ -11,6 +11,7 @@ use super::{
     RawRows, Runner,
     extract::{engine_error, sql_period},
     sha256,
+    values::Values,
 };
 use crate::{
     Error, Lake, Layer, Period, canonical,
@@ -81,6 +82,8 @@ impl Runner {
             Error::Internal(format!("{}: publish SQL: {}", view.reference(), misfit.message))
         })?;
         let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
+        // Windows make rows longer, and raw partitions may be older than the check.
+        Values { view, period, columns: &columns, rows: &rows }.check()?;
         Ok(Some((inputs, canonical::sort(&rows)?)))
     }
 }

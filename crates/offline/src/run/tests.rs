@@ -367,3 +367,20 @@ fn an_empty_day_is_a_partition() {
     assert_eq!(fixture.published(), ["ds=1970-01-01 r1 ", "ds=1970-01-02 r1 "]);
     assert_eq!(fixture.run(0, 2).unwrap().unchanged, 2);
 }
+
+#[test]
+fn keys_that_the_online_store_does_not_take_are_not_published() {
+    let long: &'static str = "x".repeat(2_100).leak();
+    let mut fixture = Fixture::new(Engine::default(), Carryover::None);
+    fixture.day(0, &[(Some("AA"), 0, 1)]);
+    fixture.day(1, &[(Some("AA"), 0, 1), (Some(long), 0, 1)]);
+    let error = fixture.run(0, 2).unwrap_err();
+    assert_eq!(error.kind(), Kind::FailedPrecondition);
+    expect_test::expect![[r#"tests/daily@1, period ds=1970-01-02: entity carrier "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"…: the entity key takes 2116 bytes, more than the limit of 2048; use shorter join key values"#]].assert_eq(&error.to_string());
+    assert_eq!(fixture.published(), ["ds=1970-01-01 r1 AA:1"]);
+    let raw = fixture.lake.all_partitions(&fixture.view.reference(), Layer::Raw).unwrap();
+    assert_eq!(raw.len(), 1, "raw stays too");
+
+    fixture.view = Arc::new(FeatureView { online: false, ..view() });
+    fixture.run(0, 2).unwrap();
+}

@@ -80,6 +80,27 @@ fn schedules() {
     "#]],
     );
     check(
+        &[(r#""start": "2013-01-01""#, r#""start": "0001-01-01""#)],
+        expect![[r#"
+        27:41: error[start-out-of-range]: the period from 0001-01-01T00:00:00Z lies at the edge of the calendar, start between 0001-01-02 and the last period that ends by 9999-12-30
+    "#]],
+    );
+    check(
+        &[(r#""start": "2013-01-01""#, r#""start": "9999-12-31""#)],
+        expect![[r#"
+        27:41: error[start-out-of-range]: the period from 9999-12-31T00:00:00Z lies at the edge of the calendar, start between 0001-01-02 and the last period that ends by 9999-12-30
+    "#]],
+    );
+    check(
+        &[(r#""start": "2013-01-01""#, r#""start": "9999-12-30""#)],
+        expect![[r#"
+        27:41: error[start-out-of-range]: the period from 9999-12-30T00:00:00Z lies at the edge of the calendar, start between 0001-01-02 and the last period that ends by 9999-12-30
+    "#]],
+    );
+    for start in ["0001-01-02", "9999-12-29"] {
+        check(&[(r#""start": "2013-01-01""#, &format!(r#""start": "{start}""#))], expect![[r#""#]]);
+    }
+    check(
         &[(r#""ttl": "14d""#, r#""ttl": "23h""#)],
         expect![[r#"
         28:10: error[ttl-too-short]: the ttl of 23h is shorter than the period of 1d, make it at least 1d, or rows expire before new ones come
