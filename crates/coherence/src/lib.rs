@@ -18,6 +18,7 @@ mod flights;
 mod janitor;
 mod keeper;
 mod near;
+mod no_cache;
 mod options;
 mod read;
 mod repair;
@@ -26,5 +27,6 @@ mod write;
 
 pub use environment::{Environment, Random, SteadyClock, SystemRandom, SystemSteadyClock};
 pub use near::NearCopies;
+pub use no_cache::NoCache;
 pub use options::Options;
 pub use store::CoherentStore;

@@ -35,6 +35,23 @@ mod without_a_cache {
     trivium_store::conformance_tests!(uncached);
 }
 
+mod of_a_node_that_has_none {
+    use std::sync::Arc;
+
+    use trivium_coherence::{CoherentStore, NoCache, Options};
+    use trivium_runtime::Shutdown;
+    use trivium_store::MemoryStore;
+
+    async fn plain() -> Arc<CoherentStore<MemoryStore, NoCache>> {
+        let store = Arc::new(CoherentStore::new(MemoryStore::new(), NoCache, Options::default()));
+        let kept = Arc::clone(&store);
+        tokio::spawn(async move { kept.run(&Shutdown::new()).await });
+        store
+    }
+
+    trivium_store::conformance_tests!(plain);
+}
+
 /// As a serving node stacks them: copies in the process, the protocol, measured stores.
 mod as_in_a_node {
     use std::{sync::Arc, time::Duration};

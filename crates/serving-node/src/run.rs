@@ -12,11 +12,11 @@ use trivium_api::{
     grpc::{finish_grpc, with_grpc},
     ops_router,
 };
-use trivium_coherence::{CoherentStore, NearCopies};
+use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
 use trivium_serving::{GrpcHealth, Serving};
-use trivium_store::{Checkpoints, Metered, OnlineRead, OnlineWrite};
+use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
 
@@ -45,23 +45,10 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
     let node = Node { http, grpc, metrics, readiness, keys, definitions, asked };
     let table = Metered::new("dynamodb", table);
     match store::cache(&config)? {
-        None => Box::pin(node.serve(&config, table)).await,
+        None => Box::pin(node.serve_behind(&config, table, NoCache)).await,
         Some(cache) => {
             let cache = Metered::new("valkey", cache);
-            let store = CoherentStore::new(table, cache, config.coherence.clone());
-            let watched = store.clone();
-            node.readiness.report("cache", move || json!({ "in_use": watched.has_lease() }));
-            // Beyond the drain: requests under way need the lease too.
-            let keeping = Shutdown::new();
-            let keeper = {
-                let (store, keeping) = (store.clone(), keeping.clone());
-                tokio::spawn(async move { store.run(&keeping).await })
-            };
-            let served = Box::pin(node.serve(&config, store)).await;
-            keeping.trigger();
-            // One that panicked has said so already.
-            let _ = keeper.await;
-            served
+            Box::pin(node.serve_behind(&config, table, cache)).await
         }
     }
 }
@@ -78,6 +65,31 @@ struct Node {
 }
 
 impl Node {
+    /// Serves the table's rows, through a cache that may be none: who writes a table that others cache
+    /// has to tell them.
+    async fn serve_behind<A, C>(self, config: &Config, table: A, cache: C) -> Result<(), ApiError>
+    where
+        A: Authority + Checkpoints + 'static,
+        C: RowCache + 'static,
+    {
+        let store = CoherentStore::new(table, cache, config.coherence.clone());
+        if config.valkey.is_some() {
+            let watched = store.clone();
+            self.readiness.report("cache", move || json!({ "in_use": watched.has_lease() }));
+        }
+        // Beyond the drain: requests under way need the lease too.
+        let keeping = Shutdown::new();
+        let keeper = {
+            let (store, keeping) = (store.clone(), keeping.clone());
+            tokio::spawn(async move { store.run(&keeping).await })
+        };
+        let served = Box::pin(self.serve(config, store)).await;
+        keeping.trigger();
+        // One that panicked has said so already.
+        let _ = keeper.await;
+        served
+    }
+
     async fn serve<S>(self, config: &Config, store: S) -> Result<(), ApiError>
     where
         S: OnlineRead + OnlineWrite + Checkpoints + 'static,

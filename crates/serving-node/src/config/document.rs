@@ -260,7 +260,7 @@ impl Document {
         };
         let data_clock = match clock.data.as_deref() {
             None | Some("system") => None,
-            Some(text) => Some(instant(text).ok_or_else(|| {
+            Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
                 wrong(
                     "clock.data",
                     format!("`{text}` is no instant"),
@@ -315,14 +315,4 @@ impl Document {
             log,
         })
     }
-}
-
-/// A day or an instant.
-fn instant(text: &str) -> Option<Timestamp> {
-    if text.len() == 10 {
-        let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        return Some(Timestamp(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros()));
-    }
-    let instant = chrono::DateTime::parse_from_rfc3339(text).ok()?;
-    Some(Timestamp(instant.timestamp_micros()))
 }

@@ -97,6 +97,16 @@ impl World {
         self.config_with(name, "sqlite:registry.db", more)
     }
 
+    /// Of a node that knows of no cache, whatever the others have.
+    pub fn config_without_cache(&self, name: &str) -> PathBuf {
+        let path = self.config(name, "");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("[valkey]").unwrap();
+        let (_, after) = rest.split_once("[coherence]").unwrap();
+        std::fs::write(&path, format!("{before}[coherence]{after}")).unwrap();
+        path
+    }
+
     pub fn config_with(&self, name: &str, registry: &str, more: &str) -> PathBuf {
         let valkey = match &self.valkey {
             Some(valkey) => {

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use trivium_client::v1::{BatchGetRequest, FeatureSelection, Int64List, KeyColumn, key_column};
-use trivium_store::Subjects as _;
+use trivium_model::{KeyValue, Lane, Name, Timestamp, Value};
+use trivium_store::{
+    Checkpoints as _, Condition, DoorOp, DoorRequest, DoorRow, Order, Subjects as _,
+    WriteDoor as _, WriteId, WriteOutcome,
+};
 
-use crate::support::{Node, World};
+use crate::support::{CART, Node, World};
 
 async fn clicks(node: &Node, users: &[i64]) -> Vec<i64> {
     let rows = node.get(users).await;
@@ -157,6 +161,63 @@ async fn a_node_that_is_killed_is_not_missed() {
         acknowledged[usize::try_from(last_user).unwrap()] = last + 1;
         assert_eq!(clicks(&survivor, &users).await, acknowledged);
     }
+}
+
+/// As while a cache is added, node by node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_and_without_a_cache_agree() {
+    let world = World::new("mixed").await;
+    let plain = Node::start(&world.config_without_cache("plain"));
+    let told = plain.put(1, json!({ "clicks": 1 }), json!({})).await;
+    assert_eq!(told["outcome"], "APPLIED");
+    let cached = Node::start(&world.config("cached", ""));
+    for round in 1..=3 {
+        cached.until_cached().await;
+        for turn in 0..10 {
+            let value = round * 100 + turn;
+            let writer = if turn % 3 == 0 { &plain } else { &cached };
+            let told = writer.put(1, json!({ "clicks": value }), json!({})).await;
+            assert_eq!(told["outcome"], "APPLIED", "{told}");
+            for _ in 0..2 {
+                assert_eq!(clicks(&cached, &[1]).await, [value]);
+                assert_eq!(clicks(&plain, &[1]).await, [value]);
+            }
+        }
+    }
+}
+
+/// What the materializer and other pipelines do: definitions, rows and checkpoints by one address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pipelines_write_through_a_node() {
+    let world = World::new("pipelines").await;
+    let nodes = [Node::start(&world.config("a", "")), Node::start(&world.config("b", ""))];
+    let client = trivium_client::Client::connect(&nodes[0].grpc).await.unwrap();
+    let row = |user, clicks| DoorRow {
+        entity: vec![KeyValue::Int64(user)],
+        op: DoorOp::PutValues(vec![(Name::new("clicks").unwrap(), Value::Int64(clicks))]),
+        order: Order::Now { now: Timestamp(0) },
+        condition: Condition::None,
+        write_id: WriteId(0),
+    };
+    let request = DoorRequest {
+        view: "shop/session@1".parse().unwrap(),
+        lane: Lane::Direct,
+        rows: vec![row(1, 10), row(2, 20)],
+        deadline: None,
+    };
+    for outcome in client.write(request).await.unwrap() {
+        assert!(matches!(outcome, Ok(WriteOutcome::Applied(_))), "{outcome:?}");
+    }
+    assert_eq!(clicks(&nodes[1], &[1, 2]).await, [10, 20]);
+    assert!(client.store("how far", None, "here".into()).await.unwrap());
+    let other = trivium_client::Client::connect(&nodes[1].grpc).await.unwrap();
+    assert_eq!(other.load("how far").await.unwrap().as_deref(), Some(&b"here"[..]));
+    assert!(!other.store("how far", None, "there".into()).await.unwrap());
+    let files = json!([{ "path": "shop/cart.v1.json", "text": CART }]);
+    let apply = json!({ "files": files, "base_revision": 1, "author": "test" });
+    let (status, refused) = nodes[0].send("/v1/apply", &apply).await;
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("apply at the registry"), "{refused}");
 }
 
 /// Stopped beyond its lease in the middle of writing, and let go again.
