@@ -19,8 +19,8 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration lint fmt bench bench-embedded codegen \
-	test-spark-parity-record clean-demo
+.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-embedded codegen \
+	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -38,10 +38,21 @@ demo: build ## Flights of 2013: validate, plan, apply, run, materialize, read ba
 test: setup test-rust test-integration ## All tests.
 
 test-rust: setup
+	@scripts/setup-stores
 	$(CARGO) test $(WHOLE)
 
 test-integration: build
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
+
+test-stores: setup ## DynamoDB and Valkey: the adapters' conformance, and serving nodes, against real servers.
+	@scripts/setup-stores
+	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey \
+		-p trivium-coherence -p trivium-serving-node
+
+# Some minutes and 4 GB; a package by itself, since the model needs next to nothing of the others.
+model: setup ## Explore the model of the cache protocol in full, and every guard taken out.
+	$(CARGO) build --locked --release -p trivium-coherence --example explore
+	$(CARGO_TARGET_DIR)/release/examples/explore
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use trivium_proto::v1::ErrorDetail;
 use trivium_runtime::Kind;
 
+/// When to come again after too much at once: what is under way is answered within moments. gRPC
+/// clients with a retry policy obey the pushback; HTTP has whole seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_MS: &str = "1000";
+
 /// An error as a caller sees it. The kind decides HTTP status, gRPC code and exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
@@ -176,9 +181,14 @@ impl IntoResponse for ApiError {
         // Four strings always serialise.
         let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         let mut response = (status, body).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.kind == Kind::ResourceExhausted {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if self.kind == Kind::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }
@@ -186,10 +196,16 @@ impl IntoResponse for ApiError {
 impl From<ApiError> for tonic::Status {
     fn from(error: ApiError) -> Self {
         let details = error.detail().encode_to_vec();
-        Self::with_details(
+        let mut metadata = tonic::metadata::MetadataMap::new();
+        if error.kind == Kind::ResourceExhausted {
+            let pause = tonic::metadata::MetadataValue::from_static(RETRY_AFTER_MS);
+            metadata.insert("grpc-retry-pushback-ms", pause);
+        }
+        Self::with_details_and_metadata(
             tonic::Code::from_i32(error.kind.grpc()),
             error.message,
             bytes::Bytes::from(details),
+            metadata,
         )
     }
 }

@@ -4,15 +4,35 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{
+    Router,
     extract::Request,
-    http::{HeaderMap, HeaderValue},
+    http::{HeaderMap, HeaderValue, header},
     middleware::{Next, from_fn},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use tonic::{Code, Status, service::Routes as GrpcRoutes};
+use tower::ServiceExt;
 use trivium_runtime::Kind;
 
 use crate::{ApiError, http::Routes};
+
+/// gRPC on the HTTP address too, so that one address is enough for every client. `services` have
+/// been through [`finish_grpc`].
+pub fn with_grpc(router: Router, services: Router) -> Router {
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let services = services.clone();
+        async move {
+            let content_type = request.headers().get(header::CONTENT_TYPE);
+            let is_grpc =
+                content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+            if is_grpc {
+                services.oneshot(request).await.into_response()
+            } else {
+                next.run(request).await
+            }
+        }
+    }))
+}
 
 /// The last step of every set of gRPC services that is served.
 pub fn finish_grpc(services: GrpcRoutes) -> GrpcRoutes {
@@ -33,7 +53,12 @@ async fn observe(routes: Arc<Routes>, request: Request, next: Next) -> Response 
     // An error known before the first message stands in the headers; a success in the trailers.
     let status = Status::from_header_map(response.headers());
     let code = status.as_ref().map_or(Code::Ok, Status::code);
-    let name = if code == Code::Unimplemented { "unknown" } else { name.as_str() };
+    let name = match code {
+        Code::Unimplemented => "unknown",
+        // Told before anybody looked whether there is such a method.
+        Code::Unauthenticated => "unauthenticated",
+        _ => name.as_str(),
+    };
     let route =
         routes.named(name, "trivium_grpc_requests_total", "trivium_grpc_request_seconds", "code");
     route.seconds.record(start.elapsed().as_secs_f64());

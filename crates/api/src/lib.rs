@@ -3,6 +3,7 @@
 //!
 //! This crate knows no view, no store and no registry.
 
+pub mod auth;
 pub mod body;
 pub mod docs;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod suggest;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{ApiKeys, Caller};
 pub use body::{Json, decode_json, read_body};
 pub use error::ApiError;
 pub use http::finish;

@@ -1,4 +1,5 @@
-//! `/healthz` (the process runs), `/readyz` (it can serve), `/metrics` (Prometheus).
+//! `/healthz` (the process runs, and what its parts report), `/readyz` (it can serve), `/metrics`
+//! (Prometheus).
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,9 @@ use crate::ApiError;
 /// Asked at every check: why the part cannot serve, or `None`.
 type Probe = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
+/// Asked at every look at `/healthz`: how the part is.
+type Report = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 /// Which parts are not ready, and why. Cheap to clone; parts report or are asked, `/readyz` tells.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Parts>);
@@ -28,6 +32,7 @@ pub struct Readiness(Arc<Parts>);
 struct Parts {
     failing: RwLock<BTreeMap<&'static str, String>>,
     probes: RwLock<Vec<(&'static str, Probe)>>,
+    reports: RwLock<Vec<(&'static str, Report)>>,
 }
 
 impl fmt::Debug for Readiness {
@@ -58,6 +63,24 @@ impl Readiness {
         let mut probes = self.0.probes.write().unwrap_or_else(PoisonError::into_inner);
         probes.push((part, Box::new(probe)));
     }
+    /// Shows this on `/healthz` under the part's name; it must be cheap. What it says makes nothing
+    /// unready: that the registry is away, say, while the last definitions serve.
+    pub fn report(
+        &self,
+        part: &'static str,
+        report: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        let mut reports = self.0.reports.write().unwrap_or_else(PoisonError::into_inner);
+        reports.push((part, Box::new(report)));
+    }
+    fn health(&self) -> Response {
+        let mut health = serde_json::Map::new();
+        health.insert("status".to_owned(), "ok".into());
+        for (part, report) in self.0.reports.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            health.insert((*part).to_owned(), report());
+        }
+        axum::Json(health).into_response()
+    }
     /// Whether every part can serve.
     pub fn check(&self) -> Result<(), ApiError> {
         let failing = self.0.failing.read().unwrap_or_else(PoisonError::into_inner);
@@ -75,8 +98,9 @@ impl Readiness {
 
 /// `/healthz`, `/readyz` and, with a recorder, `/metrics`.
 pub fn ops_router(readiness: Readiness, metrics: Option<PrometheusHandle>) -> Router {
+    let health = readiness.clone();
     let router =
-        Router::new().route("/healthz", get(|| async { json(r#"{"status":"ok"}"#) })).route(
+        Router::new().route("/healthz", get(move || async move { health.health() })).route(
             "/readyz",
             get(move || {
                 let answer = readiness.check().map(|()| json(r#"{"status":"ready"}"#));

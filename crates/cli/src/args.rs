@@ -55,6 +55,16 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub server: Option<String>,
+    /// The API key that the server asks for.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "TRIVIUM_API_KEY",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
+    pub api_key: Option<ApiKey>,
     /// How to print answers, and errors.
     #[arg(
         long,
@@ -65,6 +75,26 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub output: Output,
+}
+
+/// A secret: no debug output shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(pub String);
+
+impl FromStr for ApiKey {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("write the key as it was printed, without spaces".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey")
+    }
 }
 
 /// How answers are printed.
@@ -134,6 +164,11 @@ pub enum Verb {
         after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered. In CSV, the further columns are text and come back as they are written."
     )]
     History(HistoryArgs),
+    /// Make or check the stores of serving nodes (through `trivium-serving`).
+    #[command(
+        after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n\nThe config is that of a serving node: docs/serving.md."
+    )]
+    Stores(StoresArgs),
     /// Run all parts in one process: registry, serving, history.
     #[command(
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
@@ -318,6 +353,31 @@ pub struct HistoryArgs {
     /// The frame's event time column.
     #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
     pub event_timestamp: String,
+}
+
+/// See [`Verb::Stores`].
+#[derive(Debug, Args)]
+pub struct StoresArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: StoresVerb,
+}
+
+/// What can be done with stores.
+#[derive(Debug, Subcommand)]
+pub enum StoresVerb {
+    /// Make the table with its index and expiry, if they are not there; look at Valkey.
+    Init(ServingConfig),
+    /// Look whether the table and Valkey are as they must be.
+    Check(ServingConfig),
+}
+
+/// Which stores.
+#[derive(Debug, Args)]
+pub struct ServingConfig {
+    /// A serving node's config.
+    #[arg(long, value_name = "FILE", env = "TRIVIUM_SERVING_CONFIG")]
+    pub config: PathBuf,
 }
 
 /// See [`Verb::Dev`].

@@ -184,6 +184,7 @@ pub fn client(error: &trivium_client::Error) -> Failure {
             .at(address)
             .help("is it running? `trivium dev` starts one")
             .into(),
+        Error::ApiKey => ApiError::new(kind, error.to_string()).at("--api-key").into(),
         Error::Address { .. } | Error::Unknown(_) => ApiError::new(kind, error.to_string()).into(),
     }
 }

@@ -11,8 +11,10 @@ use trivium_client::{
 use trivium_model::{DataType, FeatureView, KeyType, Timestamp, Value, json as model_json};
 
 use crate::{
+    args::Global,
     catalog::{Catalog, Selected},
     failure::{self, Failure},
+    target,
 };
 
 /// A server, over gRPC.
@@ -20,8 +22,9 @@ pub struct Client(trivium_client::Client);
 
 impl Client {
     /// Connects.
-    pub async fn connect(base: &str) -> Result<Self, Failure> {
-        let client = trivium_client::Client::connect(base).await;
+    pub async fn connect(base: &str, global: &Global) -> Result<Self, Failure> {
+        let options = target::client_options(global);
+        let client = trivium_client::Client::connect_with(base, options).await;
         Ok(Self(client.map_err(|error| failure::client(&error))?))
     }
 
@@ -56,6 +59,7 @@ impl Client {
         let request = v1::GetRequest {
             selection: Some(selection),
             entity: keys(entity, catalog.views.values())?,
+            ..Default::default()
         };
         let answer = self.0.get(request).await.map_err(|error| failure::client(&error))?;
         let mut row = Map::new();

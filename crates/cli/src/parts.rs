@@ -76,9 +76,10 @@ pub fn store(project: &Project) -> Result<Arc<EmbeddedStore>, Failure> {
 /// A server's write door and checkpoints.
 pub async fn remote_door(
     base: &str,
+    options: trivium_client::Options,
 ) -> Result<(Arc<dyn WriteDoor>, Arc<dyn Checkpoints>), Failure> {
-    let client =
-        trivium_client::Client::connect(base).await.map_err(|error| failure::client(&error))?;
+    let client = trivium_client::Client::connect_with(base, options).await;
+    let client = client.map_err(|error| failure::client(&error))?;
     let client = Arc::new(client);
     Ok((Arc::<trivium_client::Client>::clone(&client), client))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Router,
     body::Body,
-    http::{Method, Request, header},
+    http::{HeaderMap, HeaderValue, Method, Request, header},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -55,6 +55,24 @@ pub enum Address {
     Grpc(String),
 }
 
+/// How the Rust client asks.
+pub fn client_options(global: &Global) -> trivium_client::Options {
+    trivium_client::Options {
+        api_key: global.api_key.as_ref().map(|key| key.0.clone()),
+        ..trivium_client::Options::default()
+    }
+}
+
+/// What REST is asked with. A key is printable ASCII, so that it always makes a header.
+fn key_header(global: &Global) -> HeaderMap {
+    let header = global.api_key.as_ref().and_then(|key| {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", key.0)).ok()?;
+        value.set_sensitive(true);
+        Some((header::AUTHORIZATION, value))
+    });
+    header.into_iter().collect()
+}
+
 /// Reads `--server`.
 pub fn address(global: &Global) -> Result<Option<Address>, Failure> {
     let Some(server) = &global.server else { return Ok(None) };
@@ -88,6 +106,7 @@ impl Target {
         match address(global)? {
             Some(Address::Rest(base)) => {
                 let client = reqwest::Client::builder()
+                    .default_headers(key_header(global))
                     .connect_timeout(CONNECT_TIME_MAX)
                     .timeout(ANSWER_TIME_MAX)
                     .build()

@@ -7,7 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
 use trivium_model::{DataType, Name, ViewRef, config::parse_view};
 use trivium_proto::v1::{
     self, history_service_client::HistoryServiceClient, online_service_client::OnlineServiceClient,
@@ -23,6 +28,7 @@ use crate::{Error, Options};
 pub struct Client {
     address: Arc<str>,
     channel: Channel,
+    key: SendKey,
     options: Options,
     views: Arc<Mutex<HashMap<ViewRef, Arc<KnownView>>>>,
 }
@@ -59,22 +65,27 @@ impl Client {
 
     /// The same with other limits.
     pub async fn connect_with(address: &str, options: Options) -> Result<Self, Error> {
-        let endpoint = endpoint(address, options)?;
+        let (endpoint, key) = (endpoint(address, &options)?, SendKey::new(&options)?);
         let channel = endpoint
             .connect()
             .await
             .map_err(|error| Error::Connect { address: address.to_owned(), why: causes(&error) })?;
-        Ok(Self::from_channel(address, channel, options))
+        Ok(Self::from_channel(address, channel, key, options))
     }
 
     /// Connects with the first call only: nothing is tried here.
     pub fn connect_lazily(address: &str, options: Options) -> Result<Self, Error> {
-        let channel = endpoint(address, options)?.connect_lazy();
-        Ok(Self::from_channel(address, channel, options))
+        let key = SendKey::new(&options)?;
+        let channel = endpoint(address, &options)?.connect_lazy();
+        Ok(Self::from_channel(address, channel, key, options))
     }
 
-    fn from_channel(address: &str, channel: Channel, options: Options) -> Self {
-        Self { address: Arc::from(address), channel, options, views: Arc::default() }
+    fn from_channel(address: &str, channel: Channel, key: SendKey, options: Options) -> Self {
+        Self { address: Arc::from(address), channel, key, options, views: Arc::default() }
+    }
+
+    fn wire(&self) -> Wire {
+        InterceptedService::new(self.channel.clone(), self.key.clone())
     }
 
     /// The address that was given.
@@ -82,16 +93,16 @@ impl Client {
         &self.address
     }
 
-    fn online(&self) -> OnlineServiceClient<Channel> {
-        OnlineServiceClient::new(self.channel.clone())
+    fn online(&self) -> OnlineServiceClient<Wire> {
+        OnlineServiceClient::new(self.wire())
             .max_decoding_message_size(self.options.response_bytes_max)
     }
-    fn pipeline(&self) -> PipelineServiceClient<Channel> {
-        PipelineServiceClient::new(self.channel.clone())
+    fn pipeline(&self) -> PipelineServiceClient<Wire> {
+        PipelineServiceClient::new(self.wire())
             .max_decoding_message_size(self.options.response_bytes_max)
     }
-    fn registry(&self) -> RegistryServiceClient<Channel> {
-        RegistryServiceClient::new(self.channel.clone())
+    fn registry(&self) -> RegistryServiceClient<Wire> {
+        RegistryServiceClient::new(self.wire())
             .max_decoding_message_size(self.options.response_bytes_max)
     }
 
@@ -257,7 +268,7 @@ fn incomplete(message: &str) -> Error {
     }
 }
 
-fn endpoint(address: &str, options: Options) -> Result<Endpoint, Error> {
+fn endpoint(address: &str, options: &Options) -> Result<Endpoint, Error> {
     let wrong = |why: String| Error::Address { address: address.to_owned(), why };
     let full = match address.split_once("://") {
         None => format!("http://{address}"),
@@ -272,6 +283,32 @@ fn endpoint(address: &str, options: Options) -> Result<Endpoint, Error> {
         .connect_timeout(options.connect_timeout)
         .timeout(options.request_timeout)
         .tcp_nodelay(true))
+}
+
+/// A connection that says who calls.
+type Wire = InterceptedService<Channel, SendKey>;
+
+/// Adds the API key to every call.
+#[derive(Clone)]
+struct SendKey(Option<MetadataValue<Ascii>>);
+
+impl SendKey {
+    fn new(options: &Options) -> Result<Self, Error> {
+        let Some(key) = &options.api_key else { return Ok(Self(None)) };
+        let mut value: MetadataValue<Ascii> =
+            format!("Bearer {key}").parse().map_err(|_| Error::ApiKey)?;
+        value.set_sensitive(true);
+        Ok(Self(Some(value)))
+    }
+}
+
+impl Interceptor for SendKey {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("authorization", key.clone());
+        }
+        Ok(request)
+    }
 }
 
 /// The whole chain: tonic's own text is only `transport error`.

@@ -28,6 +28,9 @@ pub enum Error {
         /// What the network said.
         why: String,
     },
+    /// The API key is none.
+    #[error("the API key holds characters that cannot be sent: give it as it was printed")]
+    ApiKey,
     /// The server said no.
     #[error("{}{message}{}", prefix(field), suffix(help))]
     Refused {
@@ -57,7 +60,7 @@ impl Error {
     /// The row of the table of kinds that this error belongs to.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Address { .. } => Kind::InvalidArgument,
+            Self::Address { .. } | Self::ApiKey => Kind::InvalidArgument,
             Self::Connect { .. } => Kind::Unavailable,
             Self::Refused { kind, .. } => *kind,
             Self::Unknown(_) => Kind::DeadlineExceeded,
@@ -120,7 +123,7 @@ impl Error {
         match self {
             Self::Unknown(_) => DoorError::Store(Store::Unknown(told)),
             Self::Connect { .. } => DoorError::Store(Store::Unavailable(told)),
-            Self::Address { .. } => DoorError::Store(Store::Invalid(told)),
+            Self::Address { .. } | Self::ApiKey => DoorError::Store(Store::Invalid(told)),
             Self::Refused { kind, message, field, help } => match kind {
                 Kind::NotFound if field == "view" => DoorError::UnknownView(view.clone()),
                 Kind::ResourceExhausted => DoorError::Store(Store::Throttled(told)),

@@ -258,6 +258,14 @@ impl KeyShape {
         key
     }
 
+    /// One join key's value in a key of this shape, as it is spelled there; `None`: another shape, or
+    /// no such join key.
+    pub fn part<'k>(&self, key: &'k RowKey, index: usize) -> Option<&'k str> {
+        let id = key.text.strip_prefix(self.prefix.as_str())?;
+        // A `|` inside a value is escaped.
+        id.strip_suffix(self.suffix.as_str())?.split('|').nth(index)
+    }
+
     /// The join key values in a key of this shape. Only the one spelling that encoding gives is
     /// taken: two keys never decode to the same values.
     pub fn decode(&self, key: &RowKey) -> Result<Vec<KeyValue>, Error> {

@@ -27,7 +27,8 @@ pub(crate) struct ErrorShape {
     rest::get_view,
     rest::list_services,
     rest::get_service,
-    rest::list_audit
+    rest::list_audit,
+    rest::snapshot
 ))]
 struct Described;
 

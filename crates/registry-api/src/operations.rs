@@ -75,6 +75,17 @@ impl RegistryApi {
         Ok((revision, changes))
     }
 
+    pub(crate) async fn head(&self) -> Result<Revision, ApiError> {
+        self.registry.head().await.map_err(|error| told(&error))
+    }
+
+    /// The newest snapshot as text, and its revision.
+    pub(crate) async fn snapshot_text(&self) -> Result<(Revision, String), ApiError> {
+        let snapshot = self.head_snapshot().await?;
+        let text = snapshot.to_text().map_err(|error| told(&error))?;
+        Ok((snapshot.revision, text))
+    }
+
     pub(crate) async fn views(
         &self,
         namespace: Option<&Name>,

@@ -6,6 +6,8 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use trivium_api::{ApiError, Json, suggest};
@@ -39,6 +41,7 @@ impl RegistryApi {
             .route("/v1/feature-services", get(list_services))
             .route("/v1/feature-services/{namespace}/{service}/{version}", get(get_service))
             .route("/v1/audit", get(list_audit))
+            .route("/v1/snapshot", get(snapshot))
             .with_state(self.clone())
     }
 }
@@ -203,6 +206,37 @@ pub(crate) async fn list_audit(
     let limit = limit.map(|text| number("limit", &text)).transpose()?;
     let entries = api.audit(&subject.unwrap_or_default(), since, limit).await?;
     Ok(JsonAnswer(AuditAnswer { entries: entries.iter().map(AuditRecord::from).collect() }))
+}
+
+/// Everything that is current, for serving nodes: the form is theirs, and may grow. Its ETag is the revision; with `if-none-match`, 304 where that still is the newest.
+#[utoipa::path(
+    get, path = "/v1/snapshot", tag = "registry",
+    params(("if-none-match" = Option<String>, Header, description = "the ETag of what is known")),
+    responses(
+        (status = 200, description = "the snapshot", content_type = "application/json"),
+        (status = 304, description = "nothing is newer"),
+        (status = "default", body = ErrorShape, description = "an error, in the one shape"),
+    ),
+)]
+pub(crate) async fn snapshot(
+    State(api): State<RegistryApi>,
+    headers: HeaderMap,
+    query: Pairs,
+) -> Result<Response, ApiError> {
+    let [] = parameters(query, [])?;
+    let known = headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes);
+    let tag = |revision: Revision| format!("\"{}\"", revision.0);
+    // The head alone is cheap: this is asked every second by every node.
+    if known.is_some() && known == Some(tag(api.head().await?).as_bytes()) {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    let (revision, text) = api.snapshot_text().await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::ETAG, tag(revision)),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    Ok((headers, text).into_response())
 }
 
 /// The values of the known query parameters; an unknown one and one that stands twice are errors.

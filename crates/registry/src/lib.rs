@@ -15,6 +15,7 @@ pub mod memory;
 pub mod plan;
 pub mod port;
 pub mod project;
+mod saved;
 pub mod snapshot;
 pub mod watch;
 

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ struct Shared {
     published: watch::Sender<Arc<Snapshot>>,
     nudged: Notify,
     problem: Mutex<Option<String>>,
+    /// When the registry was last read with success, in this process.
+    read_at: Mutex<Option<Instant>>,
     /// One refresh at a time, or an older snapshot could overtake a newer one.
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -48,14 +50,33 @@ impl SnapshotWatch {
     /// Reads the first snapshot: without one there is nothing to serve.
     pub async fn new(registry: Arc<dyn Registry>, options: WatchOptions) -> Result<Self, Error> {
         let first = registry.snapshot(None).await?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self::over(registry, options, first, Some(Instant::now())))
+    }
+
+    /// Begins with a snapshot that was read at another time: the registry may be away now.
+    pub fn starting_with(
+        registry: Arc<dyn Registry>,
+        options: WatchOptions,
+        snapshot: Snapshot,
+    ) -> Self {
+        Self::over(registry, options, snapshot, None)
+    }
+
+    fn over(
+        registry: Arc<dyn Registry>,
+        options: WatchOptions,
+        first: Snapshot,
+        read_at: Option<Instant>,
+    ) -> Self {
+        Self(Arc::new(Shared {
             registry,
             options,
             published: watch::Sender::new(Arc::new(first)),
             nudged: Notify::new(),
             problem: Mutex::new(None),
+            read_at: Mutex::new(read_at),
             refreshing: tokio::sync::Mutex::new(()),
-        })))
+        }))
     }
 
     /// The newest known snapshot.
@@ -73,6 +94,12 @@ impl SnapshotWatch {
         self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When the registry was last read with success: what is served was current then. `None`: never
+    /// in this process.
+    pub fn read_at(&self) -> Option<Instant> {
+        *self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks for a look at the registry now. Returns at once.
     pub fn nudge(&self) {
         self.0.nudged.notify_one();
@@ -81,7 +108,11 @@ impl SnapshotWatch {
     /// Looks now and publishes what is new. On failure the last snapshot stays.
     pub async fn refresh(&self) -> Result<Arc<Snapshot>, Error> {
         let _one = self.0.refreshing.lock().await;
+        let began = Instant::now();
         let read = self.read().await;
+        if read.is_ok() {
+            *self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        }
         let problem = read.as_ref().err().map(ToString::to_string);
         *self.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
         if let Some(snapshot) = read? {
@@ -201,6 +232,20 @@ mod tests {
         registry.apply(one_view(1)).await.unwrap();
         assert_eq!(watch.refresh().await.unwrap().revision, Revision(2));
         assert_eq!(watch.problem(), None);
+    }
+
+    #[tokio::test]
+    async fn an_old_snapshot_is_enough_to_begin_with() {
+        let registry = Arc::new(Flaky::default());
+        registry.apply(one_view(0)).await.unwrap();
+        let old = registry.snapshot(None).await.unwrap();
+        registry.away.store(true, Ordering::SeqCst);
+        let watch = SnapshotWatch::starting_with(registry.clone(), WatchOptions::default(), old);
+        watch.refresh().await.unwrap_err();
+        assert_eq!((watch.current().revision, watch.read_at()), (Revision(1), None));
+        registry.away.store(false, Ordering::SeqCst);
+        watch.refresh().await.unwrap();
+        assert!(watch.read_at().is_some());
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! The bodies of requests, taken apart strictly: every error says where it is.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 use trivium_api::{ApiError, suggest};
+use trivium_store::Consistency;
 
 use crate::{
     json_text::{Node, Text, parse},
@@ -11,11 +14,12 @@ use crate::{
 /// The entries of an object.
 pub(crate) type Entries<'a> = Vec<(Text<'a>, Node<'a>)>;
 
-/// `{"features": […] or "service": "…", "entities": […]}`
+/// `{"features": […] or "service": "…", "entities": […], "consistency": …}`
 pub(crate) struct ReadBody<'a> {
     pub(crate) features: Option<Vec<Text<'a>>>,
     pub(crate) service: Option<Text<'a>>,
     pub(crate) entities: Vec<Entries<'a>>,
+    pub(crate) consistency: Consistency,
 }
 
 /// `{"view": "…", "rows": […]}`
@@ -111,9 +115,44 @@ fn entity<'a>(node: Node<'a>, path: impl Fn() -> String) -> Result<Entries<'a>, 
     }
 }
 
+/// How [`Consistency`] is written.
+const CONSISTENCY: &str = "`\"strong\"` or `{\"cached\": {\"max_staleness_ms\": …}}`";
+
+/// The value of an object's one field.
+fn only<'a>(node: Node<'a>, name: &str, path: &str) -> Result<Node<'a>, ApiError> {
+    match node {
+        Node::Object(mut entries) if entries.len() == 1 && *entries[0].0 == *name => {
+            Ok(entries.swap_remove(0).1)
+        }
+        other => Err(expected(CONSISTENCY, &other, path.to_owned())),
+    }
+}
+
+fn consistency(node: Node<'_>) -> Result<Consistency, ApiError> {
+    match node {
+        Node::Text(text) if *text == *"strong" => Ok(Consistency::Strong),
+        node => {
+            let cached = only(node, "cached", "consistency")?;
+            let bound = only(cached, "max_staleness_ms", "consistency.cached")?;
+            let field = "consistency.cached.max_staleness_ms";
+            let wrong = |node: &Node<'_>| {
+                expected("a whole number of milliseconds", node, field.to_owned())
+            };
+            let ms = match &bound {
+                Node::Number(number) => number.parse().map_err(|_| wrong(&bound))?,
+                other => return Err(wrong(other)),
+            };
+            Ok(Consistency::Cached { max_staleness: Duration::from_millis(ms) })
+        }
+    }
+}
+
 impl<'a> ReadBody<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::new(parse(bytes)?, None, &["features", "service", "entities"])?;
+        const KNOWN: [&str; 4] = ["features", "service", "entities", "consistency"];
+        let mut fields = Fields::new(parse(bytes)?, None, &KNOWN)?;
+        let consistency =
+            fields.take("consistency").map_or(Ok(Consistency::Strong), consistency)?;
         let features = fields.take("features").map(|node| {
             let features = array(node, "features")?.into_iter().enumerate();
             features.map(|(index, node)| text(node, || format!("features[{index}]"))).collect()
@@ -125,6 +164,7 @@ impl<'a> ReadBody<'a> {
             features: features.transpose()?,
             service: service.transpose()?,
             entities: entities.collect::<Result<_, _>>()?,
+            consistency,
         })
     }
 }

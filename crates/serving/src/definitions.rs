@@ -5,10 +5,11 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use trivium_api::{ApiError, suggest};
-use trivium_codec::{Field, KeyShape, Layouts, Schema};
+use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
 use trivium_model::{FeatureRef, Lane, ServiceRef, Value, ViewRef};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
@@ -34,6 +35,9 @@ pub struct ViewDefinition {
     pub layouts: Layouts,
     /// What each feature shows where there is no value; null where nothing was said.
     pub defaults: Vec<Value>,
+    /// Which join key names the person whose data a row is, by its place among the sorted ones, and
+    /// what stands before its value in the name of a subject.
+    subject: Option<(usize, String)>,
     pub(crate) metrics: ViewMetrics,
 }
 
@@ -41,6 +45,19 @@ impl ViewDefinition {
     /// The features, in the order of the row.
     pub fn fields(&self) -> &[Field] {
         self.layouts.current().fields()
+    }
+
+    /// How long a row may be seen, for stores that forget rows by themselves.
+    pub(crate) fn row_ttl(&self) -> Option<Duration> {
+        self.ttl_micros.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)
+    }
+
+    /// Whose data a row is: `namespace#join-key#value`, the value spelled as in row keys. The same
+    /// person has the same name in every view of the namespace, whatever else its key holds.
+    pub(crate) fn subject_of(&self, key: &RowKey) -> Option<Arc<str>> {
+        let (index, prefix) = self.subject.as_ref()?;
+        let value = self.keys.part(key, *index)?;
+        Some(format!("{prefix}{value}").into())
     }
 }
 
@@ -97,12 +114,18 @@ impl Definitions {
                 .into_iter()
                 .map(|feature| feature.default.unwrap_or(Value::Null))
                 .collect();
+            let keys = KeyShape::new(view);
+            let subject = view.subject.as_ref().and_then(|subject| {
+                let index = keys.key_names().iter().position(|name| name == subject)?;
+                Some((index, format!("{}#{subject}#", view.namespace)))
+            });
             let definition = ViewDefinition {
                 reference: reference.clone(),
+                subject,
                 lane: view.lane,
                 online: view.online,
                 ttl_micros: view.ttl.map(|ttl| ttl.micros()),
-                keys: KeyShape::new(view),
+                keys,
                 layouts: Layouts::new(schema, older).map_err(failed)?,
                 defaults,
                 metrics: ViewMetrics::new(&name),

@@ -34,4 +34,5 @@ mod tests;
 pub use definitions::{DefinitionError, Definitions, Selection, ViewDefinition};
 pub use openapi::openapi;
 pub use options::Options;
+pub use rpc::GrpcHealth;
 pub use serving::{DefinitionsHandle, Serving};

@@ -35,6 +35,21 @@ struct GetRequest {
     service: Option<String>,
     /// Join keys by name; each view takes those that it needs. At most 1,000 entities; order and length are kept.
     entities: Vec<BTreeMap<String, Json>>,
+    /// How fresh the answer must be; `"strong"` if absent.
+    consistency: Option<Consistency>,
+}
+
+/// How fresh an answer must be.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum Consistency {
+    /// As the newest acknowledged write left it, whichever node is asked.
+    Strong,
+    /// May be answered from a copy in the serving node.
+    Cached {
+        /// A row was the newest at some moment no longer ago than this.
+        max_staleness_ms: u64,
+    },
 }
 
 /// What was read.

@@ -59,8 +59,10 @@ async fn get(
     // Counted in once its body is there: who sends slowly keeps nobody else out.
     let body = read_body(&headers, body, limits::READ_BODY_BYTES_MAX).await?;
     let _entered = serving.enter()?;
-    let (plan, keys) = prepare_get(&serving, ReadBody::parse(&body)?)?;
-    let rows = serving.read_rows(&plan, &keys).await;
+    let request = ReadBody::parse(&body)?;
+    let consistency = request.consistency;
+    let (plan, keys) = prepare_get(&serving, request)?;
+    let rows = serving.read_rows(&plan, &keys, consistency).await;
     let states = rows.states(&plan, serving.data_now());
     write_answer(&plan, &states).map(json)
 }

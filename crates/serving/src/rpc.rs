@@ -1,22 +1,24 @@
 //! gRPC: `OnlineService` and `PipelineService`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status, service::Routes};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use trivium_api::ApiError;
 use trivium_codec::{Fingerprint, Row, RowKey};
 use trivium_model::{Lane, Timestamp};
 use trivium_proto::v1::{
-    BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, DeleteRequest,
-    DeleteResponse, EncodedRow, EncodedRows, FeatureSelection, GetRequest, GetResponse, KeyValue,
-    Lane as WireLane, LoadCheckpointRequest, LoadCheckpointResponse, PutRequest, PutResponse,
-    PutRow, StoreCheckpointRequest, StoreCheckpointResponse, WriteResult, batch_put_request,
-    online_service_server::{OnlineService, OnlineServiceServer},
-    pipeline_service_server::{PipelineService, PipelineServiceServer},
+    BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, CachedRead,
+    Consistency as WireConsistency, DeleteRequest, DeleteResponse, EncodedRow, EncodedRows,
+    FeatureSelection, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
+    LoadCheckpointResponse, PutRequest, PutResponse, PutRow, StoreCheckpointRequest,
+    StoreCheckpointResponse, WriteResult, batch_put_request, consistency,
+    online_service_server::{OnlineService, OnlineServiceServer, SERVICE_NAME},
+    pipeline_service_server::{PipelineService, PipelineServiceServer, SERVICE_NAME as PIPELINE},
     write_result::Outcome,
 };
-use trivium_store::{DoorOutcome, Order, WriteOutcome};
+use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome};
 
 use crate::{
     Serving,
@@ -40,6 +42,11 @@ impl Serving {
     /// The gRPC surface: online and pipeline services, health and reflection. Other services are
     /// added to it; [`trivium_api::grpc::finish_grpc`] comes last.
     pub fn grpc(&self) -> Routes {
+        self.grpc_with_health().0
+    }
+
+    /// The same, and what says on the health service that no new calls should come.
+    pub fn grpc_with_health(&self) -> (Routes, GrpcHealth) {
         let online = OnlineServiceServer::new(self.clone())
             .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
             // The answer's own limit is told in our shape; this one only must not come before it.
@@ -51,14 +58,15 @@ impl Serving {
         let _ = reporter.set_serving::<OnlineServiceServer<Self>>().now_or_never();
         let _ = reporter.set_serving::<PipelineServiceServer<Self>>().now_or_never();
         let routes = Routes::new(online).add_service(pipeline).add_service(health);
+        let health = GrpcHealth(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trivium_proto::v1::DESCRIPTORS)
             .build_v1();
         match reflection {
-            Ok(reflection) => routes.add_service(reflection),
+            Ok(reflection) => (routes.add_service(reflection), health),
             Err(error) => {
                 tracing::error!(%error, "no reflection: the descriptors cannot be read");
-                routes
+                (routes, health)
             }
         }
     }
@@ -85,10 +93,11 @@ impl Serving {
     async fn get_one(&self, request: GetRequest) -> Result<GetResponse, ApiError> {
         let _entered = self.enter()?;
         let plan = self.selection(request.selection)?;
+        let consistency = consistency(request.consistency);
         let cells = cells_of_map(&plan.keys, &request.entity, || "entity".to_owned())?;
         let mut keys = Vec::with_capacity(plan.views.len());
         push_row_keys(&plan, &cells, &mut keys, || "entity".to_owned())?;
-        let rows = self.read_rows(&plan, &keys).await;
+        let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan, self.data_now());
         Ok(answer_one(&plan, &states))
     }
@@ -96,6 +105,7 @@ impl Serving {
     async fn get_many(&self, request: BatchGetRequest) -> Result<BatchGetResponse, ApiError> {
         let _entered = self.enter()?;
         let plan = self.selection(request.selection)?;
+        let consistency = consistency(request.consistency);
         let columns = KeyColumns::new(&plan.keys, &request.entities)?;
         check_row_count(columns.entities, limits::ENTITIES_MAX, "entities")?;
         check_value_count(columns.entities, plan.columns.len())?;
@@ -109,7 +119,7 @@ impl Serving {
                 keys.push(key);
             }
         }
-        let rows = self.read_rows(&plan, &keys).await;
+        let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan, self.data_now());
         debug_assert_eq!(rows.entities, columns.entities);
         answer_columns(&plan, &states)
@@ -266,6 +276,29 @@ impl Serving {
         };
         let write_id = write_id(&row.write_id, || format!("{path}.write_id"))?;
         Ok(Write { key, op, order, condition: trivium_store::Condition::None, write_id })
+    }
+}
+
+/// What `grpc.health.v1.Health` answers.
+#[derive(Debug, Clone)]
+pub struct GrpcHealth(HealthReporter);
+
+impl GrpcHealth {
+    /// Not serving any more, by any name: the process is being stopped.
+    pub async fn stop(&self) {
+        let not = ServingStatus::NotServing;
+        self.0.set_service_status("", not).await;
+        self.0.set_service_status(SERVICE_NAME, not).await;
+        self.0.set_service_status(PIPELINE, not).await;
+    }
+}
+
+fn consistency(wire: Option<WireConsistency>) -> Consistency {
+    match wire.and_then(|wire| wire.mode) {
+        None | Some(consistency::Mode::Strong(_)) => Consistency::Strong,
+        Some(consistency::Mode::Cached(CachedRead { max_staleness_ms })) => {
+            Consistency::Cached { max_staleness: Duration::from_millis(max_staleness_ms) }
+        }
     }
 }
 

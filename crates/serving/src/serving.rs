@@ -16,7 +16,8 @@ use trivium_model::Timestamp;
 use trivium_registry::Snapshot;
 use trivium_runtime::{Clock, Kind, Shutdown};
 use trivium_store::{
-    Checkpoints, DoorError, DoorOutcome, OnlineRead, OnlineWrite, ReadOptions, RowWrite,
+    Checkpoints, Consistency, DoorError, DoorOutcome, OnlineRead, OnlineWrite, ReadOptions,
+    RowWrite,
 };
 
 use crate::{Definitions, Options, plan::ReadPlan, read::Rows, write::BusyRows};
@@ -132,9 +133,15 @@ impl Serving {
     }
 
     /// The rows of a plan. A store that answers another number of rows than asked for has failed.
-    pub(crate) async fn read_rows(&self, plan: &ReadPlan, keys: &[RowKey]) -> Rows {
+    pub(crate) async fn read_rows(
+        &self,
+        plan: &ReadPlan,
+        keys: &[RowKey],
+        consistency: Consistency,
+    ) -> Rows {
         let entities = keys.len() / plan.views.len().max(1);
-        let found = self.store_read(keys, &ReadOptions { deadline: self.deadline() }).await;
+        let options = ReadOptions { consistency, deadline: self.deadline() };
+        let found = self.store_read(keys, &options).await;
         Rows { entities, found }
     }
 

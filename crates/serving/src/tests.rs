@@ -11,4 +11,5 @@ mod random;
 mod refusals;
 mod refusals_grpc;
 mod semantics;
+mod told;
 mod writes;

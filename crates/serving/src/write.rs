@@ -125,11 +125,13 @@ impl Serving {
                 Ok(op) => {
                     outcomes.push(None);
                     batch.push(RowWrite {
+                        subject: view.subject_of(&write.key),
                         key: write.key,
                         op,
                         order: write.order,
                         condition: write.condition,
                         write_id: write.write_id,
+                        ttl: view.row_ttl(),
                     });
                 }
                 Err(error) => outcomes.push(Some(Err(error))),
@@ -198,7 +200,10 @@ impl Serving {
             .filter(|index| is_merge(**index))
             .map(|index| writes[*index].key.clone())
             .collect();
-        let mut rows = self.store_read(&keys, &ReadOptions { deadline }).await.into_iter();
+        let mut rows = self
+            .store_read(&keys, &ReadOptions { deadline, ..ReadOptions::default() })
+            .await
+            .into_iter();
         let mut encoder = RowEncoder::new(view.layouts.current());
         let mut done = Vec::with_capacity(round.len());
         let mut sent = Vec::with_capacity(round.len());
@@ -218,11 +223,13 @@ impl Serving {
                 Prepared::Write(op, condition) => {
                     sent.push(index);
                     batch.push(RowWrite {
+                        subject: view.subject_of(&write.key),
                         key: write.key.clone(),
                         op,
                         order: write.order,
                         condition,
                         write_id: write.write_id,
+                        ttl: view.row_ttl(),
                     });
                 }
             }

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 use trivium_store::{
-    Checkpoints, Condition, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite,
-    WriteId, WriteOp, WriteOutcome,
+    Checkpoints, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite, WriteOp,
+    WriteOutcome,
 };
 
 use crate::{Durability, EmbeddedStore, Error, Options, flush::GroupFlush};
@@ -71,13 +71,8 @@ fn key(number: i64) -> RowKey {
 fn put(number: i64, event_time: i64) -> RowWrite {
     let schema = schema();
     let row = RowEncoder::new(&schema).encode(Lane::Batch, &[Some(ValueRef::Int64(event_time))]);
-    RowWrite {
-        key: key(number),
-        op: WriteOp::Put(row.unwrap()),
-        order: RowOrder::At { event_time: Timestamp(event_time), sequence: Some(0) },
-        condition: Condition::None,
-        write_id: WriteId(0),
-    }
+    let order = RowOrder::At { event_time: Timestamp(event_time), sequence: Some(0) };
+    RowWrite::new(key(number), WriteOp::Put(row.unwrap()), order)
 }
 
 async fn read(store: &EmbeddedStore, number: i64) -> Option<Row> {

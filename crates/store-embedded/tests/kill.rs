@@ -76,6 +76,8 @@ async fn child(path: &std::path::Path) {
                     order: Order::At { event_time: Timestamp(generation), sequence: None },
                     condition: Condition::None,
                     write_id: WriteId(0),
+                    ttl: None,
+                    subject: None,
                 })
                 .collect();
             for outcome in store.write(writes, 1, None).await {

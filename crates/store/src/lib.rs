@@ -7,20 +7,31 @@
 //!
 //! This crate never names a backend, a registry or a wire format.
 
+pub mod authority;
 pub mod conformance;
 pub mod decide;
 pub mod door;
 pub mod error;
 pub mod memory;
+pub mod memory_cache;
+pub mod metered;
 pub mod port;
+pub mod row_cache;
 
+pub use authority::{Authority, Barrier, CacheState, EpochRecord, FencedOutcome};
 pub use decide::{Decision, Step, apply, decide};
 pub use door::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, WriteDoor};
 pub use error::Error;
 pub use memory::MemoryStore;
+pub use memory_cache::MemoryCache;
+pub use metered::Metered;
 pub use port::{
-    Checkpoints, Condition, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite, Stamp, WriteId,
-    WriteOp, WriteOutcome, check_deadline,
+    Checkpoints, Condition, Consistency, OnlineRead, OnlineWrite, Order, ReadOptions, RowWrite,
+    Stamp, SubjectPage, Subjects, WriteId, WriteOp, WriteOutcome, check_deadline,
+};
+pub use row_cache::{
+    CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, FencePage,
+    LeaseToken, RowCache,
 };
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A store in memory, for tests and for trying things out. It passes the same conformance suite as
-//! every other store; it keeps everything, and nothing survives it.
+//! A store in memory, for tests and for trying things out. It passes the same conformance suites as
+//! every other store and authority; it keeps everything, and nothing survives it.
 
 use std::{
     collections::HashMap,
@@ -12,16 +12,55 @@ use bytes::Bytes;
 use trivium_codec::{Row, RowKey};
 
 use crate::{
-    Checkpoints, Error, OnlineRead, OnlineWrite, ReadOptions, RowWrite, WriteOutcome, apply,
-    port::check_deadline,
+    Authority, Barrier, Checkpoints, EpochRecord, Error, FencedOutcome, OnlineRead, OnlineWrite,
+    ReadOptions, RowWrite, WriteOutcome, apply, port::check_deadline,
 };
 
 /// Rows and checkpoints behind one lock: a batch is seen whole or not at all, which is more than
 /// the port promises. Do not rely on it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    rows: Mutex<HashMap<RowKey, Row>>,
+    rows: Mutex<Rows>,
     checkpoints: Mutex<HashMap<String, Bytes>>,
+    epoch: Mutex<Option<EpochRecord>>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    rows: HashMap<RowKey, Row>,
+    /// Only keys that have one: a store that never stands behind a cache pays nothing.
+    barriers: HashMap<RowKey, Guard>,
+}
+
+/// What keeps late writes of a row away.
+#[derive(Debug, Clone, Copy, Default)]
+struct Guard {
+    barrier: Barrier,
+    /// The rev that an absent row got with its first barrier: the first write goes above it.
+    seed: u64,
+}
+
+impl Rows {
+    fn barrier(&self, key: &RowKey) -> Barrier {
+        self.barriers.get(key).map_or(Barrier::default(), |guard| guard.barrier)
+    }
+
+    fn raise(&mut self, key: &RowKey, to: Barrier, seed: u64) {
+        let guard =
+            self.barriers.entry(key.clone()).or_insert(Guard { barrier: Barrier::default(), seed });
+        guard.barrier = guard.barrier.max(to);
+    }
+
+    /// The step of a plain write and of a fenced one.
+    fn step(&mut self, write: RowWrite, seed_micros: u64) -> Result<WriteOutcome, Error> {
+        let key = write.key.clone();
+        let seed = self.barriers.get(&key).map_or(0, |guard| guard.seed.saturating_add(1));
+        let step = apply(self.rows.get(&key), write, seed_micros.max(seed))?;
+        if let Some(row) = step.store {
+            self.rows.insert(key, row);
+        }
+        Ok(step.outcome)
+    }
 }
 
 impl MemoryStore {
@@ -31,7 +70,7 @@ impl MemoryStore {
     }
     /// How many rows there are, tombstones included.
     pub fn len(&self) -> usize {
-        lock(&self.rows).len()
+        lock(&self.rows).rows.len()
     }
     /// Whether there is no row, not even a tombstone.
     pub fn is_empty(&self) -> bool {
@@ -51,7 +90,7 @@ impl OnlineRead for MemoryStore {
             return vec![Err(error); keys.len()];
         }
         let rows = lock(&self.rows);
-        keys.iter().map(|key| Ok(rows.get(key).cloned())).collect()
+        keys.iter().map(|key| Ok(rows.rows.get(key).cloned())).collect()
     }
 }
 
@@ -67,15 +106,7 @@ impl OnlineWrite for MemoryStore {
             return vec![Err(error); writes.len()];
         }
         let mut rows = lock(&self.rows);
-        let one = |write: RowWrite| {
-            let key = write.key.clone();
-            let step = apply(rows.get(&key), write, seed_micros)?;
-            if let Some(row) = step.store {
-                rows.insert(key, row);
-            }
-            Ok(step.outcome)
-        };
-        writes.into_iter().map(one).collect()
+        writes.into_iter().map(|write| rows.step(write, seed_micros)).collect()
     }
 }
 
@@ -96,6 +127,78 @@ impl Checkpoints for MemoryStore {
             return Ok(false);
         }
         checkpoints.insert(name.to_owned(), value);
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Authority for MemoryStore {
+    async fn write_fenced(
+        &self,
+        write: RowWrite,
+        fence: Barrier,
+        seed_micros: u64,
+        deadline: Option<Instant>,
+    ) -> Result<FencedOutcome, Error> {
+        check_deadline(deadline)?;
+        let mut rows = lock(&self.rows);
+        let key = write.key.clone();
+        let barrier = rows.barrier(&key);
+        if barrier >= fence {
+            return Ok(FencedOutcome::Barred(barrier));
+        }
+        let outcome = rows.step(write, seed_micros)?;
+        let row = match outcome {
+            // A recognised retry raises it too: whoever gets the row may put it into the cache, and
+            // then no write of an earlier epoch may come after.
+            WriteOutcome::Applied(_) => {
+                rows.raise(&key, Barrier { epoch: fence.epoch, deadline: 0 }, 0);
+                rows.rows.get(&key).cloned()
+            }
+            WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_) => None,
+        };
+        Ok(FencedOutcome::Done(outcome, row))
+    }
+
+    async fn raise_barrier(
+        &self,
+        key: &RowKey,
+        to: Barrier,
+        seed_micros: u64,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Row>, Error> {
+        check_deadline(deadline)?;
+        let mut rows = lock(&self.rows);
+        rows.raise(key, to, seed_micros);
+        Ok(rows.rows.get(key).cloned())
+    }
+
+    async fn get_with_barrier(
+        &self,
+        keys: &[RowKey],
+        deadline: Option<Instant>,
+    ) -> Vec<Result<(Option<Row>, Barrier), Error>> {
+        if let Err(error) = check_deadline(deadline) {
+            return vec![Err(error); keys.len()];
+        }
+        let rows = lock(&self.rows);
+        keys.iter().map(|key| Ok((rows.rows.get(key).cloned(), rows.barrier(key)))).collect()
+    }
+
+    async fn epoch(&self) -> Result<Option<EpochRecord>, Error> {
+        Ok(lock(&self.epoch).clone())
+    }
+
+    async fn swap_epoch(
+        &self,
+        expected: Option<&EpochRecord>,
+        new: &EpochRecord,
+    ) -> Result<bool, Error> {
+        let mut epoch = lock(&self.epoch);
+        if epoch.as_ref() != expected {
+            return Ok(false);
+        }
+        *epoch = Some(new.clone());
         Ok(true)
     }
 }

@@ -6,7 +6,10 @@
 //!   the store. There is no atomicity across rows.
 //! * A write that was acknowledged survives the death of the process.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,9 +18,25 @@ use trivium_model::Timestamp;
 
 use crate::Error;
 
+/// How fresh an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Every row as the newest acknowledged write left it.
+    #[default]
+    Strong,
+    /// A row that was the newest at some moment within this time before the read began, or later. A
+    /// store that keeps no copies answers as for `Strong`.
+    Cached {
+        /// The bound.
+        max_staleness: Duration,
+    },
+}
+
 /// How to read.
 #[derive(Debug, Clone, Default)]
 pub struct ReadOptions {
+    /// How fresh the rows must be.
+    pub consistency: Consistency,
     /// Give up then; `None`: the store's own limit.
     pub deadline: Option<Instant>,
 }
@@ -107,6 +126,27 @@ pub struct RowWrite {
     pub condition: Condition,
     /// Which attempt it is.
     pub write_id: WriteId,
+    /// How long a reader may see the row, so that the store may forget it well after that (write
+    /// time + ttl + a grace above every deadline and cache ttl); `None`: for ever. Only space depends
+    /// on it: what is expired is the reader's business. Stores without physical expiry ignore it.
+    pub ttl: Option<Duration>,
+    /// Whose data the row is, as [`Subjects::keys_of`] will be asked for it. A delete drops it.
+    pub subject: Option<Arc<str>>,
+}
+
+impl RowWrite {
+    /// A write without condition, name, ttl or subject.
+    pub const fn new(key: RowKey, op: WriteOp, order: Order) -> Self {
+        Self {
+            key,
+            op,
+            order,
+            condition: Condition::None,
+            write_id: WriteId(0),
+            ttl: None,
+            subject: None,
+        }
+    }
 }
 
 /// How a write ended.
@@ -151,6 +191,24 @@ pub trait Checkpoints: Send + Sync {
     /// write that was acknowledged before the call.
     async fn store(&self, name: &str, expected: Option<&[u8]>, value: Bytes)
     -> Result<bool, Error>;
+}
+
+/// Some of a subject's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubjectPage {
+    /// Keys of live rows, in no order.
+    pub keys: Vec<RowKey>,
+    /// Where to go on; `None`: that was all.
+    pub next: Option<String>,
+}
+
+/// Finding the rows of a person.
+#[async_trait]
+pub trait Subjects: Send + Sync {
+    /// Keys of live rows whose last put named this subject, a page at a time; `after` is the `next`
+    /// of the page before. It costs what the subject's own rows cost, whatever the table's size. The
+    /// index may lag behind the rows: whoever erases asks again until nothing is found.
+    async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error>;
 }
 
 /// Refuses work whose deadline has passed, before any of it is done.

@@ -5,14 +5,20 @@ use trivium_codec::{KeyShape, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 
 use crate::{
-    Condition, Decision, MemoryStore, Order, RowWrite, Stamp, WriteId, WriteOp, WriteOutcome,
-    decide,
+    Condition, Decision, MemoryCache, MemoryStore, Order, RowWrite, Stamp, WriteId, WriteOp,
+    WriteOutcome, decide,
 };
 
 async fn memory() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::new())
 }
 crate::conformance_tests!(memory);
+crate::authority_conformance_tests!(memory);
+
+async fn memory_cache() -> Arc<MemoryCache> {
+    Arc::new(MemoryCache::new())
+}
+crate::row_cache_conformance_tests!(memory_cache);
 
 fn key() -> RowKey {
     let view =
@@ -111,7 +117,8 @@ fn the_rule_case_by_case() {
         (Some(stamp(5, i64::MAX, 7)), now(1), Always, 0, "applied 6 9223372036854775807/8"),
     ];
     for (row, order, condition, id, expected) in cases {
-        let write = RowWrite { key: key(), op: put_op(), order, condition, write_id: WriteId(id) };
+        let write =
+            RowWrite { condition, write_id: WriteId(id), ..RowWrite::new(key(), put_op(), order) };
         assert_eq!(show(row, &write), expected, "{row:?} {order:?} {condition:?} {id}");
         let delete = RowWrite { op: WriteOp::Delete, ..write };
         let expected = if expected.starts_with("applied") {
@@ -137,10 +144,7 @@ proptest! {
     fn rows_move_forward(orders in proptest::collection::vec(any_order(), 1..20)) {
         let mut row: Option<Stamp> = None;
         for order in orders {
-            let write = RowWrite {
-                key: key(), op: WriteOp::Delete, order,
-                condition: Condition::None, write_id: WriteId(0),
-            };
+            let write = RowWrite::new(key(), WriteOp::Delete, order);
             if let Decision::Apply(new) = decide(row.as_ref(), &write, 1000) {
                 if let Some(old) = row {
                     prop_assert!((new.event_time, new.sequence) > (old.event_time, old.sequence));
@@ -159,10 +163,7 @@ proptest! {
         let last = |writes: &[(i64, u64)]| {
             let mut row: Option<Stamp> = None;
             for (time, sequence) in writes {
-                let write = RowWrite {
-                    key: key(), op: WriteOp::Delete, order: at(*time, Some(*sequence)),
-                    condition: Condition::None, write_id: WriteId(0),
-                };
+                let write = RowWrite::new(key(), WriteOp::Delete, at(*time, Some(*sequence)));
                 if let Decision::Apply(new) = decide(row.as_ref(), &write, 1000) {
                     row = Some(new);
                 }

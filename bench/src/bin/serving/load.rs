@@ -117,6 +117,7 @@ pub(crate) fn grpc_request(entities: usize, number: usize) -> Bytes {
                 values: users(entities, number).collect(),
             })),
         }],
+        consistency: None,
     };
     Bytes::from(request.encode_to_vec())
 }

@@ -2,17 +2,15 @@
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{
-    Router,
-    extract::Request,
-    http::header,
-    middleware::{Next, from_fn},
-    response::IntoResponse,
-};
+use axum::Router;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower::ServiceExt;
-use trivium_api::{Readiness, ServeOptions, docs::docs_router, grpc::finish_grpc, ops_router};
+use trivium_api::{
+    Readiness, ServeOptions,
+    docs::docs_router,
+    grpc::{finish_grpc, with_grpc},
+    ops_router,
+};
 use trivium_registry::{SnapshotWatch, WatchOptions};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Shutdown, SystemClock, telemetry};
@@ -88,23 +86,6 @@ async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
             failure.error.help("choose another with --http and --grpc; port 0 is a free one");
         failure
     })
-}
-
-/// gRPC on the HTTP address too, so that one address is enough for every command.
-fn with_grpc(router: Router, services: Router) -> Router {
-    router.layer(from_fn(move |request: Request, next: Next| {
-        let services = services.clone();
-        async move {
-            let content_type = request.headers().get(header::CONTENT_TYPE);
-            let is_grpc =
-                content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-            if is_grpc {
-                services.oneshot(request).await.into_response()
-            } else {
-                next.run(request).await
-            }
-        }
-    }))
 }
 
 fn announce(

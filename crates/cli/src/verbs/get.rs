@@ -35,7 +35,7 @@ struct AnswerRow {
 pub async fn run(global: &Global, args: &GetArgs) -> Result<(), Failure> {
     let body = match target::address(global)? {
         Some(Address::Grpc(base)) => {
-            let client = grpc::Client::connect(&base).await?;
+            let client = grpc::Client::connect(&base, global).await?;
             let catalog = client.catalog().await?;
             let (selected, entity) = request(&catalog, args)?;
             client.get(&selected, &catalog, &entity).await?

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &HistoryArgs) -> Result<(), Failure> {
     // Before the join: it may take long, and would be lost.
     let out = place::of_training_set(&args.out, &args.entities)?;
     let (set, columns) = match target::address(global)? {
-        Some(Address::Rest(base) | Address::Grpc(base)) => remote(&base, args).await?,
+        Some(Address::Rest(base) | Address::Grpc(base)) => remote(&base, global, args).await?,
         None => local(global, args).await?,
     };
     let rows = write_parquet(set, &out).await.map_err(|error| failure::offline(&error))?;
@@ -75,8 +75,12 @@ fn selection(args: &HistoryArgs) -> Selection {
 }
 
 /// Sends the frame, and reads the answer as it comes.
-async fn remote(base: &str, args: &HistoryArgs) -> Result<(TrainingSet, usize), Failure> {
-    let client = grpc::Client::connect(base).await?;
+async fn remote(
+    base: &str,
+    global: &Global,
+    args: &HistoryArgs,
+) -> Result<(TrainingSet, usize), Failure> {
+    let client = grpc::Client::connect(base, global).await?;
     let catalog = client.catalog().await?;
     let (_, views) = catalog.select(&[], &args.features, args.service.as_deref())?;
     let broken = |error: arrow::error::ArrowError| -> Failure {

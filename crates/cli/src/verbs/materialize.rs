@@ -50,7 +50,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
     let options = MaterializeOptions { shutdown, ..MaterializeOptions::default() };
     let (door, checkpoints) = match target::address(global)? {
         Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
-            parts::remote_door(&base).await?
+            parts::remote_door(&base, target::client_options(global)).await?
         }
         None => {
             let store = parts::store(&project)?;

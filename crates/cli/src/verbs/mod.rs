@@ -13,6 +13,7 @@ mod plan;
 mod put;
 mod run;
 mod show;
+mod stores;
 mod validate;
 
 use crate::{
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Ls(args) => ls::run(&global, &args).await,
         Verb::Show(args) => show::run(&global, &args).await,
         Verb::History(args) => history::run(&global, &args).await,
+        Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);

@@ -66,7 +66,7 @@ pub async fn send(
     make: impl FnOnce(&Catalog) -> Result<Json, Failure>,
 ) -> Result<Vec<u8>, Failure> {
     if let Some(Address::Grpc(base)) = target::address(global)? {
-        let client = grpc::Client::connect(&base).await?;
+        let client = grpc::Client::connect(&base, global).await?;
         let catalog = client.catalog().await?;
         let request = make(&catalog)?;
         return client.write(path, &catalog, &request).await;

@@ -89,6 +89,8 @@ impl WriteDoor for Store {
                 order: row.order,
                 condition: row.condition,
                 write_id: row.write_id,
+                ttl: None,
+                subject: None,
             };
             let existing = online.get(&row.entity).map(|(stamp, _)| *stamp);
             outcomes.push(Ok(match decide(existing.as_ref(), &write, 1) {

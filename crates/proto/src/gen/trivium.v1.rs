@@ -247,6 +247,32 @@ pub struct FeatureSelection {
     #[prost(string, tag = "2")]
     pub service: ::prost::alloc::string::String,
 }
+/// How fresh an answer must be. Left out: strong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Consistency {
+    #[prost(oneof = "consistency::Mode", tags = "1, 2")]
+    pub mode: ::core::option::Option<consistency::Mode>,
+}
+/// Nested message and enum types in `Consistency`.
+pub mod consistency {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Mode {
+        /// As the newest acknowledged write left it, whichever node is asked.
+        #[prost(message, tag = "1")]
+        Strong(super::StrongRead),
+        /// May be answered from a copy in the serving node.
+        #[prost(message, tag = "2")]
+        Cached(super::CachedRead),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StrongRead {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CachedRead {
+    /// A row was the newest at some moment no longer ago than this.
+    #[prost(uint64, tag = "1")]
+    pub max_staleness_ms: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetRequest {
     #[prost(message, optional, tag = "1")]
@@ -254,6 +280,8 @@ pub struct GetRequest {
     /// Join keys by name.
     #[prost(btree_map = "string, message", tag = "2")]
     pub entity: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    #[prost(message, optional, tag = "3")]
+    pub consistency: ::core::option::Option<Consistency>,
 }
 /// The answer for one entity. Lists are parallel to `features`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -291,6 +319,8 @@ pub struct BatchGetRequest {
     /// decode than the read itself.)
     #[prost(message, repeated, tag = "2")]
     pub entities: ::prost::alloc::vec::Vec<KeyColumn>,
+    #[prost(message, optional, tag = "3")]
+    pub consistency: ::core::option::Option<Consistency>,
 }
 /// One join key of every entity, by column.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -353,6 +353,34 @@ async fn grpc_says_the_same() {
     assert_eq!(registry.head().await.unwrap(), Revision(1));
 }
 
+/// What serving nodes ask every second.
+#[tokio::test]
+async fn a_snapshot_is_sent_once() {
+    let registry = Arc::new(MemoryRegistry::new());
+    let router = router(&api(registry.clone()));
+    post(&router, "/v1/apply", &apply_body(LIVE, 0)).await;
+    let ask = |tag: Option<&'static str>| {
+        let mut request = Request::get("/v1/snapshot");
+        if let Some(tag) = tag {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        tower::ServiceExt::oneshot(router.clone(), request.body(Body::empty()).unwrap())
+    };
+    for tag in [None, Some("\"7\""), Some("1")] {
+        let answer = ask(tag).await.unwrap();
+        assert_eq!(
+            (answer.status(), answer.headers()[header::ETAG].as_bytes()),
+            (StatusCode::OK, &b"\"1\""[..])
+        );
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let text = std::str::from_utf8(&body).unwrap();
+        let snapshot = trivium_registry::Snapshot::from_text(text).unwrap();
+        let whole = registry.snapshot(None).await.unwrap();
+        assert_eq!((snapshot.views, snapshot.services), (whole.views, whole.services));
+    }
+    assert_eq!(ask(Some("\"1\"")).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+}
+
 /// Fails every call with the error that is set.
 #[derive(Default)]
 struct Broken(Mutex<Option<fn() -> Error>>);
@@ -424,6 +452,7 @@ fn the_description_names_every_path() {
             "/v1/feature-views",
             "/v1/feature-views/{namespace}/{view}/{version}",
             "/v1/plan",
+            "/v1/snapshot",
         ]
     "#]]
     .assert_debug_eq(&paths);

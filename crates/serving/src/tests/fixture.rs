@@ -122,6 +122,18 @@ pub(crate) const OTHER_ORIGIN: &str = r#"{
   "online": true
 }"#;
 
+/// Somebody's data, for a week.
+pub(crate) const VISIT: &str = r#"{
+  "namespace": "shop", "name": "visit", "version": 1, "lane": "direct",
+  "description": "A person's visits.", "owner": { "team": "shop", "contact": "shop@example.com" },
+  "urgency_tier": 3,
+  "entities": [ { "name": "user_id", "type": "int64" }, { "name": "page", "type": "string" } ],
+  "event_timestamp": "event_ts", "subject": "user_id", "ttl": "7d",
+  "features": [ { "name": "x", "type": "int64", "description": "X." },
+                { "name": "y", "type": "int64", "description": "Y." } ],
+  "online": true
+}"#;
+
 pub(crate) const DELAY_MODEL: &str = r#"{
   "namespace": "flights", "name": "delay_model", "version": 1, "description": "Delays.",
   "owner": { "team": "ops", "contact": "ops@example.com" },
@@ -180,13 +192,14 @@ pub(crate) fn snapshot(revision: u64, histories: &[&[&str]]) -> Snapshot {
     snapshot
 }
 
-pub(crate) const VIEWS: [&[&str]; 6] = [
+pub(crate) const VIEWS: [&[&str]; 7] = [
     &[CARRIER_DAILY],
     &[ORIGIN_WEATHER],
     &[OFFLINE_ONLY],
     &[EVERY_TYPE],
     &[EVERY_KEY],
     &[OTHER_ORIGIN],
+    &[VISIT],
 ];
 
 pub(crate) struct Fixture {
@@ -244,8 +257,12 @@ impl Fixture {
         self.send(request).await
     }
 
+    pub(crate) async fn answer(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.answer(request).await;
         assert!(response.headers().contains_key("x-request-id"));
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();

@@ -92,6 +92,7 @@ fn batches() -> Vec<(&'static str, BatchGetRequest)> {
     let request = |selection: Option<FeatureSelection>, entities: Vec<KeyColumn>| BatchGetRequest {
         selection,
         entities,
+        consistency: None,
     };
     let flights = || features(&["flights/carrier_daily@1:flights"]);
     let bools = KeyColumn {
@@ -196,7 +197,7 @@ async fn each_bad_request_has_its_own_error() {
         golden.push_str(&format!("batch get: {name}\n  {}\n", shown(&status)));
     }
     let get =
-        GetRequest { selection: features(&["flights/carrier_daily@1"]), entity: BTreeMap::new() };
+        GetRequest { selection: features(&["flights/carrier_daily@1"]), ..GetRequest::default() };
     let status = fixture.online().get(get).await.unwrap_err();
     golden.push_str(&format!("get: no entity\n  {}\n", shown(&status)));
 

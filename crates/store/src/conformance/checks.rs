@@ -413,7 +413,8 @@ pub async fn deadlines_in_the_past(store: Arc<impl Store>) {
     let past = Instant::now().checked_sub(Duration::from_millis(1));
     let outcomes = store.write(vec![put(key.clone(), 1, at(1, 0))], SEED, past).await;
     assert!(matches!(outcomes[..], [Err(Error::Unavailable(_))]), "{outcomes:?}");
-    let rows = store.get(std::slice::from_ref(&key), &ReadOptions { deadline: past }).await;
+    let late = ReadOptions { deadline: past, ..ReadOptions::default() };
+    let rows = store.get(std::slice::from_ref(&key), &late).await;
     assert!(matches!(rows[..], [Err(Error::Unavailable(_))]), "{rows:?}");
     assert!(read_one(&*store, &key).await.is_none());
 }

@@ -3,8 +3,10 @@
 //! that gives an `Arc<impl Store>`. Every check writes under keys of its own, so that one store (a
 //! remote table, say) may serve them all.
 
+pub mod authority;
 mod checks;
 mod model;
+pub mod row_cache;
 mod support;
 
 pub use checks::*;

@@ -9,9 +9,7 @@ use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 
 use super::Store;
-use crate::{
-    Condition, Error, Order, ReadOptions, RowWrite, Stamp, WriteId, WriteOp, WriteOutcome,
-};
+use crate::{Error, Order, ReadOptions, RowWrite, Stamp, WriteOp, WriteOutcome};
 
 /// The wall clock of the checks, for first revs.
 pub(super) const SEED: u64 = 1_700_000_000_000_000;
@@ -90,13 +88,7 @@ pub(super) const fn at(event_time: i64, sequence: u64) -> Order {
 }
 
 pub(super) fn put(key: RowKey, value: i64, order: Order) -> RowWrite {
-    RowWrite {
-        key,
-        op: WriteOp::Put(row(value, "")),
-        order,
-        condition: Condition::None,
-        write_id: WriteId(0),
-    }
+    RowWrite::new(key, WriteOp::Put(row(value, "")), order)
 }
 
 pub(super) fn delete(key: RowKey, order: Order) -> RowWrite {

@@ -1,0 +1,350 @@
+//! The cache's steps.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::{
+    interfaces::{ClientLike as _, KeysInterface as _},
+    types::{ClusterHash, CustomCommand, Key, Value},
+    util::redis_keyslot,
+};
+use futures::future::join_all;
+use trivium_codec::{Row, RowKey};
+use trivium_store::{
+    CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, FencePage, LeaseToken, RowCache,
+};
+
+use crate::{
+    Error, Options,
+    admission::Admission,
+    client::Connections,
+    entry, failure, keys,
+    scripts::{LastScripts, Script},
+    sweep::Sweep,
+};
+
+/// Keys in one MGET; more go in several, side by side. Bounds what the server does in one go.
+const LOOK_KEYS_MAX: usize = 1_000;
+/// Keys in one script.
+const STEP_KEYS_MAX: usize = 250;
+
+/// A cache in Valkey. Cheap to clone.
+#[derive(Clone)]
+pub struct ValkeyCache(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    pub(crate) connections: Connections,
+    pub(crate) scripts: LastScripts,
+    pub(crate) sweep: Sweep,
+    pub(crate) admission: Admission,
+}
+
+impl fmt::Debug for ValkeyCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValkeyCache").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl ValkeyCache {
+    /// Begins to connect, and goes on in the background: until it has, every step is refused.
+    /// Needs a Tokio runtime.
+    pub fn connect(options: Options) -> Result<Self, Error> {
+        let connections = Connections::open(&options)?;
+        Ok(Self(Arc::new(Inner {
+            options,
+            connections,
+            scripts: LastScripts::default(),
+            sweep: Sweep::default(),
+            admission: Admission::default(),
+        })))
+    }
+
+    /// Waits for the connection, at most so long; whether it is there.
+    pub async fn wait(&self, limit: Duration) -> bool {
+        let pool = self.0.connections.pool();
+        matches!(tokio::time::timeout(limit, pool.wait_for_connect()).await, Ok(Ok(())))
+    }
+
+    /// How it was made.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+}
+
+/// One command's share of a call: places in the call, and its keys with the marker's before them.
+struct Share {
+    places: Vec<usize>,
+    names: Vec<Key>,
+}
+
+impl Inner {
+    fn shares<'k>(
+        &self,
+        epoch: CacheEpoch,
+        all: impl Iterator<Item = &'k RowKey> + Clone,
+        limit: usize,
+    ) -> Vec<Share> {
+        let names: Vec<Bytes> = all.clone().map(|key| keys::row(epoch, key)).collect();
+        let share = |(bucket, places): (u16, Vec<usize>)| {
+            let mut own = Vec::with_capacity(places.len() + 1);
+            own.push(Key::from(keys::marker(epoch, bucket)));
+            own.extend(places.iter().filter_map(|&place| names.get(place)).cloned().map(Key::from));
+            Share { places, names: own }
+        };
+        keys::groups(all, self.options.cluster, limit).into_iter().map(share).collect()
+    }
+
+    /// Reads a share's keys, then asks whether the server that answered knows the epoch's scripts:
+    /// two commands, sent together. Asking *after* reading is what counts: a server that knows them
+    /// then has known them all the time, for only marking makes them known.
+    async fn look_at(
+        &self,
+        epoch: CacheEpoch,
+        names: Vec<Key>,
+    ) -> Result<Vec<Option<Bytes>>, CacheError> {
+        let script = self.scripts.get(epoch);
+        let exists = CustomCommand::new_static("SCRIPT", ClusterHash::FirstKey, false);
+        let arguments = vec!["EXISTS".to_owned(), script.step.name.clone()];
+        let marker = names.first().cloned().unwrap_or_else(|| Key::from_static(b""));
+        let client = self.connections.to_slot_of(marker.as_bytes());
+        let read = client.mget::<Vec<Option<Bytes>>, _>(names);
+        let known = client.custom::<Vec<i64>, _>(exists, arguments);
+        // `futures::join!` polls in this order, so they are sent in it, on one connection; neither is
+        // ever sent again or redirected.
+        let (read, known) = futures::join!(read, known);
+        let mut values = read.map_err(|error| failure::sort(&error))?;
+        let known = known.map_err(|error| failure::sort(&error))?;
+        if values.is_empty() {
+            return Err(failure::odd_answer());
+        }
+        let marker = values.remove(0);
+        if known != [1] || marker.as_deref() != Some(&epoch.marker.to_le_bytes()[..]) {
+            return Err(CacheError::NotMarked);
+        }
+        Ok(values)
+    }
+
+    /// Runs a script on a share's keys; one answer for each key.
+    async fn run(
+        &self,
+        script: &Script,
+        names: Vec<Key>,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<Value>, CacheError> {
+        let count = names.len() - 1;
+        let slot = names.first().map_or(0, |marker| redis_keyslot(marker.as_bytes()));
+        // Not the client's own `evalsha`: it takes scripts for commands that may block, and waits for
+        // its turn on a second connection, without a limit.
+        let command = CustomCommand::new_static("EVALSHA", ClusterHash::Custom(slot), false);
+        let mut all = Vec::with_capacity(2 + names.len() + arguments.len());
+        all.extend([Value::from(script.name.clone()), number(names.len() as u64)]);
+        all.extend(names.into_iter().map(Value::from));
+        all.extend(arguments);
+        let answer = self.connections.next().custom::<Value, _>(command, all).await;
+        match answer.map_err(|error| failure::sort(&error))? {
+            Value::Array(answers) if answers.len() == count => Ok(answers),
+            _ => Err(failure::odd_answer()),
+        }
+    }
+
+    /// Runs a step of each share side by side; answers in the order of the call. `start` are the
+    /// arguments after the marker, `of` those of one key.
+    async fn steps<T>(
+        &self,
+        epoch: CacheEpoch,
+        all: &[RowKey],
+        kind: Step,
+        of: impl Fn(usize, &mut Vec<Value>),
+        read: impl Fn(Value) -> Result<T, CacheError>,
+    ) -> Vec<Result<T, CacheError>> {
+        if let Err(error) = self.admission.check() {
+            return all.iter().map(|_| Err(error.clone())).collect();
+        }
+        let scripts = self.scripts.get(epoch);
+        let script = if kind == Step::Unfence { &scripts.unfence } else { &scripts.step };
+        let shares = self.shares(epoch, all.iter(), STEP_KEYS_MAX);
+        let runs = shares.into_iter().map(|Share { places, names }| {
+            let mut arguments = vec![bytes(&epoch.marker.to_le_bytes())];
+            kind.arguments(&self.options, &mut arguments);
+            for &place in &places {
+                of(place, &mut arguments);
+            }
+            async move { (places, self.run(script, names, arguments).await) }
+        });
+        let mut results = Vec::with_capacity(all.len());
+        results.resize_with(all.len(), || Err(failure::odd_answer()));
+        for (places, answer) in join_all(runs.collect::<Vec<_>>()).await {
+            match answer {
+                Ok(answers) => {
+                    for (place, answer) in places.into_iter().zip(answers) {
+                        results[place] = read(answer);
+                    }
+                }
+                Err(error) => {
+                    for place in places {
+                        results[place] = Err(error.clone());
+                    }
+                }
+            }
+        }
+        results
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Lease,
+    Fill,
+    Fence,
+    Unfence,
+}
+
+impl Step {
+    /// What stands between the marker and the keys' own arguments: see the scripts.
+    fn arguments(self, options: &Options, arguments: &mut Vec<Value>) {
+        let (word, limit) = match self {
+            Self::Lease => ("lease", options.lease_ttl_ms),
+            Self::Fill => ("fill", 0),
+            Self::Fence => ("fence", u64::from(options.fence_writes_max)),
+            Self::Unfence => return,
+        };
+        arguments.extend([Value::from_static_str(word), number(limit), Value::from_static_str("")]);
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Value {
+    Value::Bytes(Bytes::copy_from_slice(bytes))
+}
+fn number(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn is_one(value: Value) -> Result<bool, CacheError> {
+    match value {
+        Value::Integer(1) => Ok(true),
+        Value::Integer(0) => Ok(false),
+        _ => Err(failure::odd_answer()),
+    }
+}
+
+#[async_trait]
+impl RowCache for ValkeyCache {
+    async fn look(
+        &self,
+        epoch: CacheEpoch,
+        keys: &[RowKey],
+    ) -> Vec<Result<CacheEntry, CacheError>> {
+        let inner = &*self.0;
+        if let Err(error) = inner.admission.check() {
+            return keys.iter().map(|_| Err(error.clone())).collect();
+        }
+        let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
+        let looks = shares.into_iter().map(|Share { places, names }| async move {
+            (places, inner.look_at(epoch, names).await)
+        });
+        let mut results = Vec::with_capacity(keys.len());
+        results.resize_with(keys.len(), || Err(failure::odd_answer()));
+        for (places, found) in join_all(looks.collect::<Vec<_>>()).await {
+            match found {
+                Ok(values) => {
+                    for (place, value) in places.into_iter().zip(values) {
+                        results[place] = entry::parse(value);
+                    }
+                }
+                Err(error) => {
+                    for place in places {
+                        results[place] = Err(error.clone());
+                    }
+                }
+            }
+        }
+        results
+    }
+
+    async fn lease(
+        &self,
+        epoch: CacheEpoch,
+        leases: &[(RowKey, LeaseToken)],
+    ) -> Vec<Result<CacheEntry, CacheError>> {
+        let all: Vec<RowKey> = leases.iter().map(|(key, _)| key.clone()).collect();
+        let of = |place: usize, arguments: &mut Vec<Value>| {
+            arguments.push(bytes(&leases[place].1.0.to_le_bytes()));
+        };
+        let read = |value: Value| match value {
+            Value::Bytes(found) => entry::parse(Some(found)),
+            Value::String(found) => entry::parse(Some(found.into_inner())),
+            _ => Err(failure::odd_answer()),
+        };
+        self.0.steps(epoch, &all, Step::Lease, of, read).await
+    }
+
+    async fn fill(
+        &self,
+        epoch: CacheEpoch,
+        rows: &[(RowKey, LeaseToken, Row)],
+    ) -> Vec<Result<bool, CacheError>> {
+        let all: Vec<RowKey> = rows.iter().map(|(key, ..)| key.clone()).collect();
+        let of = |place: usize, arguments: &mut Vec<Value>| {
+            let (_, token, row) = &rows[place];
+            arguments.push(bytes(&token.0.to_le_bytes()));
+            arguments.push(Value::Bytes(row.as_bytes().clone()));
+            arguments.push(Value::Integer(self.0.options.value_ttl_ms()));
+        };
+        self.0.steps(epoch, &all, Step::Fill, of, is_one).await
+    }
+
+    async fn fence(
+        &self,
+        epoch: CacheEpoch,
+        fences: &[(RowKey, FenceId)],
+    ) -> Vec<Result<(), CacheError>> {
+        let all: Vec<RowKey> = fences.iter().map(|(key, _)| key.clone()).collect();
+        let of = |place: usize, arguments: &mut Vec<Value>| {
+            arguments.push(Value::Bytes(entry::write_bytes(fences[place].1)));
+        };
+        let read = |value: Value| match is_one(value)? {
+            true => Ok(()),
+            false => Err(CacheError::Refused {
+                message: "the key's fence holds as many writes as it may".to_owned(),
+                is_full: true,
+            }),
+        };
+        self.0.steps(epoch, &all, Step::Fence, of, read).await
+    }
+
+    async fn unfence(
+        &self,
+        epoch: CacheEpoch,
+        fences: &[(RowKey, FenceId, Option<Row>)],
+    ) -> Vec<Result<bool, CacheError>> {
+        let all: Vec<RowKey> = fences.iter().map(|(key, ..)| key.clone()).collect();
+        let of = |place: usize, arguments: &mut Vec<Value>| {
+            let (_, fence, newest) = &fences[place];
+            let newest = newest.as_ref().map_or_else(Bytes::new, |row| row.as_bytes().clone());
+            arguments.push(Value::Bytes(entry::write_bytes(*fence)));
+            arguments.push(Value::Bytes(newest));
+            arguments.push(Value::Integer(self.0.options.value_ttl_ms()));
+        };
+        self.0.steps(epoch, &all, Step::Unfence, of, is_one).await
+    }
+
+    async fn mark(&self, epoch: CacheEpoch) -> Result<(), CacheError> {
+        self.0.mark_all(epoch).await
+    }
+    fn admit(&self, servers: &[String]) {
+        self.0.admission.admit(servers);
+    }
+    async fn servers(&self) -> Result<Vec<CacheServer>, CacheError> {
+        let servers = self.0.ask_servers().await?;
+        self.0.admission.see(servers.iter().map(|server| server.run_id.clone()).collect());
+        Ok(servers)
+    }
+    async fn fences(&self, epoch: CacheEpoch, cursor: u64) -> Result<FencePage, CacheError> {
+        self.list_fences(epoch, cursor).await
+    }
+    async fn sweep(&self, before: u64) -> Result<bool, CacheError> {
+        self.0.sweep_some(before).await
+    }
+}

@@ -1,0 +1,49 @@
+//! What a failed command means: above all, whether it may have been carried out.
+
+use fred::error::{Error, ErrorKind};
+use trivium_store::CacheError;
+
+/// First words of error replies after which nothing was done. A server says them before it begins.
+const REFUSALS: [&str; 14] = [
+    "ASK",
+    "BUSY",
+    "CLUSTERDOWN",
+    "CROSSSLOT",
+    "LOADING",
+    "MASTERDOWN",
+    "MOVED",
+    "NOAUTH",
+    "NOPERM",
+    "READONLY",
+    "TRYAGAIN",
+    "WRONGPASS",
+    "WRONGTYPE",
+    "MISCONF",
+];
+/// What the client says of commands that it never sent.
+const NEVER_SENT: [&str; 4] = [
+    "Client is not initialized.",
+    "Connection closed unexpectedly.",
+    "Failed to route command.",
+    "Too many redirections.",
+];
+
+/// Sorts the client's error. Unless it is certain that nothing was done, it is `Unknown`.
+pub(crate) fn sort(error: &Error) -> CacheError {
+    let details = error.details();
+    let refused = |is_full| CacheError::Refused { message: error.to_string(), is_full };
+    match details.split_whitespace().next().unwrap_or_default() {
+        // A server without the epoch's scripts is not the one that was marked.
+        "NOTMARKED" | "NOSCRIPT" => return CacheError::NotMarked,
+        "OOM" => return refused(true),
+        word if REFUSALS.contains(&word) => return refused(false),
+        _ => {}
+    }
+    let never_sent = NEVER_SENT.contains(&details)
+        || matches!(error.kind(), ErrorKind::Auth | ErrorKind::Config | ErrorKind::Backpressure);
+    if never_sent { refused(false) } else { CacheError::Unknown(error.to_string()) }
+}
+
+pub(crate) fn odd_answer() -> CacheError {
+    CacheError::Unknown("the server's answer has another shape than was asked for".to_owned())
+}

@@ -1,0 +1,50 @@
+//! `trivium stores`: what serving nodes keep rows in. `trivium-serving` does it, in this process's
+//! place: DynamoDB's and Valkey's clients are some three minutes of a core in every clean build (128 s
+//! and 46 s measured), for verbs that operators type on the machines where that binary is anyway.
+
+use std::{
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use trivium_api::ApiError;
+use trivium_runtime::Kind;
+
+use crate::{
+    args::{StoresArgs, StoresVerb},
+    failure::{self, Failure},
+};
+
+const BINARY: &str = "trivium-serving";
+
+/// Hands over; returns only where that fails.
+pub fn run(args: &StoresArgs) -> Result<(), Failure> {
+    let (verb, config) = match &args.verb {
+        StoresVerb::Init(place) => ("init", &place.config),
+        StoresVerb::Check(place) => ("check", &place.config),
+    };
+    let Some(binary) = find() else {
+        return Err(ApiError::new(Kind::NotFound, format!("there is no `{BINARY}` here"))
+            .at(format!("stores {verb}"))
+            .help(format!(
+                "install `{BINARY}` beside this command or on the PATH (`cargo build --release --bin {BINARY}`), \
+                 or run `{BINARY} stores {verb} --config {}` where it is",
+                config.display()
+            ))
+            .into());
+    };
+    let error = Command::new(&binary).args(["stores", verb, "--config"]).arg(config).exec();
+    Err(failure::file(&binary, &error))
+}
+
+/// Beside this command, or on the PATH.
+fn find() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    beside
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(BINARY))
+        .find(|binary| binary.is_file())
+}

@@ -1,0 +1,76 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use trivium_api::ApiError;
+
+use crate::Config;
+
+/// Serves features from DynamoDB, with Valkey in front: `trivium-serving --config serving.toml`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trivium-serving",
+    version,
+    after_help = "Every field of the config: docs/serving.md"
+)]
+pub struct Cli {
+    /// The config file. Every field of it can be set by TRIVIUM_SERVING_<SECTION>_<FIELD> too.
+    #[arg(long, global = true, value_name = "FILE", env = "TRIVIUM_SERVING_CONFIG")]
+    config: Option<PathBuf>,
+    /// What to do; serve, where it is left out.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve until SIGTERM or Ctrl-C (the same as no verb).
+    Run,
+    /// The stores that the config names.
+    Stores {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: StoresVerb,
+    },
+    /// API keys.
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: KeysVerb,
+    },
+    /// Print a config with every field and what it means.
+    SampleConfig,
+}
+
+/// What can be done with stores.
+#[derive(Debug, Subcommand)]
+pub enum StoresVerb {
+    /// Make the table with its index and expiry, if they are not there; look at Valkey.
+    Init,
+    /// Look whether the table and Valkey are as they must be.
+    Check,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Print a fresh key, and the line for the keys file.
+    New {
+        /// The caller's name, as metrics will show it.
+        name: String,
+    },
+}
+
+impl Cli {
+    /// The config, read and checked.
+    pub fn config(&self) -> Result<Config, ApiError> {
+        let Some(file) = &self.config else {
+            return Err(ApiError::invalid("no config is named").at("--config").help(
+                "name one; `trivium-serving sample-config > serving.toml` writes one to begin with",
+            ));
+        };
+        Config::read(file)
+    }
+}

@@ -1,0 +1,318 @@
+//! The config as it is written.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use trivium_api::{ApiError, ServeOptions};
+use trivium_model::Timestamp;
+use trivium_runtime::telemetry::LogFormat;
+
+use super::{Config, Keys, RegistryAddress};
+
+/// What a field holds, for the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Whole,
+    Flag,
+    List,
+}
+
+/// Every field there is. A test holds this list, the sample and docs/serving.md together.
+pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
+    ("listen", "http", Shape::Text),
+    ("listen", "grpc", Shape::Text),
+    ("listen", "announce_ms", Shape::Whole),
+    ("listen", "drain_ms", Shape::Whole),
+    ("registry", "url", Shape::Text),
+    ("registry", "poll_ms", Shape::Whole),
+    ("registry", "state_file", Shape::Text),
+    ("dynamodb", "table", Shape::Text),
+    ("dynamodb", "region", Shape::Text),
+    ("dynamodb", "endpoint", Shape::Text),
+    ("dynamodb", "connect_timeout_ms", Shape::Whole),
+    ("dynamodb", "attempt_timeout_ms", Shape::Whole),
+    ("dynamodb", "limit_ms", Shape::Whole),
+    ("dynamodb", "requests_in_flight_max", Shape::Whole),
+    ("dynamodb", "grace_seconds", Shape::Whole),
+    ("valkey", "servers", Shape::List),
+    ("valkey", "cluster", Shape::Flag),
+    ("valkey", "connections", Shape::Whole),
+    ("valkey", "connect_timeout_ms", Shape::Whole),
+    ("valkey", "command_timeout_ms", Shape::Whole),
+    ("valkey", "lease_ttl_ms", Shape::Whole),
+    ("valkey", "value_ttl_seconds", Shape::Whole),
+    ("valkey", "fence_writes_max", Shape::Whole),
+    ("coherence", "lease_ms", Shape::Whole),
+    ("coherence", "renew_every_ms", Shape::Whole),
+    ("coherence", "write_window_ms", Shape::Whole),
+    ("coherence", "pause_ms_max", Shape::Whole),
+    ("coherence", "hold_off_ms", Shape::Whole),
+    ("coherence", "hold_off_ms_max", Shape::Whole),
+    ("limits", "requests_under_way_max", Shape::Whole),
+    ("limits", "store_time_ms_max", Shape::Whole),
+    ("limits", "future_ms_max", Shape::Whole),
+    ("limits", "request_ms_max", Shape::Whole),
+    ("limits", "header_read_ms_max", Shape::Whole),
+    ("limits", "streams_max", Shape::Whole),
+    ("limits", "near_bytes_max", Shape::Whole),
+    ("auth", "keys_file", Shape::Text),
+    ("auth", "reload_ms", Shape::Whole),
+    ("clock", "data", Shape::Text),
+    ("log", "format", Shape::Text),
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    #[serde(default)]
+    listen: Listen,
+    registry: Registry,
+    dynamodb: trivium_store_dynamodb::Options,
+    valkey: Option<trivium_cache_valkey::Options>,
+    #[serde(default)]
+    coherence: Coherence,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    auth: Auth,
+    #[serde(default)]
+    clock: ClockSection,
+    #[serde(default)]
+    log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Listen {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    announce_ms: u64,
+    drain_ms: u64,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            grpc: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            announce_ms: 0,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registry {
+    url: String,
+    #[serde(default = "default_poll_ms")]
+    poll_ms: u64,
+    state_file: Option<PathBuf>,
+}
+
+fn default_poll_ms() -> u64 {
+    1_000
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Coherence {
+    lease_ms: u64,
+    renew_every_ms: u64,
+    write_window_ms: u64,
+    pause_ms_max: u64,
+    hold_off_ms: u64,
+    hold_off_ms_max: u64,
+}
+
+impl Default for Coherence {
+    fn default() -> Self {
+        let options = trivium_coherence::Options::default();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            lease_ms: ms(options.lease),
+            renew_every_ms: ms(options.renew_every),
+            write_window_ms: ms(options.write_window),
+            pause_ms_max: ms(options.pause_max),
+            hold_off_ms: ms(options.hold_off),
+            hold_off_ms_max: ms(options.hold_off_max),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Limits {
+    requests_under_way_max: usize,
+    store_time_ms_max: u64,
+    future_ms_max: i64,
+    request_ms_max: u64,
+    header_read_ms_max: u64,
+    streams_max: u32,
+    near_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let serving = trivium_serving::Options::default();
+        let serve = ServeOptions::default();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            requests_under_way_max: serving.requests_under_way_max,
+            store_time_ms_max: serving.store_time_ms_max,
+            future_ms_max: serving.future_micros_max / 1_000,
+            // Reads and writes of rows only: training sets, which take their time, are not here.
+            request_ms_max: 30_000,
+            header_read_ms_max: ms(serve.header_read),
+            streams_max: serve.streams_max,
+            near_bytes_max: 32 << 20,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Auth {
+    keys_file: Option<PathBuf>,
+    reload_ms: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { keys_file: None, reload_ms: 1_000 }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ClockSection {
+    data: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Log {
+    format: Option<String>,
+}
+
+impl Document {
+    /// What the types alone do not hold. Relative paths are beside the file.
+    pub(super) fn check(self, file: &Path) -> Result<Config, ApiError> {
+        let base = file.parent().unwrap_or_else(|| Path::new(""));
+        let wrong = |field: &str, message: String, help: &str| {
+            ApiError::invalid(message).at(format!("{}: {field}", file.display())).help(help)
+        };
+        let Self { listen, registry, dynamodb, valkey, coherence, limits, auth, clock, log } = self;
+        for (field, value) in [
+            ("registry.poll_ms", registry.poll_ms),
+            ("auth.reload_ms", auth.reload_ms),
+            ("coherence.lease_ms", coherence.lease_ms),
+            ("coherence.renew_every_ms", coherence.renew_every_ms),
+            ("coherence.write_window_ms", coherence.write_window_ms),
+            ("limits.requests_under_way_max", limits.requests_under_way_max as u64),
+            ("limits.store_time_ms_max", limits.store_time_ms_max),
+            ("limits.request_ms_max", limits.request_ms_max),
+            ("limits.header_read_ms_max", limits.header_read_ms_max),
+            ("limits.streams_max", u64::from(limits.streams_max)),
+        ] {
+            if value == 0 {
+                return Err(wrong(field, "it is 0".to_owned(), "give at least 1"));
+            }
+        }
+        if coherence.renew_every_ms >= coherence.lease_ms {
+            return Err(wrong(
+                "coherence.renew_every_ms",
+                format!("a lease of {} ms runs out before it is renewed", coherence.lease_ms),
+                "renew at least twice in a lease",
+            ));
+        }
+        if coherence.write_window_ms <= limits.store_time_ms_max {
+            return Err(wrong(
+                "coherence.write_window_ms",
+                format!(
+                    "a write may take {} ms, and would be taken for dead before",
+                    limits.store_time_ms_max
+                ),
+                "make it longer than limits.store_time_ms_max",
+            ));
+        }
+        let url = &registry.url;
+        let address = if let Some(path) = url.strip_prefix("sqlite:") {
+            if path.is_empty() {
+                let message = format!("`{url}` names no file");
+                return Err(wrong("registry.url", message, "write `sqlite:PATH`"));
+            }
+            RegistryAddress::Sqlite(base.join(path))
+        } else if url.strip_prefix("http://").is_some_and(|host| !host.trim_matches('/').is_empty())
+        {
+            RegistryAddress::Http(url.trim_end_matches('/').to_owned())
+        } else {
+            return Err(wrong(
+                "registry.url",
+                format!("`{url}` is no address of a registry"),
+                "write `sqlite:PATH` for a registry's database file, or `http://HOST:PORT` for a running registry",
+            ));
+        };
+        let data_clock = match clock.data.as_deref() {
+            None | Some("system") => None,
+            Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
+                wrong(
+                    "clock.data",
+                    format!("`{text}` is no instant"),
+                    "write `system`, a day (`2014-01-01`) or an instant (`2014-01-01T05:00:00Z`)",
+                )
+            })?),
+        };
+        let log = match log.format.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                let message = format!("`{other}` is no format of logs");
+                return Err(wrong("log.format", message, "write `text` or `json`"));
+            }
+        };
+        let ms = Duration::from_millis;
+        Ok(Config {
+            http: listen.http,
+            grpc: listen.grpc,
+            announce: ms(listen.announce_ms),
+            registry: address,
+            poll_ms: registry.poll_ms,
+            state_file: registry.state_file.map(|path| base.join(path)),
+            dynamodb,
+            valkey,
+            coherence: trivium_coherence::Options {
+                lease: ms(coherence.lease_ms),
+                renew_every: ms(coherence.renew_every_ms),
+                write_window: ms(coherence.write_window_ms),
+                pause_max: ms(coherence.pause_ms_max),
+                hold_off: ms(coherence.hold_off_ms),
+                hold_off_max: ms(coherence.hold_off_ms_max),
+                ..trivium_coherence::Options::default()
+            },
+            near_bytes_max: limits.near_bytes_max,
+            serving: trivium_serving::Options {
+                store_time_ms_max: limits.store_time_ms_max,
+                future_micros_max: limits.future_ms_max.saturating_mul(1_000),
+                requests_under_way_max: limits.requests_under_way_max,
+            },
+            serve: ServeOptions {
+                drain: ms(listen.drain_ms),
+                header_read: ms(limits.header_read_ms_max),
+                request: ms(limits.request_ms_max),
+                streams_max: limits.streams_max,
+                ..ServeOptions::default()
+            },
+            keys: auth
+                .keys_file
+                .map(|path| Keys { file: base.join(path), reload: ms(auth.reload_ms) }),
+            data_clock,
+            log,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! The environment over the file: `TRIVIUM_SERVING_<SECTION>_<FIELD>`. A variable that begins so and
+//! names no field is an error, as a field that does not exist is: it would be left without effect.
+
+use std::ffi::OsString;
+
+use toml::{Table, Value};
+use trivium_api::{ApiError, nearest};
+
+use super::document::{FIELDS, Shape};
+
+const PREFIX: &str = "TRIVIUM_SERVING_";
+/// Names the file itself.
+const CONFIG: &str = "TRIVIUM_SERVING_CONFIG";
+
+/// One field, set by a variable.
+#[derive(Debug)]
+pub(super) struct Override {
+    section: &'static str,
+    field: &'static str,
+    value: Value,
+}
+
+pub(super) fn variable(section: &str, field: &str) -> String {
+    format!("{PREFIX}{}_{}", section.to_uppercase(), field.to_uppercase())
+}
+
+pub(super) fn overrides(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Override>, ApiError> {
+    let mut found = Vec::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        if name == CONFIG {
+            continue;
+        }
+        let known = FIELDS.iter().find(|(section, field, _)| variable(section, field) == name);
+        let Some((section, field, shape)) = known else {
+            let names: Vec<String> =
+                FIELDS.iter().map(|(section, field, _)| variable(section, field)).collect();
+            let help = match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "docs/serving.md lists every field".to_owned(),
+            };
+            return Err(ApiError::invalid("this variable sets no field").at(name).help(help));
+        };
+        let wrong = |message: &str| Err(ApiError::invalid(message).at(name));
+        let Some(text) = value.to_str() else { return wrong("its value is not UTF-8") };
+        let value = match shape {
+            Shape::Text => Value::String(text.to_owned()),
+            Shape::Whole => match text.parse() {
+                Ok(number) => Value::Integer(number),
+                Err(_) => return wrong("its value is not a whole number"),
+            },
+            Shape::Flag => match text {
+                "true" => Value::Boolean(true),
+                "false" => Value::Boolean(false),
+                _ => return wrong("its value is neither `true` nor `false`"),
+            },
+            Shape::List => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+            }
+        };
+        found.push(Override { section, field, value });
+    }
+    Ok(found)
+}
+
+pub(super) fn apply(table: &mut Table, overrides: Vec<Override>) {
+    for Override { section, field, value } in overrides {
+        let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        // A section that is no table is told when the whole is read.
+        if let Value::Table(section) = section {
+            section.insert(field.to_owned(), value);
+        }
+    }
+}

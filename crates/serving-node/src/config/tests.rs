@@ -1,0 +1,153 @@
+//! The sample, the documentation, the environment, mistakes and their places.
+
+use std::{collections::BTreeSet, ffi::OsString, path::Path};
+
+use toml::{Table, Value};
+use trivium_api::ApiError;
+
+use super::{Config, RegistryAddress, SAMPLE, document::FIELDS, environment::variable};
+
+const SMALL: &str = "[registry]\nurl = \"sqlite:registry.db\"\n\n[dynamodb]\ntable = \"rows\"\nregion = \"eu-central-1\"\nendpoint = \"http://127.0.0.1:8000\"\n";
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, ApiError> {
+    let variables =
+        variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Config::parse(Path::new("etc/serving.toml"), text, variables)
+}
+
+#[test]
+fn the_sample_has_every_field_with_its_default() {
+    let sample = read(SAMPLE, &[]).unwrap();
+    let table: Table = toml::from_str(SAMPLE).unwrap();
+    let written: BTreeSet<(String, String)> = table
+        .iter()
+        .flat_map(|(section, fields)| {
+            let fields = fields.as_table().unwrap().keys();
+            fields.map(|field| (section.clone(), field.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let known: BTreeSet<(String, String)> = FIELDS
+        .iter()
+        .map(|(section, field, _)| ((*section).to_owned(), (*field).to_owned()))
+        .collect();
+    assert_eq!(written, known);
+    let small = read(SMALL, &[]).unwrap();
+    assert_eq!((sample.http, sample.grpc), (small.http, small.grpc));
+    assert_eq!((sample.poll_ms, sample.announce), (small.poll_ms, small.announce));
+    assert_eq!(sample.serve, small.serve);
+    assert_eq!(format!("{:?}", sample.coherence), format!("{:?}", small.coherence));
+    assert_eq!(format!("{:?}", sample.serving), format!("{:?}", small.serving));
+    assert_eq!(sample.near_bytes_max, small.near_bytes_max);
+    let rows =
+        trivium_store_dynamodb::Options { table: "trivium-rows".to_owned(), ..small.dynamodb };
+    assert_eq!(sample.dynamodb, rows);
+    assert_eq!(sample.valkey, Some(trivium_cache_valkey::Options::new("127.0.0.1:6379")));
+}
+
+#[test]
+fn every_field_is_documented() {
+    let page = include_str!("../../../../docs/serving.md");
+    for (section, field, _) in FIELDS {
+        assert!(
+            page.contains(&format!("`{section}.{field}`")),
+            "docs/serving.md: {section}.{field}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_stands_above_the_file() {
+    let config = read(
+        SMALL,
+        &[
+            ("TRIVIUM_SERVING_CONFIG", "ignored"),
+            ("TRIVIUM_SERVER", "not ours"),
+            ("TRIVIUM_SERVING_LISTEN_HTTP", "0.0.0.0:1"),
+            ("TRIVIUM_SERVING_DYNAMODB_TABLE", "123"),
+            ("TRIVIUM_SERVING_VALKEY_SERVERS", "a:1, b:2"),
+            ("TRIVIUM_SERVING_VALKEY_CLUSTER", "true"),
+            ("TRIVIUM_SERVING_REGISTRY_URL", "http://registry:7400/"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.http.port(), 1);
+    assert_eq!(config.dynamodb.table, "123");
+    let valkey = config.valkey.unwrap();
+    assert_eq!((valkey.servers.len(), valkey.cluster), (2, true));
+    assert_eq!(config.registry, RegistryAddress::Http("http://registry:7400".to_owned()));
+    // The whole of it from there.
+    let all = [
+        ("TRIVIUM_SERVING_REGISTRY_URL", "sqlite:/r.db"),
+        ("TRIVIUM_SERVING_DYNAMODB_TABLE", "rows"),
+        ("TRIVIUM_SERVING_DYNAMODB_REGION", "eu-central-1"),
+    ];
+    assert!(read("", &all).is_ok());
+    // Each field can be set; what it holds is checked as in the file.
+    for (section, field, _) in FIELDS {
+        let name = variable(section, field);
+        let error = read("nonsense = 1", &[(&name, "0")]).err();
+        assert!(
+            error.is_some_and(|error| error.message != "this variable sets no field"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn paths_are_beside_the_file() {
+    let text = SMALL.replace("\n\n", "\nstate_file = \"/var/state.json\"\n\n")
+        + "[auth]\nkeys_file = \"keys.txt\"\n";
+    let config = read(&text, &[]).unwrap();
+    assert_eq!(config.registry, RegistryAddress::Sqlite("etc/registry.db".into()));
+    assert_eq!(config.state_file.as_deref(), Some(Path::new("/var/state.json")));
+    assert_eq!(config.keys.unwrap().file, Path::new("etc/keys.txt"));
+}
+
+#[test]
+fn mistakes_have_their_place() {
+    let with = |more: &str| format!("{SMALL}{more}");
+    for (text, place, message) in [
+        ("[registry]\nurl =", "etc/serving.toml:2:6", "string values must be quoted"),
+        ("", "etc/serving.toml:1:1", "missing field `registry`"),
+        (
+            &with("[limits]\nrequest_max = 1\n"),
+            "etc/serving.toml:9:1",
+            "unknown field `request_max`",
+        ),
+        (&with("[listen]\nhttp = \"here\"\n"), "etc/serving.toml:9:8", "invalid socket address"),
+        (&with("[nosuch]\n"), "etc/serving.toml:8:2", "unknown field `nosuch`"),
+        (&with("[coherence]\nlease_ms = 0\n"), "etc/serving.toml: coherence.lease_ms", "it is 0"),
+        (
+            &with("[coherence]\nlease_ms = 200\n"),
+            "etc/serving.toml: coherence.renew_every_ms",
+            "runs out",
+        ),
+        (
+            &with("[coherence]\nwrite_window_ms = 9\n"),
+            "etc/serving.toml: coherence.write_window_ms",
+            "taken for dead",
+        ),
+        (&with("[clock]\ndata = \"now\"\n"), "etc/serving.toml: clock.data", "no instant"),
+        (&with("[log]\nformat = \"xml\"\n"), "etc/serving.toml: log.format", "no format"),
+        (&SMALL.replace("sqlite:", "ftp:"), "etc/serving.toml: registry.url", "no address"),
+    ] {
+        let error = read(text, &[]).unwrap_err();
+        assert!(error.message.contains(message), "{text}: {error}");
+        assert_eq!(error.field, place, "{text}: {error}");
+    }
+    let wrong = |name: &str, value: &str| read(SMALL, &[(name, value)]).unwrap_err();
+    let error = wrong("TRIVIUM_SERVING_LISTEN_HTPT", "x");
+    assert_eq!(error.help, "did you mean `TRIVIUM_SERVING_LISTEN_HTTP`?");
+    assert_eq!(
+        wrong("TRIVIUM_SERVING_AUTH_RELOAD_MS", "soon").message,
+        "its value is not a whole number"
+    );
+    assert!(wrong("TRIVIUM_SERVING_LISTEN_HTTP", "here").field.contains("TRIVIUM_SERVING_"));
+}
+
+#[test]
+fn a_fixed_data_clock() {
+    let config = read(&format!("{SMALL}[clock]\ndata = \"2014-01-01\"\n"), &[]).unwrap();
+    assert_eq!(config.data_clock().now_micros(), 1_388_534_400_000_000);
+    assert!(matches!(toml::from_str::<Table>("a = 1").unwrap()["a"], Value::Integer(1)));
+}

@@ -1,0 +1,79 @@
+//! The `trivium-serving` command: a stateless serving node on DynamoDB, with Valkey in front if it is
+//! configured. Any number of nodes serve the same table; each keeps what its reads promise.
+//!
+//! The node itself holds nothing that another one needs: rows are in the table, definitions in the
+//! registry. What it keeps on disk, if it is told to, is the last definitions it saw, to start by
+//! while the registry is away. This crate wires parts together; what they do is theirs.
+
+mod args;
+mod config;
+mod definitions;
+mod keys;
+mod mirror;
+mod registry;
+mod run;
+mod state_file;
+mod store;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+use trivium_api::ApiError;
+use trivium_runtime::Kind;
+
+use crate::args::{Cli, KeysVerb, StoresVerb, Verb};
+
+pub use config::{Config, SAMPLE};
+
+/// Parses the command line, does what it says, and turns a failure into an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let is_wrong = error.use_stderr();
+            return ExitCode::from(if is_wrong { Kind::InvalidArgument.exit() } else { 0 });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refused(&ApiError::internal(format!("no runtime: {error}"))),
+    };
+    let outcome = runtime.block_on(Box::pin(perform(cli)));
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refused(&error),
+    }
+}
+
+async fn perform(cli: Cli) -> Result<(), ApiError> {
+    match &cli.verb {
+        None | Some(Verb::Run) => run::run(cli.config()?).await,
+        Some(Verb::Stores { verb }) => {
+            let config = cli.config()?;
+            match verb {
+                StoresVerb::Init => say(&store::init(&config).await?),
+                StoresVerb::Check => say(&store::check(&config).await?),
+            }
+        }
+        Some(Verb::Keys { verb: KeysVerb::New { name } }) => say(&keys::new(name)?),
+        Some(Verb::SampleConfig) => say(SAMPLE.trim_end()),
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+fn say(text: &str) -> Result<(), ApiError> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(ApiError::new(Kind::Unavailable, format!("the answer cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: &ApiError) -> ExitCode {
+    // Nothing better can be done where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.kind.code());
+    ExitCode::from(error.kind.exit())
+}

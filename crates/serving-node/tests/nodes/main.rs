@@ -1,0 +1,8 @@
+//! Serving nodes as an operator runs them: processes, on a real table and a real cache.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
+
+mod definitions;
+mod keys;
+mod life;
+mod support;
+mod together;

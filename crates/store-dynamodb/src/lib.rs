@@ -1,0 +1,57 @@
+//! The online store in one DynamoDB table.
+//!
+//! # Layout
+//! A row is one item: partition key `pk` = `namespace#entity-type#entity-id`, sort key `sk` =
+//! `view#version` ([`RowKey`](trivium_codec::RowKey)), so that one entity's views are neighbours.
+//!
+//! | attribute | type | what |
+//! | --- | --- | --- |
+//! | `row_bytes` | B | the row as its producer encoded it. **The stamp in its header is not the row's**: the attributes below are, and are patched in on the way out. Only so can one update number the row |
+//! | `rev` | N | grows with every applied write; stands in barrier-only items too |
+//! | `event_time`, `seq` | N | the row's order. An item with `event_time` has a row (or tombstone) |
+//! | `write_id` | B | 16 bytes, little-endian; left out where it is zero |
+//! | `dead` | BOOL | there, and true: a tombstone |
+//! | `barrier_epoch`, `barrier_deadline`, `barrier_raised` | N | see [`item::Stored::barrier`]; the deadline counts only in the epoch `barrier_raised` |
+//! | `subject` | S | whose data; partition key of the index `subject` (keys only) |
+//! | `expires_at` | N | seconds since 1970: DynamoDB's TTL. Write time + ttl + grace, never event time |
+//!
+//! Beside the rows, under partition keys that no row has (a row's has two `#` and starts with a name):
+//! `#cache` / `epoch`, the cache's epoch record; `#checkpoint` / name, a checkpoint, whose parts, where
+//! it is too large for one item, are `#checkpoint-part` / generation and number.
+//!
+//! # The atomic step
+//! One conditional `UpdateItem`, which says what [`decide`](trivium_store::decide()) says as far as a
+//! condition can: in the common case one round trip. Where it is refused, DynamoDB hands over the item
+//! that refused it, and `decide` itself says whether that is the answer or the write has to be put
+//! another way. The SDK's retries are off: an attempt is sent again only after a definite refusal.
+//!
+//! # What a crash leaves
+//! Every item is whole. A checkpoint's parts that no head names cost space and nothing else.
+//!
+//! # What is not filtered
+//! DynamoDB deletes an expired item hours late. Until then it is read, and refuses writes, as if it
+//! were not expired: the reader decides what is expired by event time, and a store that hid an item
+//! which it still compares writes with would contradict itself.
+
+mod batch_get;
+mod checkpoints;
+mod client;
+mod error;
+mod expression;
+mod failure;
+mod fence;
+mod item;
+mod options;
+mod read;
+mod store;
+mod subjects;
+mod table;
+mod write;
+
+pub use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+pub use error::Error;
+pub use options::Options;
+pub use store::DynamoStore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The store and how requests are sent.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use rand::RngExt as _;
+use tokio::time::timeout;
+use trivium_store::{Error, check_deadline};
+
+use crate::{Options, client, failure};
+
+/// Pauses before another try of a read grow up to this.
+const PAUSE_MS_MAX: u64 = 400;
+const PAUSE_MS_FIRST: u64 = 20;
+
+/// A store in a table. Cheap to clone. Making one asks nobody: see [`DynamoStore::check`].
+#[derive(Clone)]
+pub struct DynamoStore(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) options: Options,
+}
+
+impl fmt::Debug for DynamoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoStore").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl DynamoStore {
+    /// A store that takes its credentials from the environment.
+    pub fn new(options: Options) -> Result<Self, crate::Error> {
+        Self::with_credentials(options, SharedCredentialsProvider::new(client::Environment))
+    }
+
+    /// A store that asks this provider for credentials (an instance's role, say).
+    pub fn with_credentials(
+        options: Options,
+        credentials: SharedCredentialsProvider,
+    ) -> Result<Self, crate::Error> {
+        options.check()?;
+        let client = client::client(&options, credentials);
+        Ok(Self(Arc::new(Inner { client, options })))
+    }
+
+    /// How it was made.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+}
+
+impl Inner {
+    /// When to give up on one row, or one chunk of rows, that is begun now.
+    pub(crate) fn end_of(&self, deadline: Option<Instant>) -> Instant {
+        let limit = Instant::now() + self.options.limit();
+        deadline.map_or(limit, |deadline| deadline.min(limit))
+    }
+
+    /// Sends one request, once. A deadline that has passed is certain: nothing is sent.
+    pub(crate) async fn send<T, E>(
+        &self,
+        end: Instant,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure<E>> {
+        check_deadline(Some(end)).map_err(Failure::Store)?;
+        let patience =
+            self.options.attempt_timeout().min(end.saturating_duration_since(Instant::now()));
+        match timeout(patience, request).await {
+            Ok(answer) => answer.map_err(|error| Failure::Sdk(Box::new(error))),
+            Err(_) => Err(Failure::Store(failure::no_answer(patience))),
+        }
+    }
+}
+
+/// Why a request failed, with the SDK's own error where it has one.
+pub(crate) enum Failure<E> {
+    Store(Error),
+    Sdk(Box<SdkError<E, HttpResponse>>),
+}
+
+impl<E: ProvideErrorMetadata + std::error::Error + 'static> Failure<E> {
+    pub(crate) fn of_write(self) -> Error {
+        match self {
+            Self::Store(error) => error,
+            Self::Sdk(error) => failure::sort(&error),
+        }
+    }
+    pub(crate) fn of_read(self) -> Error {
+        match self {
+            Self::Store(error) => error,
+            Self::Sdk(error) => failure::sort_read(&error),
+        }
+    }
+}
+
+/// Pauses between tries of a read: random up to a limit that doubles, so that readers who were
+/// throttled together do not come back together.
+pub(crate) struct Pauses {
+    end: Instant,
+    limit_ms: u64,
+}
+
+impl Pauses {
+    pub(crate) fn until(end: Instant) -> Self {
+        Self { end, limit_ms: PAUSE_MS_FIRST }
+    }
+    /// Something was answered: begin small again.
+    pub(crate) fn reset(&mut self) {
+        self.limit_ms = PAUSE_MS_FIRST;
+    }
+    /// Sleeps; `false` where there is no time left for another try.
+    pub(crate) async fn sleep(&mut self) -> bool {
+        let pause = Duration::from_millis(rand::rng().random_range(1..=self.limit_ms));
+        self.limit_ms = (self.limit_ms * 2).min(PAUSE_MS_MAX);
+        if Instant::now() + pause >= self.end {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
+    }
+}

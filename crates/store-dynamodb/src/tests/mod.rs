@@ -1,0 +1,21 @@
+//! Against a real DynamoDB API: DynamoDB Local, one for all tests, a table of its own for most.
+
+mod faults;
+mod fences;
+mod layout;
+mod support;
+mod tables;
+
+use std::sync::Arc;
+
+use crate::DynamoStore;
+
+async fn make() -> Arc<DynamoStore> {
+    Arc::new(support::shared_table().await)
+}
+trivium_store::conformance_tests!(make);
+
+async fn make_own() -> Arc<DynamoStore> {
+    Arc::new(support::new_table().await)
+}
+trivium_store::authority_conformance_tests!(make_own);

@@ -1,0 +1,34 @@
+use crate::{DynamoDb, Valkey, ValkeyCluster, process::connect};
+
+fn is_gone(port: u16) -> bool {
+    connect(port).is_err()
+}
+
+#[test]
+fn a_dynamodb_answers_and_ends_with_its_value() {
+    let server = DynamoDb::start().unwrap();
+    let port = server.server().port();
+    assert!(!is_gone(port));
+    drop(server);
+    assert!(is_gone(port));
+}
+
+#[test]
+fn a_valkey_restarts_empty_on_its_port() {
+    let mut server = Valkey::start(&["--maxmemory", "10mb"]).unwrap();
+    assert_eq!(server.command(&["SET", "a", "1"]).unwrap(), "OK");
+    let pid = server.server().pid();
+    server.restart().unwrap();
+    assert_ne!(server.server().pid(), pid);
+    assert_eq!(server.command(&["GET", "a"]).unwrap(), "(nil)");
+    assert_eq!(server.command(&["CONFIG", "GET", "maxmemory"]).unwrap(), "maxmemory\n10485760");
+    let port = server.server().port();
+    drop(server);
+    assert!(is_gone(port));
+}
+
+#[test]
+fn a_cluster_comes_together() {
+    let cluster = ValkeyCluster::start(3).unwrap();
+    assert_eq!(cluster.nodes().len(), 3);
+}
