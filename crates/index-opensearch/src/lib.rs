@@ -1,0 +1,1 @@
+//! The embedding index in OpenSearch.
