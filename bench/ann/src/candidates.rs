@@ -1,14 +1,13 @@
-//! The indexes compared. All get m = 16, 100 candidates while building, 100 while searching.
+//! The indexes compared (hnswlib-rs 0.10 would be one, but needs a nightly compiler). All get m = 16, 100 candidates while building, 100 while searching.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use hnsw_rs::prelude::{DistDot, Hnsw as HnswRs};
-use hnswlib_rs::{Hnsw as HnswlibRs, HnswConfig, InMemoryVectorStore, InnerProduct};
 use usearch::{Index as Usearch, IndexOptions, MetricKind, ScalarKind};
 
 const M: usize = 16;
 const EF: usize = 100;
 
-pub const NAMES: [&str; 5] = ["scan", "usearch", "hnsw_rs", "hnswlib-rs", "instant-distance"];
+pub const NAMES: [&str; 4] = ["scan", "usearch", "hnsw_rs", "instant-distance"];
 
 #[derive(Clone)]
 struct Unit(Vec<f32>);
@@ -21,10 +20,13 @@ impl instant_distance::Point for Unit {
 
 pub enum Candidate {
     /// Every vector in one block, compared one after the other.
-    Scan { dimension: usize, block: Vec<f32>, live: Vec<bool> },
+    Scan {
+        dimension: usize,
+        block: Vec<f32>,
+        live: Vec<bool>,
+    },
     Usearch(Usearch),
     HnswRs(HnswRs<'static, f32, DistDot>),
-    HnswlibRs(HnswlibRs<u32, InnerProduct>, InMemoryVectorStore<f32>),
     InstantDistance(instant_distance::HnswMap<Unit, u32>),
 }
 
@@ -47,9 +49,7 @@ impl Candidate {
     pub fn new(name: &str, data: &[Vec<f32>]) -> Result<Option<Self>> {
         let dimension = data.first().map_or(0, Vec::len);
         Ok(Some(match name {
-            "scan" => {
-                Self::Scan { dimension, block: data.concat(), live: vec![true; data.len()] }
-            }
+            "scan" => Self::Scan { dimension, block: data.concat(), live: vec![true; data.len()] },
             "usearch" => {
                 let index = Usearch::new(&IndexOptions {
                     dimensions: dimension,
@@ -72,16 +72,6 @@ impl Candidate {
                     index.insert((vector, i));
                 }
                 Self::HnswRs(index)
-            }
-            "hnswlib-rs" => {
-                let config =
-                    HnswConfig::new(dimension, data.len()).m(M).ef_construction(EF).ef_search(EF);
-                let index = HnswlibRs::new(InnerProduct::new(), config);
-                let store = InMemoryVectorStore::new(dimension, data.len());
-                for (i, vector) in data.iter().enumerate() {
-                    index.insert(&store, i as u32, vector).map_err(|e| anyhow!("{e:?}"))?;
-                }
-                Self::HnswlibRs(index, store)
             }
             "instant-distance" => {
                 let points = data.iter().cloned().map(Unit).collect();
@@ -128,13 +118,6 @@ impl Candidate {
                 };
                 found.into_iter().map(|near| near.d_id).collect()
             }
-            Self::HnswlibRs(index, store) => {
-                let filter = pass.map(|pass| move |i: &u32| pass(*i as usize));
-                let filter = filter.as_ref().map(|filter| filter as &dyn Fn(&u32) -> bool);
-                let found =
-                    index.search(store, query, k, filter).map_err(|error| anyhow!("{error:?}"))?;
-                found.into_iter().map(|hit| hit.key as usize).collect()
-            }
             Self::InstantDistance(index) => {
                 let mut search = instant_distance::Search::default();
                 // It has no filters: what does not pass is dropped from what it found.
@@ -155,11 +138,6 @@ impl Candidate {
             Self::Usearch(index) => {
                 for i in which {
                     index.remove(i as u64)?;
-                }
-            }
-            Self::HnswlibRs(index, _) => {
-                for i in which {
-                    index.delete(&(i as u32)).map_err(|error| anyhow!("{error:?}"))?;
                 }
             }
             Self::HnswRs(_) | Self::InstantDistance(_) => return Ok(false),

@@ -134,8 +134,12 @@ fn main() -> Result<()> {
     if name != "all" {
         return run(name, documents, dimension);
     }
-    println!("{documents} documents, {dimension} components, {QUERIES} queries, k = {K}, one thread");
-    println!("| index | build | memory | recall, queries | filter 10 % | filter 1 % | 3/4 removed |");
+    println!(
+        "{documents} documents, {dimension} components, {QUERIES} queries, k = {K}, one thread"
+    );
+    println!(
+        "| index | build | memory | recall, queries | filter 10 % | filter 1 % | 3/4 removed |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for name in NAMES {
         let status = Command::new(env::current_exe()?)
