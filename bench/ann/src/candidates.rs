@@ -10,7 +10,7 @@ const EF: usize = 100;
 pub const NAMES: [&str; 4] = ["scan", "usearch", "hnsw_rs", "instant-distance"];
 
 #[derive(Clone)]
-struct Unit(Vec<f32>);
+pub struct Unit(Vec<f32>);
 
 impl instant_distance::Point for Unit {
     fn distance(&self, other: &Self) -> f32 {
