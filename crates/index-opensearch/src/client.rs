@@ -53,10 +53,8 @@ impl Client {
         credentials: Option<Credentials>,
     ) -> Result<Self, crate::Error> {
         options.check()?;
-        let url = Url::parse(&options.endpoint).map_err(|error| crate::Error::Option {
-            option: "endpoint",
-            why: error.to_string(),
-        })?;
+        let url = Url::parse(&options.endpoint)
+            .map_err(|error| crate::Error::Option { option: "endpoint", why: error.to_string() })?;
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url));
         if let Some(credentials) = credentials {
             builder = builder.auth(credentials);
@@ -76,7 +74,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         let timeout = time_left(deadline, self.options.attempt_timeout())?;
         let mut headers = HeaderMap::new();
-        let content = if path.contains("_bulk") { "application/x-ndjson" } else { "application/json" };
+        let content =
+            if path.contains("_bulk") { "application/x-ndjson" } else { "application/json" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         let sent = self
             .client
@@ -93,7 +92,9 @@ impl Client {
             Err(_) if status >= 300 => serde_json::json!({
                 "error": String::from_utf8_lossy(&bytes[..bytes.len().min(300)])
             }),
-            Err(error) => return Err(Error::Unknown(format!("{WHO}: the answer breaks off: {error}"))),
+            Err(error) => {
+                return Err(Error::Unknown(format!("{WHO}: the answer breaks off: {error}")));
+            }
         };
         Ok(Answer { status, body })
     }

@@ -38,11 +38,8 @@ pub(crate) fn write_creation(
 ) -> Result<(), Error> {
     let bits: Vec<u8> =
         document.vector.iter().flat_map(|component| component.to_le_bytes()).collect();
-    let meta: Map<String, Value> = document
-        .metadata
-        .iter()
-        .map(|(field, found)| (field.to_string(), value(found)))
-        .collect();
+    let meta: Map<String, Value> =
+        document.metadata.iter().map(|(field, found)| (field.to_string(), value(found))).collect();
     let mut source = json!({
         "vector": indexed(spec, &document.vector),
         "bits": STANDARD.encode(bits),
@@ -66,8 +63,7 @@ pub(crate) fn write_creation(
 
 /// The document in a `_source` that was found under an id.
 pub(crate) fn read(spec: &IndexSpec, id: &DocumentId, source: &Value) -> Result<Document, Error> {
-    let corrupt =
-        |what: &str| Error::Corrupt(format!("{WHO}: {spec}: {}: {what}", names::id(id)));
+    let corrupt = |what: &str| Error::Corrupt(format!("{WHO}: {spec}: {}: {what}", names::id(id)));
     if source["key"] != id.key.partition() || source["rev"] != id.rev {
         return Err(corrupt("another row's document has this id"));
     }

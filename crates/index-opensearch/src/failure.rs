@@ -46,9 +46,10 @@ pub(crate) fn sort_answer(status: u16, error: &Value) -> Error {
     }
     match (status, kind) {
         // The index is not there (yet), is being moved, or somebody has locked it: nobody's request.
-        (_, "index_not_found_exception" | "cluster_block_exception" | "alias_not_found_exception") => {
-            Error::Unavailable(text)
-        }
+        (
+            _,
+            "index_not_found_exception" | "cluster_block_exception" | "alias_not_found_exception",
+        ) => Error::Unavailable(text),
         (429, _) => Error::Throttled(text),
         (503 | 502 | 401 | 403 | 404, _) => Error::Unavailable(text),
         (400 | 413, _) => Error::Invalid(text),
@@ -60,4 +61,3 @@ pub(crate) fn sort_answer(status: u16, error: &Value) -> Error {
 pub(crate) fn strange(what: &str) -> Error {
     Error::Unknown(format!("{WHO}: the answer {what}"))
 }
-

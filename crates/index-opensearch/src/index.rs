@@ -19,7 +19,8 @@ use crate::{
     client::Client,
     document,
     failure::{self, strange},
-    mapping, names, query,
+    mapping, names,
+    query::{self, Effort},
 };
 
 /// A bulk is sent when it has so many bytes, or the next but one limit of documents. OpenSearch takes 100 MB;
@@ -63,11 +64,10 @@ impl OpenSearchIndex {
             return Ok(None);
         }
         match answer.good()? {
-            Value::Object(mut indexes) if indexes.len() == 1 => {
-                Ok(indexes.iter_mut().next().map(|(name, index)| {
-                    (name.clone(), index["mappings"].take())
-                }))
-            }
+            Value::Object(mut indexes) if indexes.len() == 1 => Ok(indexes
+                .iter_mut()
+                .next()
+                .map(|(name, index)| (name.clone(), index["mappings"].take()))),
             other => Err(Error::Invalid(format!(
                 "{}: `{alias}` is not the alias of one index, but of these: {:?}; leave it to one",
                 failure::WHO,
@@ -104,7 +104,8 @@ impl OpenSearchIndex {
                     // `{"create": {"status": 201, …}}`
                     let result = item.as_object_mut().and_then(|item| item.values_mut().next());
                     let result = result.map(Value::take).unwrap_or_default();
-                    let status = result["status"].as_u64().and_then(|status| status.try_into().ok());
+                    let status =
+                        result["status"].as_u64().and_then(|status| status.try_into().ok());
                     status.map(|status| (status, result)).ok_or_else(|| strange("lacks a status"))
                 })
                 .collect(),
@@ -177,9 +178,7 @@ impl OpenSearchIndex {
                 .iter()
                 .zip(ids)
                 .map(|(found, id)| match (&found["found"], &found["error"]) {
-                    (Value::Bool(true), _) => {
-                        document::read(spec, id, &found["_source"]).map(Some)
-                    }
+                    (Value::Bool(true), _) => document::read(spec, id, &found["_source"]).map(Some),
                     (Value::Bool(false), Value::Null) => Ok(None),
                     // It says no status here: nothing was changed, so it may be asked again.
                     (_, error) => Err(failure::sort_answer(503, error)),
@@ -304,8 +303,7 @@ impl EmbeddingIndex for OpenSearchIndex {
         let Some((index, _)) = self.found(&self.alias(spec), deadline).await? else {
             return Ok(());
         };
-        let answer =
-            self.client.send(Method::Delete, &format!("/{index}"), None, deadline).await?;
+        let answer = self.client.send(Method::Delete, &format!("/{index}"), None, deadline).await?;
         if answer.status == 404 { Ok(()) } else { answer.good().map(drop) }
     }
 
@@ -366,9 +364,18 @@ impl EmbeddingIndex for OpenSearchIndex {
     ) -> Result<Vec<Hit>, Error> {
         check_nearest(spec, query)?;
         let path = format!("/{}/_search?allow_partial_search_results=false", self.alias(spec));
-        let body = query::nearest(spec, self.client.options.engine, query);
-        let answer = self.client.send_json(Method::Post, &path, &body, deadline).await?.good()?;
-        let mut hits = query::hits(spec, &answer)?;
+        let mut hits = Vec::new();
+        // Fewer than asked for: nothing more passes, or the graph does not lead there (what is nearest
+        // under `dot` may all have been deleted since the graph was built). Looking at everything is
+        // cheap in the first case and right in the second.
+        for effort in [Effort::Graph, Effort::Exact] {
+            let body = query::nearest(spec, query, effort);
+            let answer = self.client.send_json(Method::Post, &path, &body, deadline).await?;
+            hits = query::hits(spec, &answer.good()?)?;
+            if hits.len() >= query.k {
+                break;
+            }
+        }
         hits.retain(|hit| query.score_min.is_none_or(|least| hit.score >= least));
         hits.sort_by(by_nearness);
         hits.truncate(query.k);

@@ -109,7 +109,11 @@ pub(crate) fn compare(index: &str, found: &Value, spec: &IndexSpec) -> Result<bo
         ("subject", "keyword"),
     ] {
         if properties[field]["type"] != wanted {
-            return differs(&format!("a field `{field}` of type"), &properties[field]["type"], wanted);
+            return differs(
+                &format!("a field `{field}` of type"),
+                &properties[field]["type"],
+                wanted,
+            );
         }
     }
     let mut missing = false;

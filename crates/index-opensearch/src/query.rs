@@ -10,17 +10,7 @@ use trivium_store::{
     embedding::{DocumentId, Filter, Hit, IndexSpec, Listing, Nearest},
 };
 
-use crate::{Engine, document, failure::strange, names};
-
-/// OpenSearch's number for a score; grows with it.
-pub(crate) fn to_raw(metric: Distance, score: f32) -> f32 {
-    match metric {
-        Distance::Cosine => f32::midpoint(1.0, score),
-        Distance::L2 => score,
-        Distance::Dot if score >= 0.0 => 1.0 + score,
-        Distance::Dot => 1.0 / (1.0 - score),
-    }
-}
+use crate::{document, failure::strange, names};
 
 /// The score of OpenSearch's number.
 pub(crate) fn from_raw(metric: Distance, raw: f64) -> f32 {
@@ -64,32 +54,45 @@ fn filter(filter: &Filter) -> Value {
     }
 }
 
+/// How hard a search looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Along the graph.
+    Graph,
+    /// At every document, where not more than [`EXACT_MAX`] of a segment pass the filter.
+    Exact,
+}
+
+/// The most that k-NN takes as `k`. Lucene compares every document with the query where no more than
+/// `k` pass the filter.
+const EXACT_MAX: usize = 10_000;
+
 /// The body of a search.
-pub(crate) fn nearest(spec: &IndexSpec, engine: Engine, query: &Nearest) -> Value {
-    let mut knn = json!({
-        "vector": document::indexed(spec, &query.vector),
-        "k": query.k,
-    });
-    // Lucene takes what is asked for, or k, whichever is more; so does faiss.
-    if matches!(engine, Engine::Lucene | Engine::Faiss) {
-        knn["method_parameters"] = json!({ "ef_search": spec.hnsw.ef_search });
-    }
+pub(crate) fn nearest(spec: &IndexSpec, query: &Nearest, effort: Effort) -> Value {
+    let mut knn = json!({ "vector": document::indexed(spec, &query.vector) });
     if let Some(condition) = &query.filter {
         knn["filter"] = filter(condition);
     }
-    let mut body = json!({
+    match effort {
+        Effort::Graph => {
+            knn["k"] = json!(query.k);
+            knn["method_parameters"] = json!({ "ef_search": spec.hnsw.ef_search });
+        }
+        Effort::Exact => {
+            knn["k"] = json!(EXACT_MAX);
+            if query.filter.is_none() {
+                // Every document has one: it is there for Lucene to count what passes.
+                knn["filter"] = json!({ "exists": { "field": "rev" } });
+            }
+        }
+    }
+    json!({
         "size": query.k,
         "query": { "knn": { "vector": knn } },
         "_source": false,
         "docvalue_fields": ["key", "rev"],
         "track_total_hits": false,
-    });
-    let least = query.score_min.map(|least| to_raw(spec.metric, least));
-    if let Some(least) = least.filter(|least| least.is_finite() && *least > 0.0) {
-        // A little less, against rounding: the caller of this cuts off exactly.
-        body["min_score"] = json!(least * (1.0 - 1e-5));
-    }
-    body
+    })
 }
 
 /// The hits in an answer, in its order.

@@ -73,16 +73,16 @@ fn start_server(home: &Path, port: u16, data: &Path) -> Result<Server, Error> {
     std::fs::create_dir_all(&config)
         .and_then(|()| std::fs::write(config.join("opensearch.yml"), lines.join("\n") + "\n"))
         .map_err(|error| Error::io("writing opensearch.yml", &error))?;
-    let mut server =
-        Server::start(Path::new("java"), port, |_| arguments(home, &config))?;
+    let mut server = Server::start(Path::new("java"), port, |_| arguments(home, &config))?;
     server.wait_until(is_ready)?;
     Ok(server)
 }
 
 fn arguments(home: &Path, config: &Path) -> Vec<String> {
     // The client compiler and the serial collector: it starts twice as fast and needs a third.
-    let mut arguments =
-        ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"].map(str::to_owned).to_vec();
+    let mut arguments = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]
+        .map(str::to_owned)
+        .to_vec();
     arguments.push(format!("{0}/node:{0}/lib/*", home.display()));
     arguments.push("OpenSearchNode".to_owned());
     arguments.extend([home, config].map(|path| path.display().to_string()));
