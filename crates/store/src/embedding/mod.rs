@@ -1,7 +1,7 @@
 //! The embedding index's port: documents beside the rows, found by key and by nearness.
 //!
-//! A document is found under (row key, rev) and never changes; a row names the rev of the document that
-//! belongs to it, so a document that no row names does not exist for any reader. Why, and who removes
+//! A document is found under (row key, rev) and never changes; a row names the document that belongs to it
+//! ([`DocumentRef`]), so a document that no row names does not exist for any reader. Why, and who removes
 //! what is left over: `docs/decisions/0007-embeddings.md`. An index knows nothing of rows.
 //!
 //! * Batches keep order and length; missing is `None`; every document has its own result.
@@ -16,6 +16,8 @@ mod check;
 mod filter;
 mod leftovers;
 mod memory;
+mod named;
+mod reference;
 mod score;
 
 use std::{
@@ -35,6 +37,8 @@ pub use check::{
 pub use filter::Filter;
 pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep};
 pub use memory::MemoryIndex;
+pub use named::{Found, nearest_named};
+pub use reference::DocumentRef;
 pub use score::{Direction, by_nearness, dot, norm, score, unit};
 
 use crate::Error;
@@ -401,3 +405,6 @@ impl Listing {
             && self.written_before.is_none_or(|time| document.written < time)
     }
 }
+
+#[cfg(test)]
+mod tests;
