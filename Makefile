@@ -18,7 +18,7 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test test-rust test-integration lint fmt bench bench-embedded codegen \
+.PHONY: help setup build demo test test-rust test-integration lint fmt bench bench-ann bench-embedded codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -43,9 +43,10 @@ test-rust: setup
 test-integration: build
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
 
-test-stores: setup ## The adapters of DynamoDB and Valkey, against real servers.
+test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, against real servers, and the embedded index.
 	@scripts/setup-stores
-	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey
+	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey \
+		-p trivium-index-opensearch -p trivium-index-embedded
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
@@ -58,6 +59,9 @@ lint: setup ## Formatting, clippy, generated files up to date, Python.
 fmt: ## Format everything.
 	$(CARGO) fmt --all
 	$(PYTHON) -m ruff format scripts integration
+
+bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
+	cd bench/ann && $(CARGO) run --locked --release
 
 bench: bench-embedded ## The short form of all benches.
 
