@@ -19,7 +19,7 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-embedded codegen \
+.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-ann bench-embedded codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -44,15 +44,16 @@ test-rust: setup
 test-integration: build
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
 
-test-stores: setup ## DynamoDB and Valkey: the adapters' conformance, and serving nodes, against real servers.
+test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, and serving nodes, against real servers.
 	@scripts/setup-stores
 	$(CARGO) test --locked -p trivium-testkit -p trivium-store-dynamodb -p trivium-cache-valkey \
-		-p trivium-coherence -p trivium-serving-node
+		-p trivium-index-opensearch -p trivium-index-embedded -p trivium-coherence -p trivium-serving-node
 
 # Some minutes and 4 GB; a package by itself, since the model needs next to nothing of the others.
 model: setup ## Explore the model of the cache protocol in full, and every guard taken out.
 	$(CARGO) build --locked --release -p trivium-coherence --example explore
 	$(CARGO_TARGET_DIR)/release/examples/explore
+
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
@@ -65,6 +66,9 @@ lint: setup ## Formatting, clippy, generated files up to date, Python.
 fmt: ## Format everything.
 	$(CARGO) fmt --all
 	$(PYTHON) -m ruff format scripts integration
+
+bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
+	cd bench/ann && $(CARGO) run --locked --release
 
 bench: bench-embedded ## The short form of all benches.
 

@@ -44,6 +44,8 @@ pub const RULES: &[Rule] = &[
     ),
     rule("trivium-store-dynamodb", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
     rule("trivium-cache-valkey", 2, &["trivium-codec", "trivium-store"]),
+    rule("trivium-index-opensearch", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
+    rule("trivium-index-embedded", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
     rule(
         "trivium-coherence",
         2,
@@ -121,6 +123,8 @@ pub const LIGHT: &[&str] = &[
     "trivium-store-embedded",
     "trivium-store-dynamodb",
     "trivium-cache-valkey",
+    "trivium-index-opensearch",
+    "trivium-index-embedded",
     "trivium-coherence",
     "trivium-registry",
     "trivium-registry-sql",

@@ -5,8 +5,8 @@ use trivium_codec::{KeyShape, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 
 use crate::{
-    Condition, Decision, MemoryCache, MemoryStore, Order, RowWrite, Stamp, WriteId, WriteOp,
-    WriteOutcome, decide,
+    Condition, Decision, MemoryCache, MemoryIndex, MemoryStore, Order, RowWrite, Stamp, WriteId,
+    WriteOp, WriteOutcome, decide,
 };
 
 async fn memory() -> Arc<MemoryStore> {
@@ -19,6 +19,11 @@ async fn memory_cache() -> Arc<MemoryCache> {
     Arc::new(MemoryCache::new())
 }
 crate::row_cache_conformance_tests!(memory_cache);
+
+async fn memory_index() -> Arc<MemoryIndex> {
+    Arc::new(MemoryIndex::new())
+}
+crate::embedding_conformance_tests!(memory_index);
 
 fn key() -> RowKey {
     let view =

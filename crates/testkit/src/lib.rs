@@ -1,4 +1,4 @@
-//! Real servers for tests: DynamoDB Local and Valkey, as `scripts/setup-stores` installed them.
+//! Real servers for tests: DynamoDB Local, OpenSearch and Valkey, as `scripts/setup-stores` installed them.
 //!
 //! Each runs on a free loopback port in a temporary folder, and ends with the value that started it,
 //! or with the test process, however that ends (a `static` is never dropped, a killed process drops
@@ -8,6 +8,7 @@
 
 mod dynamodb;
 mod error;
+mod opensearch;
 mod process;
 mod proxy;
 mod resp;
@@ -15,6 +16,7 @@ mod valkey;
 
 pub use dynamodb::DynamoDb;
 pub use error::Error;
+pub use opensearch::OpenSearch;
 pub use process::Server;
 pub use proxy::{Proxy, Verdict};
 pub use valkey::{Valkey, ValkeyCluster};

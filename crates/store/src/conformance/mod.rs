@@ -5,6 +5,7 @@
 
 pub mod authority;
 mod checks;
+pub mod embedding;
 mod model;
 pub mod row_cache;
 mod support;

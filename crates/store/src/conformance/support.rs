@@ -14,7 +14,7 @@ use crate::{Error, Order, ReadOptions, RowWrite, Stamp, WriteOp, WriteOutcome};
 /// The wall clock of the checks, for first revs.
 pub(super) const SEED: u64 = 1_700_000_000_000_000;
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     match Name::new(text) {
         Ok(name) => name,
         Err(error) => unreachable!("{error}"),
