@@ -12,15 +12,15 @@ use crate::{
     read::{RowState, Shown, cell},
 };
 
-/// Bytes that a value takes on average, for the first size of the buffer.
-const VALUE_BYTES_GUESS: usize = 16;
+/// The largest first size of a buffer: rows may be missing, and vectors are large.
+const FIRST_BYTES_MAX: usize = 1 << 20;
 
 /// `{"features":[…],"rows":[…]}`; states at index entity × views + view.
 pub(crate) fn write_answer(plan: &ReadPlan, states: &[RowState<'_>]) -> Result<Vec<u8>, ApiError> {
     let views = plan.views.len();
     let entities = states.len() / views.max(1);
-    let row_guess = plan.columns.len() * VALUE_BYTES_GUESS + views * 96 + 64;
-    let mut out = JsonBuffer::with_capacity(plan.json_head.len() + entities * row_guess + 2);
+    let rows_bytes = (entities * plan.json_row_bytes).min(FIRST_BYTES_MAX);
+    let mut out = JsonBuffer::with_capacity(plan.json_head.len() + rows_bytes + 2);
     out.append(|out| out.extend_from_slice(&plan.json_head));
     let mut statuses: Vec<Status> = Vec::with_capacity(plan.columns.len());
     let mut whole: Vec<Option<&[u8]>> = Vec::with_capacity(views);

@@ -22,6 +22,9 @@ pub struct ReadPlan {
     pub keys: KeySet,
     /// `{"features":[…],"rows":[`
     pub(crate) json_head: Vec<u8>,
+    /// What a row of the answer takes at most, where values have no length of their own: a buffer
+    /// that has to grow is copied as a whole.
+    pub(crate) json_row_bytes: usize,
 }
 
 /// One column of the answer.
@@ -147,7 +150,24 @@ impl ReadPlan {
             json_out::write_string(&mut json_head, name);
         }
         json_head.extend_from_slice(b"],\"rows\":[");
-        Ok(Self { names, columns, views, keys, json_head })
+        let values: usize = columns.iter().map(|column| json_bytes(&column.data_type)).sum();
+        let stamps: usize = views.iter().map(|view| 2 * view.json_name.len() + 64).sum();
+        let json_row_bytes = values + stamps + 64;
+        Ok(Self { names, columns, views, keys, json_head, json_row_bytes })
+    }
+}
+
+/// Bytes of a value's JSON and its comma: nearly the most of numbers, a guess for the rest.
+fn json_bytes(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Bool => 6,
+        DataType::Int32 | DataType::Float32 => 13,
+        DataType::Int64 | DataType::Date => 16,
+        DataType::Float64 => 23,
+        DataType::Timestamp => 30,
+        DataType::Decimal { precision, .. } => usize::from(*precision) + 5,
+        DataType::String | DataType::Bytes | DataType::List(_) => 32,
+        DataType::Embedding { dimension, .. } => 13 * *dimension as usize + 3,
     }
 }
 
