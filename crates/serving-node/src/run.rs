@@ -160,8 +160,8 @@ async fn leave(
 ) {
     asked.wait().await;
     tracing::info!("stopping: no longer ready; requests under way are ended");
-    readiness.not_ready("process", "it is being stopped");
     health.stop().await;
+    readiness.not_ready("process", "it is being stopped");
     tokio::time::sleep(announce).await;
     intake.trigger();
 }

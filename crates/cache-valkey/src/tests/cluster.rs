@@ -37,6 +37,22 @@ async fn every_step_and_a_restart_of_one_server() {
     }
     assert_eq!(fence(&cache, 1, write(1, 100)).await, "fenced");
     assert_eq!(look(&cache, 1).await, "fence 1:100");
+    // For the janitor, whichever server they are on.
+    assert_eq!(fence(&cache, 400, write(2, 200)).await, "fenced");
+    let (mut listed, mut cursor) = (Vec::new(), 0);
+    for page in 0.. {
+        assert!(page < 100, "listing does not end");
+        let (found, next) = cache.fences(EPOCH, cursor).await.unwrap();
+        listed.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    listed.sort_by_key(|(_, writes)| writes[0].deadline);
+    listed.dedup();
+    assert_eq!(listed, [(key(1), vec![write(1, 100)]), (key(400), vec![write(2, 200)])]);
+    assert_eq!(unfence(&cache, 400, write(2, 200), None).await, "true");
     assert_eq!(unfence(&cache, 1, write(1, 100), Some(row(1_000, ""))).await, "true");
     assert_eq!(look(&cache, 1).await, "value 1000");
 

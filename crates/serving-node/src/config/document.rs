@@ -241,6 +241,21 @@ impl Document {
                 "make it longer than limits.store_time_ms_max",
             ));
         }
+        // A row that stays in the cache for longer than its tombstone in the table would come back.
+        let window = Duration::from_millis(coherence.write_window_ms).as_secs() + 1;
+        if let Some(valkey) = &valkey
+            && let longest = valkey.value_ttl_seconds.saturating_add(valkey.value_ttl_seconds / 4)
+            && longest.saturating_add(window) >= dynamodb.grace_seconds
+        {
+            return Err(wrong(
+                "valkey.value_ttl_seconds",
+                format!(
+                    "a cached row may live for {longest} s, and tombstones in the table for {} s only",
+                    dynamodb.grace_seconds
+                ),
+                "make it shorter, or dynamodb.grace_seconds longer",
+            ));
+        }
         let url = &registry.url;
         let address = if let Some(path) = url.strip_prefix("sqlite:") {
             if path.is_empty() {

@@ -127,6 +127,11 @@ fn mistakes_have_their_place() {
             "etc/serving.toml: coherence.write_window_ms",
             "taken for dead",
         ),
+        (
+            &with("[valkey]\nservers = [\"a:1\"]\nvalue_ttl_seconds = 500000\n"),
+            "etc/serving.toml: valkey.value_ttl_seconds",
+            "tombstones",
+        ),
         (&with("[clock]\ndata = \"now\"\n"), "etc/serving.toml: clock.data", "no instant"),
         (&with("[log]\nformat = \"xml\"\n"), "etc/serving.toml: log.format", "no format"),
         (&SMALL.replace("sqlite:", "ftp:"), "etc/serving.toml: registry.url", "no address"),

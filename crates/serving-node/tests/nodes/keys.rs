@@ -45,6 +45,7 @@ async fn only_callers_with_a_key_are_served() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(node.fetch(path).await.0, 200, "{path}");
     }
+    assert_eq!(node.grpc_health().await, 1, "open to everybody");
     // gRPC: on its own address and on the other.
     for address in [&node.grpc, &node.http] {
         let connect = async |key: Option<String>| {

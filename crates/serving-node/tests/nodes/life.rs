@@ -9,13 +9,14 @@ use crate::support::{DYNAMODB, Node, PATIENCE, World};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_node_says_so_and_ends_well() {
     let world = World::without_cache("stopped").await;
-    let mut node = Node::start(&world.config("a", "announce_ms = 1500\n"));
+    let mut node = Node::start(&world.config("a", "announce_ms = 5000\n"));
     node.put(1, json!({ "clicks": 1 }), json!({})).await;
     node.signal("TERM");
     let began = Instant::now();
     while node.fetch("/readyz").await.0 != 503 {
         assert!(began.elapsed() < PATIENCE);
     }
+    assert_eq!(node.grpc_health().await, 2);
     // Who had not noticed yet is served.
     assert_eq!(node.get(&[1]).await[0]["values"][0], 1);
     while !node.has_ended() {

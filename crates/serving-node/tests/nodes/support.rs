@@ -13,6 +13,7 @@ use std::{
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use trivium_registry::Registry as _;
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
@@ -304,6 +305,13 @@ impl Node {
         let (status, mut answer) = self.send("/v1/features/online/get", &body).await;
         assert_eq!(status, 200, "{answer}");
         answer["rows"].take()
+    }
+
+    /// What the gRPC health service says of the whole; 1: serving, 2: not serving.
+    pub async fn grpc_health(&self) -> i32 {
+        let channel = tonic::transport::Endpoint::from_shared(self.grpc.clone()).unwrap();
+        let mut client = HealthClient::new(channel.connect().await.unwrap());
+        client.check(HealthCheckRequest::default()).await.unwrap().into_inner().status
     }
 
     /// Waits until this holds of `/healthz`.
