@@ -34,6 +34,8 @@ pub(crate) struct Shelf {
     /// By rev, then key, as listings go: where the document stands.
     slots: BTreeMap<(u64, RowKey), usize>,
     entries: Vec<Option<Entry>>,
+    /// Which slots have one, apart from them: a search without filter reads nothing else but vectors.
+    live: Vec<bool>,
     /// The vector of slot `n` begins at `n` × dimension.
     block: Vec<f32>,
     free: Vec<usize>,
@@ -65,6 +67,7 @@ impl Shelf {
             spec,
             slots: BTreeMap::new(),
             entries: Vec::new(),
+            live: Vec::new(),
             block: Vec::new(),
             free: Vec::new(),
         }
@@ -101,11 +104,13 @@ impl Shelf {
                 let from = slot * vector.len();
                 self.block[from..from + vector.len()].copy_from_slice(vector);
                 self.entries[slot] = Some(entry);
+                self.live[slot] = true;
                 slot
             }
             None => {
                 self.block.extend_from_slice(vector);
                 self.entries.push(Some(entry));
+                self.live.push(true);
                 self.entries.len() - 1
             }
         };
@@ -115,6 +120,7 @@ impl Shelf {
     pub(crate) fn remove(&mut self, id: &DocumentId) {
         if let Some(slot) = self.slots.remove(&(id.rev, id.key.clone())) {
             self.entries[slot] = None;
+            self.live[slot] = false;
             self.free.push(slot);
         }
     }
@@ -129,10 +135,15 @@ impl Shelf {
         let least = query.score_min.unwrap_or(f32::NEG_INFINITY);
         let mut heap: BinaryHeap<Farthest> = BinaryHeap::with_capacity(query.k + 1);
         let vectors = self.block.chunks_exact(self.spec.dimension as usize);
-        for (entry, vector) in self.entries.iter().zip(vectors) {
-            let Some(entry) = entry else { continue };
-            if query.filter.as_ref().is_some_and(|filter| !filter.holds(&entry.metadata)) {
+        for (slot, (is_live, vector)) in self.live.iter().zip(vectors).enumerate() {
+            if !is_live {
                 continue;
+            }
+            if let Some(filter) = &query.filter {
+                let entry = self.entries[slot].as_ref();
+                if !entry.is_some_and(|entry| filter.holds(&entry.metadata)) {
+                    continue;
+                }
             }
             let score = self.score(vector, wanted);
             if score < least {
@@ -142,6 +153,7 @@ impl Shelf {
             if is_full && heap.peek().is_some_and(|farthest| score < farthest.0.score) {
                 continue;
             }
+            let Some(entry) = &self.entries[slot] else { continue };
             heap.push(Farthest(Hit { id: entry.id.clone(), score }));
             if is_full {
                 heap.pop();
