@@ -8,10 +8,12 @@ use std::{
 };
 
 use trivium_codec::RowKey;
-use trivium_model::{Distance, Name, Timestamp};
+use trivium_model::{Distance, Timestamp};
 use trivium_store::embedding::{
-    Document, DocumentId, Hit, IndexSpec, ListPage, Listing, MetaValue, Nearest, by_nearness, unit,
+    Document, DocumentId, Hit, IndexSpec, ListPage, Listing, Nearest, by_nearness, unit,
 };
+
+use crate::columns::Columns;
 
 /// Ids on a page.
 const PAGE: usize = 500;
@@ -24,7 +26,6 @@ struct Entry {
     id: DocumentId,
     subject: Option<Arc<str>>,
     written: Timestamp,
-    metadata: Vec<(Name, MetaValue)>,
 }
 
 /// An index's documents.
@@ -38,6 +39,7 @@ pub(crate) struct Shelf {
     live: Vec<bool>,
     /// The vector of slot `n` begins at `n` × dimension.
     block: Vec<f32>,
+    metadata: Columns,
     free: Vec<usize>,
 }
 
@@ -69,6 +71,7 @@ impl Shelf {
             entries: Vec::new(),
             live: Vec::new(),
             block: Vec::new(),
+            metadata: Columns::default(),
             free: Vec::new(),
         }
     }
@@ -97,7 +100,6 @@ impl Shelf {
             id: document.id.clone(),
             subject: document.subject.clone(),
             written: document.written,
-            metadata: document.metadata.clone(),
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -114,6 +116,7 @@ impl Shelf {
                 self.entries.len() - 1
             }
         };
+        self.metadata.set(slot, &document.metadata);
         self.slots.insert((document.id.rev, document.id.key.clone()), slot);
     }
 
@@ -121,6 +124,7 @@ impl Shelf {
         if let Some(slot) = self.slots.remove(&(id.rev, id.key.clone())) {
             self.entries[slot] = None;
             self.live[slot] = false;
+            self.metadata.clear(slot);
             self.free.push(slot);
         }
     }
@@ -134,16 +138,14 @@ impl Shelf {
         let wanted = direction.as_ref().map_or(&*query.vector, |direction| &direction.0);
         let least = query.score_min.unwrap_or(f32::NEG_INFINITY);
         let mut heap: BinaryHeap<Farthest> = BinaryHeap::with_capacity(query.k + 1);
+        let test = query.filter.as_ref().map(|filter| self.metadata.test(filter));
         let vectors = self.block.chunks_exact(self.spec.dimension as usize);
         for (slot, (is_live, vector)) in self.live.iter().zip(vectors).enumerate() {
             if !is_live {
                 continue;
             }
-            if let Some(filter) = &query.filter {
-                let entry = self.entries[slot].as_ref();
-                if !entry.is_some_and(|entry| filter.holds(&entry.metadata)) {
-                    continue;
-                }
+            if test.as_ref().is_some_and(|test| !test.passes(slot)) {
+                continue;
             }
             let score = self.score(vector, wanted);
             if score < least {
