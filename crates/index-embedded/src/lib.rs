@@ -3,13 +3,13 @@
 //! # Layout
 //! A fjall database of its own, three keyspaces: `meta` (the layout's version), `indexes` (name →
 //! [`IndexSpec`](trivium_store::embedding::IndexSpec) as JSON) and `documents` (index name, NUL, rev
-//! big-endian, row key → the document, see [`codec`]). In memory, per index: ids, metadata, and every
-//! vector in one block (of unit length under cosine).
+//! big-endian, row key → the document, see [`codec`]). In memory, per index: ids, metadata
+//! by field, and every vector in one block (of unit length under cosine).
 //!
 //! # Searching
 //! By looking at every vector. That finds exactly the nearest, under any filter, needs no building and
 //! forgets what is deleted; it was faster than the graphs tried wherever a filter was given, and takes
-//! 0.7 ms for 20,000 vectors of 128 components (`docs/decisions/0007-embeddings.md` has the figures). It grows
+//! some 0.4 ms for 20,000 vectors of 128 components (`docs/decisions/0007-embeddings.md` has the figures). It grows
 //! with the number of vectors: beyond some hundred thousand, take OpenSearch.
 //!
 //! # The atomic step
@@ -21,6 +21,7 @@
 //! nothing. Memory is rebuilt from the documents when the directory is opened; nothing else is kept.
 
 pub mod codec;
+mod columns;
 mod error;
 mod index;
 mod shelf;

@@ -8,10 +8,12 @@ use std::{
 };
 
 use trivium_codec::RowKey;
-use trivium_model::{Distance, Name, Timestamp};
+use trivium_model::{Distance, Timestamp};
 use trivium_store::embedding::{
-    Document, DocumentId, Hit, IndexSpec, ListPage, Listing, MetaValue, Nearest, by_nearness, unit,
+    Document, DocumentId, Hit, IndexSpec, ListPage, Listing, Nearest, by_nearness, unit,
 };
+
+use crate::columns::Columns;
 
 /// Ids on a page.
 const PAGE: usize = 500;
@@ -24,7 +26,6 @@ struct Entry {
     id: DocumentId,
     subject: Option<Arc<str>>,
     written: Timestamp,
-    metadata: Vec<(Name, MetaValue)>,
 }
 
 /// An index's documents.
@@ -34,8 +35,11 @@ pub(crate) struct Shelf {
     /// By rev, then key, as listings go: where the document stands.
     slots: BTreeMap<(u64, RowKey), usize>,
     entries: Vec<Option<Entry>>,
+    /// Which slots have one, apart from them: a search without filter reads nothing else but vectors.
+    live: Vec<bool>,
     /// The vector of slot `n` begins at `n` × dimension.
     block: Vec<f32>,
+    metadata: Columns,
     free: Vec<usize>,
 }
 
@@ -65,7 +69,9 @@ impl Shelf {
             spec,
             slots: BTreeMap::new(),
             entries: Vec::new(),
+            live: Vec::new(),
             block: Vec::new(),
+            metadata: Columns::default(),
             free: Vec::new(),
         }
     }
@@ -94,27 +100,31 @@ impl Shelf {
             id: document.id.clone(),
             subject: document.subject.clone(),
             written: document.written,
-            metadata: document.metadata.clone(),
         };
         let slot = match self.free.pop() {
             Some(slot) => {
                 let from = slot * vector.len();
                 self.block[from..from + vector.len()].copy_from_slice(vector);
                 self.entries[slot] = Some(entry);
+                self.live[slot] = true;
                 slot
             }
             None => {
                 self.block.extend_from_slice(vector);
                 self.entries.push(Some(entry));
+                self.live.push(true);
                 self.entries.len() - 1
             }
         };
+        self.metadata.set(slot, &document.metadata);
         self.slots.insert((document.id.rev, document.id.key.clone()), slot);
     }
 
     pub(crate) fn remove(&mut self, id: &DocumentId) {
         if let Some(slot) = self.slots.remove(&(id.rev, id.key.clone())) {
             self.entries[slot] = None;
+            self.live[slot] = false;
+            self.metadata.clear(slot);
             self.free.push(slot);
         }
     }
@@ -128,10 +138,13 @@ impl Shelf {
         let wanted = direction.as_ref().map_or(&*query.vector, |direction| &direction.0);
         let least = query.score_min.unwrap_or(f32::NEG_INFINITY);
         let mut heap: BinaryHeap<Farthest> = BinaryHeap::with_capacity(query.k + 1);
+        let test = query.filter.as_ref().map(|filter| self.metadata.test(filter));
         let vectors = self.block.chunks_exact(self.spec.dimension as usize);
-        for (entry, vector) in self.entries.iter().zip(vectors) {
-            let Some(entry) = entry else { continue };
-            if query.filter.as_ref().is_some_and(|filter| !filter.holds(&entry.metadata)) {
+        for (slot, (is_live, vector)) in self.live.iter().zip(vectors).enumerate() {
+            if !is_live {
+                continue;
+            }
+            if test.as_ref().is_some_and(|test| !test.passes(slot)) {
                 continue;
             }
             let score = self.score(vector, wanted);
@@ -142,6 +155,7 @@ impl Shelf {
             if is_full && heap.peek().is_some_and(|farthest| score < farthest.0.score) {
                 continue;
             }
+            let Some(entry) = &self.entries[slot] else { continue };
             heap.push(Farthest(Hit { id: entry.id.clone(), score }));
             if is_full {
                 heap.pop();

@@ -155,3 +155,29 @@ async fn acknowledged_writes_survive_kill_9() {
         last = (0, 0);
     }
 }
+
+/// A slot that is used again has nothing of the document before it.
+#[tokio::test]
+async fn slots_are_used_again_clean() {
+    use trivium_store::embedding::{Document, Filter, MetaValue};
+
+    let folder = TempDir::new().unwrap();
+    let index = EmbeddedIndex::open(folder.path()).unwrap();
+    let spec = unique_spec(2, Distance::L2);
+    index.ensure(&spec, None).await.unwrap();
+    let number = Name::new("number").unwrap();
+    let old = Document {
+        metadata: vec![(number.clone(), MetaValue::Int(1))],
+        ..document(&spec, "a", 1, &[1.0, 2.0])
+    };
+    let id = old.id.clone();
+    index.put(&spec, vec![old], Visible::Later, None).await.remove(0).unwrap();
+    assert!(index.delete(&spec, &[id], None).await.remove(0).unwrap());
+    let new = document(&spec, "b", 1, &[3.0, 4.0]);
+    index.put(&spec, vec![new], Visible::Later, None).await.remove(0).unwrap();
+    let nearest = |filter| Nearest { vector: Arc::from([3.0, 4.0]), k: 5, filter, score_min: None };
+    let all = index.nearest(&spec, &nearest(None), None).await.unwrap();
+    assert_eq!((all.len(), all[0].score), (1, 1.0));
+    let filter = Filter::Equals { field: number, value: MetaValue::Int(1) };
+    assert!(index.nearest(&spec, &nearest(Some(filter)), None).await.unwrap().is_empty());
+}

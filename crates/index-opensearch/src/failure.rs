@@ -35,7 +35,9 @@ pub(crate) fn sort_answer(status: u16, error: &Value) -> Error {
             for part in ["type", "reason"] {
                 if let Some(part) = cause[part].as_str() {
                     text.push_str(": ");
-                    text.push_str(part);
+                    // What follows is a feature's value, which may be somebody's.
+                    let said = part.split(" Preview of field's value").next();
+                    text.push_str(said.unwrap_or_default());
                 }
             }
             cause = &cause["caused_by"];

@@ -143,9 +143,16 @@ impl OpenSearchIndex {
         // Something has these ids: ours, from an attempt whose answer was lost, or somebody else's.
         let ids: Vec<DocumentId> = there.iter().map(|&at| documents[at].id.clone()).collect();
         let found = self.get(spec, &ids, deadline).await;
+        // The put that stored it may not have waited to be seen.
+        let seen = match visible {
+            Visible::Now if !ids.is_empty() => self.refresh(spec, deadline).await,
+            Visible::Now | Visible::Later => Ok(()),
+        };
         for (at, found) in there.into_iter().zip(found) {
             outcomes[at] = match found {
-                Ok(Some(found)) if found.is_same(documents[at]) => Ok(PutOutcome::Stored),
+                Ok(Some(found)) if found.is_same(documents[at]) => {
+                    seen.clone().map(|()| PutOutcome::Stored)
+                }
                 Ok(Some(_)) => Ok(PutOutcome::Taken),
                 Ok(None) => Err(Error::Unavailable(format!(
                     "{}: a document was there and is gone; put it again",

@@ -1,4 +1,4 @@
-use crate::{DynamoDb, Valkey, ValkeyCluster, process::connect};
+use crate::{DynamoDb, OpenSearch, Valkey, ValkeyCluster, process::connect};
 
 fn is_gone(port: u16) -> bool {
     connect(port).is_err()
@@ -8,6 +8,20 @@ fn is_gone(port: u16) -> bool {
 fn a_dynamodb_answers_and_ends_with_its_value() {
     let server = DynamoDb::start().unwrap();
     let port = server.server().port();
+    assert!(!is_gone(port));
+    drop(server);
+    assert!(is_gone(port));
+}
+
+#[test]
+fn an_opensearch_restarts_on_its_port_and_ends_with_its_value() {
+    let mut server = OpenSearch::start().unwrap();
+    let (port, pid) = (server.server().port(), server.server().pid());
+    assert_eq!(server.endpoint(), format!("http://127.0.0.1:{port}"));
+    server.kill().unwrap();
+    assert!(is_gone(port));
+    server.restart().unwrap();
+    assert_ne!(server.server().pid(), pid);
     assert!(!is_gone(port));
     drop(server);
     assert!(is_gone(port));

@@ -760,6 +760,12 @@ pub async fn puts_can_wait_to_be_seen(index: Arc<impl EmbeddingIndex>) {
         assert!(outcomes.into_iter().map(must).all(|outcome| outcome == PutOutcome::Stored));
         assert_eq!(nearest(&*index, &spec, &near(&[1.0, 0.0], 9)).await.len() as u64, n);
     }
+    // Also one whose first put did not wait.
+    let third = document(&spec, "a", 3, &[1.0, 0.0]);
+    assert_eq!(must(put_one(&*index, &spec, third.clone()).await), PutOutcome::Stored);
+    let outcomes = index.put(&spec, vec![third], Visible::Now, None).await;
+    assert!(outcomes.into_iter().map(must).all(|outcome| outcome == PutOutcome::Stored));
+    assert_eq!(nearest(&*index, &spec, &near(&[1.0, 0.0], 9)).await.len(), 3);
 }
 
 /// The longest keys are keys too.

@@ -1,4 +1,5 @@
-//! What is refused before any index is asked, the same by all of them.
+//! What is refused before any index is asked, the same by all of them. Messages name fields, never values:
+//! these may be somebody's.
 
 use std::ops::Bound;
 
@@ -98,8 +99,7 @@ fn check_vector(spec: &IndexSpec, vector: &[f32]) -> Result<(), Error> {
     let allowed = -COMPONENT_MAX..=COMPONENT_MAX;
     if let Some(at) = vector.iter().position(|component| !allowed.contains(component)) {
         return invalid(format!(
-            "{spec}: component {at} is {}; give a number between ±{COMPONENT_MAX:e}",
-            vector[at]
+            "{spec}: component {at} is not a number between ±{COMPONENT_MAX:e}"
         ));
     }
     if spec.metric == Distance::Cosine && norm(vector) == 0.0 {
@@ -118,12 +118,13 @@ fn check_value(spec: &IndexSpec, field: &Name, value: &MetaValue) -> Result<(), 
     };
     if value.meta_type() != *expected {
         return invalid(format!(
-            "{spec}: the field `{field}` is of type {expected:?}, the value {value:?} is not"
+            "{spec}: the field `{field}` is {expected:?}, the value is {:?}",
+            value.meta_type()
         ));
     }
     match value {
         MetaValue::Float(number) if !number.is_finite() => {
-            invalid(format!("{spec}: `{field}` is {number}; only finite numbers are filtered by"))
+            invalid(format!("{spec}: `{field}` is not finite; only finite numbers are filtered by"))
         }
         MetaValue::Text(text) if text.len() > METADATA_TEXT_BYTES_MAX => invalid(format!(
             "{spec}: `{field}` has {} bytes; at most {METADATA_TEXT_BYTES_MAX} are filtered by",
