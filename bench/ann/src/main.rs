@@ -1,5 +1,5 @@
 //! In-process nearest-neighbour indexes side by side, one thread, cosine: the figures of
-//! `docs/decisions/0007-embeddings.md`.
+//! `docs/decisions/0008-embeddings.md`.
 //!
 //! ```text
 //! cargo run --release -- <candidate> [documents] [dimension]

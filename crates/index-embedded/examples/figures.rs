@@ -1,4 +1,4 @@
-//! What the index does through its port, for the figures of `docs/decisions/0007-embeddings.md`:
+//! What the index does through its port, for the figures of `docs/decisions/0008-embeddings.md`:
 //! `cargo run --release -p trivium-index-embedded --example figures [documents] [dimension]`.
 
 use std::{path::Path, sync::Arc, time::Instant};

@@ -9,7 +9,7 @@
 //! # Searching
 //! By looking at every vector. That finds exactly the nearest, under any filter, needs no building and
 //! forgets what is deleted; it was faster than the graphs tried wherever a filter was given, and takes
-//! some 0.4 ms for 20,000 vectors of 128 components (`docs/decisions/0007-embeddings.md` has the figures). It grows
+//! some 0.4 ms for 20,000 vectors of 128 components (`docs/decisions/0008-embeddings.md` has the figures). It grows
 //! with the number of vectors: beyond some hundred thousand, take OpenSearch.
 //!
 //! # The atomic step

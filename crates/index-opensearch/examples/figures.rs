@@ -1,4 +1,4 @@
-//! What a real OpenSearch does through the port, for the figures of `docs/decisions/0007-embeddings.md`:
+//! What a real OpenSearch does through the port, for the figures of `docs/decisions/0008-embeddings.md`:
 //! `cargo run -p trivium-index-opensearch --example figures [documents] [dimension]`. The server is the
 //! tests': one node, 512 MB, the client compiler alone; a tuned one does more.
 

@@ -3,7 +3,7 @@
 //! > A document (key, `d`) with `d` ≤ the row's rev, which the row does not name, will never be named.
 //!
 //! since whoever wrote it drew `d` above the rev that it had read, and its row write is conditional on
-//! exactly that rev. Proof and surroundings: `docs/decisions/0007-embeddings.md`.
+//! exactly that rev. Proof and surroundings: `docs/decisions/0008-embeddings.md`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 

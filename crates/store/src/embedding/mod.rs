@@ -2,7 +2,7 @@
 //!
 //! A document is found under (row key, rev) and never changes; a row names the document that belongs to it
 //! ([`DocumentRef`]), so a document that no row names does not exist for any reader. Why, and who removes
-//! what is left over: `docs/decisions/0007-embeddings.md`. An index knows nothing of rows.
+//! what is left over: `docs/decisions/0008-embeddings.md`. An index knows nothing of rows.
 //!
 //! * Batches keep order and length; missing is `None`; every document has its own result.
 //! * [`put`](EmbeddingIndex::put) decides an id once; [`get`](EmbeddingIndex::get) sees it from then on.

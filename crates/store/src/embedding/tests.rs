@@ -1,4 +1,4 @@
-//! The protocol of `docs/decisions/0007-embeddings.md`, played by writers that race and die, readers and
+//! The protocol of `docs/decisions/0008-embeddings.md`, played by writers that race and die, readers and
 //! a sweeper that takes every document for old.
 
 use std::{
