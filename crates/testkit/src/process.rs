@@ -103,7 +103,10 @@ impl Server {
     fn is_running(&self) -> bool {
         // A process that has ended and was not waited for yet is a zombie: state `Z`.
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+        let Some((_, state)) = stat.rsplit_once(')') else { return false };
+        // Of many threads the first is a zombie while others, and with them its ports, are still there.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid));
+        !state.trim_start().starts_with('Z') || threads.is_ok_and(|threads| threads.count() > 1)
     }
 
     /// Sends a signal by name: `STOP`, `CONT`, `KILL`.
