@@ -1,5 +1,5 @@
 //! What a real OpenSearch does through the port, for the figures of `docs/decisions/0008-embeddings.md`:
-//! `cargo run -p trivium-index-opensearch --example figures [documents] [dimension]`. The server is the
+//! `cargo run -p trivium-index-opensearch --example opensearch_figures [documents] [dimension]`. The server is the
 //! tests': one node, 512 MB, the client compiler alone; a tuned one does more.
 
 use std::{error::Error, sync::Arc, time::Instant};

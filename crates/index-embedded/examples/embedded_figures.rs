@@ -1,5 +1,5 @@
 //! What the index does through its port, for the figures of `docs/decisions/0008-embeddings.md`:
-//! `cargo run --release -p trivium-index-embedded --example figures [documents] [dimension]`.
+//! `cargo run --release -p trivium-index-embedded --example embedded_figures [documents] [dimension]`.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
