@@ -80,13 +80,10 @@ fn fixed_spec() -> IndexSpec {
 
 const FOLDER: &str = "TRIVIUM_TEST_KILLED_FOLDER";
 
-/// Not a test of its own: what the next one starts and kills. Says each rev that was acknowledged; every
-/// third document is deleted again, and then that is said.
-#[tokio::test]
-#[ignore = "started and killed by `acknowledged_writes_survive_kill_9`"]
-async fn writes_until_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let index = EmbeddedIndex::open(Path::new(&folder)).unwrap();
+/// What the test starts and kills. Says each rev that was acknowledged; every third document is deleted
+/// again, and then that is said.
+async fn write_until_killed(folder: &Path) {
+    let index = EmbeddedIndex::open(folder).unwrap();
     let spec = fixed_spec();
     index.ensure(&spec, None).await.unwrap();
     for rev in 1.. {
@@ -104,13 +101,17 @@ async fn writes_until_killed() {
 
 #[tokio::test]
 async fn acknowledged_writes_survive_kill_9() {
+    // This test is its own child, too.
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return write_until_killed(Path::new(&folder)).await;
+    }
     let folder = TempDir::new().unwrap();
     let mut last = (0, 0);
     for acknowledged in [5_u64, 300] {
         // The second life begins where the first one's documents are in the way.
         let inner = folder.path().join(acknowledged.to_string());
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "tests::writes_until_killed", "--nocapture"])
+            .args(["--exact", "tests::acknowledged_writes_survive_kill_9", "--nocapture"])
             .env(FOLDER, &inner)
             .stdout(Stdio::piped())
             .spawn()
