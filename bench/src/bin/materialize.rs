@@ -25,7 +25,7 @@ use trivium_offline::{
 };
 use trivium_registry::{Revision, Snapshot, StoredView};
 use trivium_runtime::{FixedClock, SystemClock};
-use trivium_serving::{Definitions, Options, Serving};
+use trivium_serving::{Definitions, Options, Serving, Stores};
 use trivium_store_embedded::EmbeddedStore;
 
 /// As in the `trivium` command.
@@ -143,7 +143,7 @@ async fn ours(lake: &Lake, view: &Arc<FeatureView>, rows: usize) -> Result<f64> 
     let store = Arc::new(EmbeddedStore::open(trivium_store_embedded::Options::new(folder.path()))?);
     let definitions = Arc::new(ArcSwap::from_pointee(Definitions::from_snapshot(&snapshot(view))?));
     let serving = Serving::new(
-        store.clone(),
+        Stores::of(store.clone()),
         definitions,
         Arc::new(FixedClock(NOW_MICROS)),
         Arc::new(SystemClock),

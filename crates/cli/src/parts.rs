@@ -12,7 +12,7 @@ use trivium_registry::{Registry, Snapshot, SnapshotWatch};
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use trivium_runtime::{Kind, SystemClock};
-use trivium_serving::{Definitions, Serving};
+use trivium_serving::{Definitions, Serving, Stores};
 use trivium_store::{Checkpoints, WriteDoor};
 use trivium_store_embedded::EmbeddedStore;
 
@@ -108,7 +108,7 @@ pub fn serving(
     let definitions = Definitions::from_snapshot(snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
     Ok(Serving::new(
-        store,
+        Stores::of(store),
         Arc::new(ArcSwap::from_pointee(definitions)),
         project.data_clock(),
         Arc::new(SystemClock),

@@ -15,7 +15,7 @@ use trivium_api::{
 use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
-use trivium_serving::{GrpcHealth, Serving};
+use trivium_serving::{GrpcHealth, Serving, Stores};
 use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
@@ -96,7 +96,7 @@ impl Node {
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
         let serving = Serving::new(
-            Arc::new(NearCopies::new(store, config.near_bytes_max)),
+            Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max))),
             definitions.handle()?,
             config.data_clock(),
             Arc::new(SystemClock),

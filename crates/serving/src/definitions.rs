@@ -10,9 +10,10 @@ use std::{
 
 use trivium_api::{ApiError, suggest};
 use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
-use trivium_model::{FeatureRef, Lane, ServiceRef, Value, ViewRef};
+use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Value, ViewRef};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
+use trivium_store::embedding::{Hnsw, IndexSpec, MetaType};
 
 use crate::{limits, metrics::ViewMetrics, plan::ReadPlan};
 
@@ -38,7 +39,18 @@ pub struct ViewDefinition {
     /// Which join key names the person whose data a row is, by its place among the sorted ones, and
     /// what stands before its value in the name of a subject.
     subject: Option<(usize, String)>,
+    /// Its embedding features, each with its index.
+    pub embeddings: Vec<EmbeddingFeature>,
     pub(crate) metrics: ViewMetrics,
+}
+
+/// An embedding feature of a view.
+#[derive(Debug, Clone)]
+pub struct EmbeddingFeature {
+    /// Its index in the view's current schema.
+    pub field: usize,
+    /// The index of embeddings that holds it.
+    pub spec: IndexSpec,
 }
 
 impl ViewDefinition {
@@ -84,6 +96,31 @@ pub struct Definitions {
     plans: Plans,
 }
 
+/// Each embedding feature's index; all features that can be filtered by stand beside the vectors.
+fn embeddings_of(view: &ViewRef, schema: &Schema) -> Vec<EmbeddingFeature> {
+    let metadata = || {
+        let fields = schema.fields().iter();
+        fields
+            .filter_map(|field| Some((field.name.clone(), MetaType::of(&field.data_type)?)))
+            .collect()
+    };
+    let fields = schema.fields().iter().enumerate();
+    fields
+        .filter_map(|(index, field)| {
+            let DataType::Embedding { dimension, metric } = field.data_type else { return None };
+            let spec = IndexSpec {
+                view: view.clone(),
+                feature: field.name.clone(),
+                dimension,
+                metric,
+                hnsw: Hnsw::default(),
+                metadata: metadata(),
+            };
+            Some(EmbeddingFeature { field: index, spec })
+        })
+        .collect()
+}
+
 /// What a read asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection<S> {
@@ -122,6 +159,7 @@ impl Definitions {
             let definition = ViewDefinition {
                 reference: reference.clone(),
                 subject,
+                embeddings: embeddings_of(reference, &schema),
                 lane: view.lane,
                 online: view.online,
                 ttl_micros: view.ttl.map(|ttl| ttl.micros()),
@@ -142,6 +180,11 @@ impl Definitions {
             })
             .collect();
         Ok(Self { revision: snapshot.revision, views, services, plans: Plans::default() })
+    }
+
+    /// The indexes that the embeddings of all views live in.
+    pub fn indexes(&self) -> impl Iterator<Item = &IndexSpec> {
+        self.views.values().flat_map(|view| &view.embeddings).map(|embedding| &embedding.spec)
     }
 
     /// The registry's revision that these are of.

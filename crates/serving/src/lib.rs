@@ -26,13 +26,15 @@ mod rest;
 mod rpc;
 mod rpc_in;
 mod serving;
+mod stores;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use definitions::{DefinitionError, Definitions, Selection, ViewDefinition};
+pub use definitions::{DefinitionError, Definitions, EmbeddingFeature, Selection, ViewDefinition};
 pub use openapi::openapi;
 pub use options::Options;
 pub use rpc::GrpcHealth;
 pub use serving::{DefinitionsHandle, Serving};
+pub use stores::Stores;

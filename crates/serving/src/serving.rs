@@ -15,12 +15,9 @@ use trivium_codec::RowKey;
 use trivium_model::Timestamp;
 use trivium_registry::Snapshot;
 use trivium_runtime::{Clock, Kind, Shutdown};
-use trivium_store::{
-    Checkpoints, Consistency, DoorError, DoorOutcome, OnlineRead, OnlineWrite, ReadOptions,
-    RowWrite,
-};
+use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
-use crate::{Definitions, Options, plan::ReadPlan, read::Rows, write::BusyRows};
+use crate::{Definitions, Options, Stores, plan::ReadPlan, read::Rows, write::BusyRows};
 
 /// The definitions in use, to be swapped as a whole.
 pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
@@ -30,9 +27,7 @@ pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
 pub struct Serving(Arc<Inner>);
 
 struct Inner {
-    reader: Arc<dyn OnlineRead>,
-    writer: Arc<dyn OnlineWrite>,
-    checkpoints: Arc<dyn Checkpoints>,
+    stores: Stores,
     definitions: DefinitionsHandle,
     data_clock: Arc<dyn Clock>,
     wall_clock: Arc<dyn Clock>,
@@ -51,19 +46,17 @@ impl std::fmt::Debug for Serving {
 }
 
 impl Serving {
-    /// Serves what `store` holds by what `definitions` say. The data clock decides about ttl and
+    /// Serves what `stores` hold by what `definitions` say. The data clock decides about ttl and
     /// default event times, the wall clock about revs.
-    pub fn new<S: OnlineRead + OnlineWrite + Checkpoints + 'static>(
-        store: Arc<S>,
+    pub fn new(
+        stores: Stores,
         definitions: DefinitionsHandle,
         data_clock: Arc<dyn Clock>,
         wall_clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
         Self(Arc::new(Inner {
-            reader: store.clone(),
-            writer: store.clone(),
-            checkpoints: store,
+            stores,
             definitions,
             data_clock,
             wall_clock,
@@ -104,7 +97,7 @@ impl Serving {
     }
 
     pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
-        &*self.0.checkpoints
+        &*self.0.stores.checkpoints
     }
     pub(crate) fn busy_rows(&self) -> &BusyRows {
         &self.0.busy_rows
@@ -153,7 +146,7 @@ impl Serving {
         if keys.is_empty() {
             return Vec::new();
         }
-        let mut found = self.0.reader.get(keys, options).await;
+        let mut found = self.0.stores.reader.get(keys, options).await;
         let missing = || {
             Err(trivium_store::Error::Unavailable(
                 "the store did not answer for this row".to_owned(),
@@ -173,7 +166,7 @@ impl Serving {
         }
         let seed = u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1);
         let count = writes.len();
-        let outcomes = self.0.writer.write(writes, seed, deadline).await;
+        let outcomes = self.0.stores.writer.write(writes, seed, deadline).await;
         let mut outcomes: Vec<DoorOutcome> =
             outcomes.into_iter().map(|outcome| outcome.map_err(DoorError::from)).collect();
         let missing = || {

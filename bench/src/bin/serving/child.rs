@@ -28,7 +28,7 @@ use trivium_codec::{RowEncoder, Schema, ValueRef};
 use trivium_model::{FeatureView, KeyValue, Lane, Timestamp};
 use trivium_registry::{Revision, Snapshot, StoredView};
 use trivium_runtime::{FixedClock, Shutdown, SystemClock};
-use trivium_serving::{Definitions, Options, Serving};
+use trivium_serving::{Definitions, Options, Serving, Stores};
 use trivium_store::{Condition, DoorOp, DoorRequest, DoorRow, Order, WriteDoor, WriteId};
 use trivium_store_embedded::EmbeddedStore;
 
@@ -215,7 +215,7 @@ async fn ours(folder: &Path) -> Result<Serving> {
     snapshot.views.insert(reference.clone(), Arc::new(stored));
     let store = EmbeddedStore::open(trivium_store_embedded::Options::new(folder.join("ours")))?;
     let serving = Serving::new(
-        Arc::new(store),
+        Stores::of(Arc::new(store)),
         Arc::new(ArcSwap::from_pointee(Definitions::from_snapshot(&snapshot)?)),
         Arc::new(FixedClock(NOW)),
         Arc::new(SystemClock),

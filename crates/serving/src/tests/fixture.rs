@@ -24,7 +24,7 @@ use trivium_registry::{Revision, Snapshot, StoredService, StoredView};
 use trivium_runtime::Clock;
 use trivium_store::MemoryStore;
 
-use crate::{Definitions, Options, Serving};
+use crate::{Definitions, Options, Serving, Stores};
 
 /// 2014-01-01T00:00:00Z, the data clock of every test.
 pub(crate) const NOW: i64 = 1_388_534_400_000_000;
@@ -234,7 +234,7 @@ impl Fixture {
         let data_clock = Arc::new(TestClock(AtomicI64::new(NOW)));
         let wall_clock = Arc::new(TestClock(AtomicI64::new(WALL)));
         let serving = Serving::new(
-            store,
+            Stores::of(store),
             Arc::new(ArcSwap::from_pointee(definitions)),
             data_clock.clone(),
             wall_clock,
