@@ -8,26 +8,23 @@ use std::{
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt as _, stream};
 use trivium_codec::RowKey;
-use trivium_store::{Error, check_deadline};
+use trivium_store::Error;
 
 use crate::{
-    item::{Item, PK, SK, Stored, row_key},
-    store::{Failure, Inner, Pauses},
+    item::{Item, PK, SK, row_key},
+    store::{Failure, Pauses, Table},
 };
 
 /// DynamoDB's limit of keys in one BatchGetItem.
 const KEYS_MAX: usize = 100;
 
-impl Inner {
-    /// Strongly consistent; in the order of the keys. A key that could not be read is an error.
+impl Table {
+    /// Items as this table has them. Strongly consistent; in the order of the keys.
     pub(crate) async fn read(
         &self,
         keys: &[RowKey],
         deadline: Option<Instant>,
-    ) -> Vec<Result<Stored, Error>> {
-        if let Err(error) = check_deadline(deadline) {
-            return vec![Err(error); keys.len()];
-        }
+    ) -> Vec<Result<Option<Item>, Error>> {
         // A key twice in one request is refused by DynamoDB.
         let mut unique: Vec<RowKey> = Vec::with_capacity(keys.len());
         let mut places: HashMap<&RowKey, usize> = HashMap::with_capacity(keys.len());
@@ -43,16 +40,16 @@ impl Inner {
             let rest = unique.split_off(unique.len().min(KEYS_MAX));
             chunks.push(self.read_chunk(std::mem::replace(&mut unique, rest), deadline));
         }
-        let found: Vec<Vec<Result<Stored, Error>>> =
+        let found: Vec<Vec<Result<Option<Item>, Error>>> =
             stream::iter(chunks).buffered(self.options.requests_in_flight_max).collect().await;
-        let found: Vec<Result<Stored, Error>> = found.into_iter().flatten().collect();
+        let found: Vec<Result<Option<Item>, Error>> = found.into_iter().flatten().collect();
         let missing = || Err(Error::Unavailable("the row was not asked for".to_owned()));
         if count == keys.len() {
             return found;
         }
         keys.iter()
             .map(|key| places.get(key).and_then(|&place| found.get(place)).cloned())
-            .map(|stored| stored.unwrap_or_else(missing))
+            .map(|item| item.unwrap_or_else(missing))
             .collect()
     }
 
@@ -61,10 +58,10 @@ impl Inner {
         &self,
         keys: Vec<RowKey>,
         deadline: Option<Instant>,
-    ) -> Vec<Result<Stored, Error>> {
+    ) -> Vec<Result<Option<Item>, Error>> {
         let end = self.end_of(deadline);
         let mut pauses = Pauses::until(end);
-        let mut found: Vec<Option<Result<Stored, Error>>> = vec![None; keys.len()];
+        let mut found: Vec<Option<Result<Option<Item>, Error>>> = vec![None; keys.len()];
         let places: HashMap<(&str, &str), usize> = keys
             .iter()
             .enumerate()
@@ -81,9 +78,9 @@ impl Inner {
             let request = wanted.iter().map(|&place| row_key(&keys[place])).collect();
             let error = match self.ask(request, end).await {
                 Ok((items, unprocessed)) => {
-                    for mut item in items {
+                    for item in items {
                         if let Some(place) = place_of(&item) {
-                            found[place] = Some(Stored::parse(Some(&mut item)));
+                            found[place] = Some(Ok(Some(item)));
                         }
                     }
                     let left: Vec<usize> = unprocessed.iter().filter_map(place_of).collect();
@@ -95,7 +92,7 @@ impl Inner {
                         );
                     }
                     for place in wanted.iter().filter(|place| !left.contains(place)) {
-                        found[*place].get_or_insert_with(|| Ok(Stored::default()));
+                        found[*place].get_or_insert(Ok(None));
                     }
                     if left.is_empty() {
                         // Every row has its answer by now, and the error goes nowhere.

@@ -10,7 +10,8 @@ use trivium_store::{Checkpoints, Error};
 use crate::{
     DynamoStore,
     expression::{Expression, number},
-    item::{Item, PK, SORT_BYTES_MAX, binary, corrupt, primary_key, required},
+    item::{Item, SORT_BYTES_MAX, binary, corrupt, primary_key, required},
+    step::when_here,
     store::{Inner, Pauses},
 };
 
@@ -19,7 +20,7 @@ const PART_PK: &str = "#checkpoint-part";
 /// Random, another one with every store: what the compare-and-set compares.
 const GENERATION: &str = "generation";
 const PARTS: &str = "parts";
-const CONTENT: &str = "content";
+pub(crate) const CONTENT: &str = "content";
 const PART_BYTES: usize = 300 * 1024;
 /// The largest checkpoint: the embedded store's limit.
 const BYTES_MAX: usize = 16 << 20;
@@ -62,7 +63,7 @@ impl Checkpoints for DynamoStore {
         let new = inner.write_parts(value).await?;
         let mut condition = Expression::default();
         match &before {
-            None => condition.when(format!("attribute_not_exists({PK})")),
+            None => condition.when(format!("attribute_not_exists({GENERATION})")),
             Some(head) => {
                 let generation = condition.value(binary(head.generation.to_le_bytes()));
                 condition.when(format!("{GENERATION} = {generation}"));
@@ -73,7 +74,7 @@ impl Checkpoints for DynamoStore {
         item.insert(PARTS.to_owned(), number(new.parts));
         item.insert(CONTENT.to_owned(), binary(new.content.to_vec()));
         // Where the answer is lost, either generation's parts may be the ones that count: all stay.
-        let is_stored = inner.put_item(item, Some(condition), inner.end_of(None)).await?;
+        let is_stored = inner.put_item(item, condition, inner.end_of(None)).await?;
         inner.forget_parts(if is_stored { before } else { Some(new) }).await;
         Ok(is_stored)
     }
@@ -87,6 +88,9 @@ impl Inner {
             let Some(item) = self.get_item(primary_key(HEAD_PK, name), end).await? else {
                 return Ok(None);
             };
+            if !item.contains_key(GENERATION) {
+                return Ok(None);
+            }
             let head = head_of(&item)?;
             if head.parts == 0 {
                 let content = head.content.clone();
@@ -129,7 +133,9 @@ impl Inner {
             let part = value.slice(from..value.len().min(from + PART_BYTES));
             let mut item = part_key(generation, number);
             item.insert(CONTENT.to_owned(), binary(part.to_vec()));
-            self.put_item(item, None, end)
+            let mut condition = Expression::default();
+            condition.when(format!("attribute_not_exists({CONTENT})"));
+            self.put_item(item, condition, end)
         });
         let _: Vec<bool> =
             stream::iter(items).buffer_unordered(PARTS_IN_FLIGHT_MAX).try_collect().await?;
@@ -140,15 +146,15 @@ impl Inner {
     async fn forget_parts(&self, head: Option<Head>) {
         let Some(head) = head else { return };
         for part in 0..head.parts {
-            let request = self
-                .client
-                .delete_item()
-                .table_name(&self.options.table)
-                .set_key(Some(part_key(head.generation, part)));
-            if let Err(failure) = self.send(self.end_of(None), request.send()).await {
-                let error = failure.of_write();
-                tracing::debug!(%error, "a part of an old checkpoint stays");
-                return;
+            for table in [Some(&self.first), self.second.as_ref()].into_iter().flatten() {
+                // A marker stays: it says where the part was, and is not.
+                let mut condition = Expression::default();
+                when_here(&mut condition);
+                let key = part_key(head.generation, part);
+                if let Err(error) = table.delete(key, condition, self.end_of(None)).await {
+                    tracing::debug!(%error, "a part of an old checkpoint stays");
+                    return;
+                }
             }
         }
     }

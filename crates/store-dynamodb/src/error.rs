@@ -34,6 +34,14 @@ pub enum Error {
         /// Its name.
         table: String,
     },
+    /// The table's rows are being moved, or have been, and not as these options say.
+    #[error("the DynamoDB table `{table}`: {why}")]
+    Migration {
+        /// Its name.
+        table: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// DynamoDB refused or did not answer.
     #[error("DynamoDB could not be asked about the table `{table}`")]
     Store {

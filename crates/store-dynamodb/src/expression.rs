@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// One conditional update. Attribute names stand in it as they are: none of ours is a reserved word.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
     conditions: Vec<String>,
     sets: Vec<String>,
@@ -43,15 +43,18 @@ impl Expression {
         (!self.conditions.is_empty()).then(|| format!("({})", self.conditions.join(") AND (")))
     }
     pub(crate) fn update(&self) -> String {
-        let mut update = format!("SET {}", self.sets.join(", "));
-        if !self.removes.is_empty() {
-            update.push_str(" REMOVE ");
-            update.push_str(&self.removes.join(", "));
+        let mut parts = Vec::new();
+        if !self.sets.is_empty() {
+            parts.push(format!("SET {}", self.sets.join(", ")));
         }
-        update
+        if !self.removes.is_empty() {
+            parts.push(format!("REMOVE {}", self.removes.join(", ")));
+        }
+        parts.join(" ")
     }
-    pub(crate) fn into_values(self) -> HashMap<String, AttributeValue> {
-        self.values
+    /// `None` where there are none: DynamoDB refuses an empty map.
+    pub(crate) fn into_values(self) -> Option<HashMap<String, AttributeValue>> {
+        (!self.values.is_empty()).then_some(self.values)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Standing behind a shared cache: barriers and the epoch record.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -14,10 +14,10 @@ use crate::{
     expression::{Expression, number},
     item::{
         self, BARRIER_DEADLINE, BARRIER_EPOCH, BARRIER_RAISED, EVENT_TIME, EXPIRES_AT, Item, PK,
-        REV, Stored, binary, corrupt, primary_key, required, text,
+        REV, SK, Stored, binary, corrupt, primary_key, required, row_key, text,
     },
-    store::{Failure, Inner},
-    write::Updated,
+    step::{Change, Step, Updated},
+    store::{Failure, Inner, Pauses, Table},
 };
 
 const EPOCH_PK: &str = "#cache";
@@ -71,9 +71,11 @@ impl Authority for DynamoStore {
 
     async fn epoch(&self) -> Result<Option<EpochRecord>, Error> {
         let inner = &*self.0;
+        // Whoever stands behind a cache asks for this all the time: a migration is noticed soon.
+        inner.look_around(inner.end_of(None)).await?;
         match inner.get_item(primary_key(EPOCH_PK, EPOCH_SK), inner.end_of(None)).await? {
-            Some(item) => record_of(&item).map(Some),
-            None => Ok(None),
+            Some(item) if item.contains_key(EPOCH) => record_of(&item).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -85,7 +87,7 @@ impl Authority for DynamoStore {
         let inner = &*self.0;
         let mut condition = Expression::default();
         match expected {
-            None => condition.when(format!("attribute_not_exists({PK})")),
+            None => condition.when(format!("attribute_not_exists({EPOCH})")),
             Some(record) => {
                 for (attribute, value) in attributes_of(record) {
                     let value = condition.value(value);
@@ -95,7 +97,7 @@ impl Authority for DynamoStore {
         }
         let mut item = primary_key(EPOCH_PK, EPOCH_SK);
         item.extend(attributes_of(new).map(|(name, value)| (name.to_owned(), value)));
-        inner.put_item(item, Some(condition), inner.end_of(None)).await
+        inner.put_item(item, condition, inner.end_of(None)).await
     }
 }
 
@@ -119,8 +121,13 @@ impl Inner {
         let soon = update.number(expires_soon);
         update.when(format!("attribute_exists({EVENT_TIME})"));
         update.when(format!("attribute_not_exists({EXPIRES_AT}) OR {EXPIRES_AT} >= {soon}"));
+        let mut stub = row_key(key);
+        stub.insert(REV.to_owned(), number(seed_micros.max(1)));
+        stub.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        let mut step =
+            Step { key: row_key(key), change: Change::Update(update, ReturnValue::AllNew), stub };
         for _ in 0..ATTEMPTS_MAX {
-            let stored = match self.update(key, update, ReturnValue::AllNew, end).await? {
+            let stored = match self.perform(&step, end).await? {
                 Updated::Done(mut item) => return Stored::parse(Some(&mut item))?.into_row(),
                 Updated::Refused(mut item) => Stored::parse(item.as_mut())?,
             };
@@ -129,7 +136,7 @@ impl Inner {
                 // Nothing to raise; the refusal showed the row as that step saw it.
                 return stored.into_row();
             }
-            update = raised(to.max(stored.barrier));
+            let mut update = raised(to.max(stored.barrier));
             match stored.rev {
                 None => {
                     update.when(format!("attribute_not_exists({PK})"));
@@ -145,13 +152,34 @@ impl Inner {
                     }
                 }
             }
+            step.change = Change::Update(update, ReturnValue::AllNew);
         }
         Err(Error::Throttled(format!("the row's barrier moved {ATTEMPTS_MAX} times meanwhile")))
     }
 
+    /// Puts an item of the store's own; whether the condition held.
+    pub(crate) async fn put_item(
+        &self,
+        item: Item,
+        condition: Expression,
+        end: Instant,
+    ) -> Result<bool, Error> {
+        let key = [PK, SK].map(|name| (name.to_owned(), item.get(name).cloned()));
+        let key: Item =
+            key.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        // Gone by itself where its maker dies: to every reader it is nothing.
+        let expires_at = seconds_from_now(self.options.grace_seconds);
+        let mut stub = key.clone();
+        stub.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        let step = Step { key, change: Change::Put(item, condition), stub };
+        Ok(matches!(self.perform(&step, end).await?, Updated::Done(_)))
+    }
+}
+
+impl Table {
     /// Strongly consistent; tries again until `end`.
     pub(crate) async fn get_item(&self, key: Item, end: Instant) -> Result<Option<Item>, Error> {
-        let mut pauses = crate::store::Pauses::until(end);
+        let mut pauses = Pauses::until(end);
         loop {
             let request = self
                 .client
@@ -166,34 +194,11 @@ impl Inner {
             }
         }
     }
+}
 
-    /// Puts an item of the store's own; whether the condition held.
-    pub(crate) async fn put_item(
-        &self,
-        item: Item,
-        condition: Option<Expression>,
-        end: Instant,
-    ) -> Result<bool, Error> {
-        let mut request =
-            self.client.put_item().table_name(&self.options.table).set_item(Some(item));
-        if let Some(condition) = condition {
-            request = request.set_condition_expression(condition.condition());
-            let values = condition.into_values();
-            request =
-                request.set_expression_attribute_values((!values.is_empty()).then_some(values));
-        }
-        match self.send(end, request.send()).await {
-            Ok(_) => Ok(true),
-            Err(Failure::Sdk(error))
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(failure) => Err(failure.of_write()),
-        }
-    }
+fn seconds_from_now(seconds: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs()).saturating_add(seconds)
 }
 
 fn raised(to: Barrier) -> Expression {

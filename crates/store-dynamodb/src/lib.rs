@@ -40,9 +40,14 @@ mod error;
 mod expression;
 mod failure;
 mod fence;
+mod guards;
 mod item;
+mod marks;
+mod migrate;
+mod moving;
 mod options;
 mod read;
+mod step;
 mod store;
 mod subjects;
 mod table;
@@ -50,7 +55,8 @@ mod write;
 
 pub use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 pub use error::Error;
-pub use options::Options;
+pub use migrate::{Copied, Migrator, Pace, Stage, State, Verified};
+pub use options::{MovingTo, Options};
 pub use store::DynamoStore;
 
 #[cfg(test)]

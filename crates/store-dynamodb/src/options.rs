@@ -34,6 +34,22 @@ pub struct Options {
     /// every deadline of a write, every ttl of a cache, and as late as data may come.
     #[serde(default = "Options::default_grace_seconds")]
     pub grace_seconds: u64,
+    /// The table that rows are moving to, or may. It is harmless where none do. See the crate's `migrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<MovingTo>,
+}
+
+/// Another table, perhaps in another region or behind another endpoint; credentials are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MovingTo {
+    /// The table.
+    pub table: String,
+    /// The region.
+    pub region: String,
+    /// As [`Options::endpoint`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
 }
 
 impl Options {
@@ -52,7 +68,20 @@ impl Options {
             limit_ms: Self::default_limit_ms(),
             requests_in_flight_max: Self::default_requests_in_flight_max(),
             grace_seconds: Self::default_grace_seconds(),
+            moving_to: None,
         }
+    }
+
+    /// The options of the table that rows move to.
+    pub(crate) fn of_second(&self) -> Option<Self> {
+        let MovingTo { table, region, endpoint } = self.moving_to.clone()?;
+        Some(Self { table, region, endpoint, moving_to: None, ..self.clone() })
+    }
+
+    /// What the table is called where it is told from every other. The endpoint does not count: nodes
+    /// may reach one table on several ways.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}/{}", self.region, self.table)
     }
 
     const fn default_connect_timeout_ms() -> u64 {
@@ -125,6 +154,14 @@ impl Options {
                 "endpoint",
                 "this build has no TLS: give an `http://` endpoint, or build with the feature `tls`",
             );
+        }
+        if let Some(second) = self.of_second() {
+            if second.identity() == self.identity() {
+                return wrong("moving_to", "it is the table itself; name another");
+            }
+            if let Err(Error::Option { option, why }) = second.check() {
+                return wrong("moving_to", &format!("its {option}: {why}"));
+            }
         }
         Ok(())
     }

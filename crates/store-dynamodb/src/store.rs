@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,7 @@ use rand::RngExt as _;
 use tokio::time::timeout;
 use trivium_store::{Error, check_deadline};
 
-use crate::{Options, client, failure};
+use crate::{Options, client, failure, guards::Guards};
 
 /// Pauses before another try of a read grow up to this.
 const PAUSE_MS_MAX: u64 = 400;
@@ -28,6 +28,17 @@ const PAUSE_MS_FIRST: u64 = 20;
 pub struct DynamoStore(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) options: Options,
+    pub(crate) first: Table,
+    /// Where rows are moving to, or may.
+    pub(crate) second: Option<Table>,
+    pub(crate) guards: Guards,
+    /// Why this store must not be asked for rows, if it must not: see [`DynamoStore::away`].
+    pub(crate) away: Mutex<Option<Arc<str>>>,
+}
+
+/// One table and how it is reached.
+pub(crate) struct Table {
     pub(crate) client: Client,
     pub(crate) options: Options,
 }
@@ -50,17 +61,46 @@ impl DynamoStore {
         credentials: SharedCredentialsProvider,
     ) -> Result<Self, crate::Error> {
         options.check()?;
-        let client = client::client(&options, credentials);
-        Ok(Self(Arc::new(Inner { client, options })))
+        let table = |options: Options| {
+            let client = client::client(&options, credentials.clone());
+            Table { client, options }
+        };
+        Ok(Self(Arc::new(Inner {
+            first: table(options.clone()),
+            second: options.of_second().map(table),
+            options,
+            guards: Guards::default(),
+            away: Mutex::default(),
+        })))
     }
 
     /// How it was made.
     pub fn options(&self) -> &Options {
         &self.0.options
     }
+
+    /// Why this store serves no rows, if it must not: they have moved to a table that its options do not
+    /// name, or are still on their way into it. Known since [`DynamoStore::check`], and looked at again
+    /// whenever the epoch record is read.
+    pub fn away(&self) -> Option<String> {
+        self.0.away.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_owned)
+    }
 }
 
 impl Inner {
+    pub(crate) fn end_of(&self, deadline: Option<Instant>) -> Instant {
+        self.first.end_of(deadline)
+    }
+
+    pub(crate) fn may_serve(&self) -> Result<(), Error> {
+        match &*self.away.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(why) => Err(Error::Unavailable(why.to_string())),
+        }
+    }
+}
+
+impl Table {
     /// When to give up on one row, or one chunk of rows, that is begun now.
     pub(crate) fn end_of(&self, deadline: Option<Instant>) -> Instant {
         let limit = Instant::now() + self.options.limit();

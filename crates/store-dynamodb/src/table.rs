@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 use crate::{
     DynamoStore, Error,
     item::{EXPIRES_AT, PK, SK, SUBJECT},
-    store::{Failure, Inner},
+    store::{Failure, Table},
 };
 
 /// Its partition key is the attribute of the same name.
@@ -21,41 +21,62 @@ const READY: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl DynamoStore {
-    /// Makes the table with its index and expiry, pay per request, and waits until it can be used.
-    /// What is there already and right stays as it is.
+    /// Makes the table with its index and expiry, pay per request, and waits until it can be used; the
+    /// one that rows may move to as well. What is there already and right stays as it is.
     pub async fn init(&self) -> Result<(), Error> {
         let inner = &*self.0;
-        if inner.describe().await?.is_none() {
-            inner.create_table().await?;
-        }
-        let end = Instant::now() + READY;
-        while !inner.describe().await?.as_ref().is_some_and(is_active) {
-            if Instant::now() > end {
-                return Err(Error::NotReady { table: inner.options.table.clone() });
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        if !expires(&inner.describe_expiry().await?) {
-            inner.enable_expiry().await?;
+        for table in [Some(&inner.first), inner.second.as_ref()].into_iter().flatten() {
+            table.init().await?;
         }
         self.check().await
     }
 
-    /// Looks whether the table is there and is made as this store needs it; says all that is wrong.
+    /// Looks whether the table is there and is made as this store needs it, and so with the one that rows
+    /// may move to; says all that is wrong with one. Then, whether it may be served by these options.
     pub async fn check(&self) -> Result<(), Error> {
         let inner = &*self.0;
-        let table = inner.options.table.clone();
-        let Some(found) = inner.describe().await? else { return Err(Error::NoTable { table }) };
+        for table in [Some(&inner.first), inner.second.as_ref()].into_iter().flatten() {
+            table.check().await?;
+        }
+        let end = inner.end_of(None);
+        let looked = inner.look_around(end).await;
+        looked.map_err(|source| inner.first.failed(source))?;
+        match self.away() {
+            None => Ok(()),
+            Some(why) => Err(Error::Migration { table: inner.options.table.clone(), why }),
+        }
+    }
+}
+
+impl Table {
+    async fn init(&self) -> Result<(), Error> {
+        if self.describe().await?.is_none() {
+            self.create_table().await?;
+        }
+        let end = Instant::now() + READY;
+        while !self.describe().await?.as_ref().is_some_and(is_active) {
+            if Instant::now() > end {
+                return Err(Error::NotReady { table: self.options.table.clone() });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        if !expires(&self.describe_expiry().await?) {
+            self.enable_expiry().await?;
+        }
+        self.check().await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        let table = self.options.table.clone();
+        let Some(found) = self.describe().await? else { return Err(Error::NoTable { table }) };
         let mut wrong = wrong_with(&found);
-        if !expires(&inner.describe_expiry().await?) {
+        if !expires(&self.describe_expiry().await?) {
             wrong.push(format!("its time to live is not enabled on `{EXPIRES_AT}`"));
         }
         if wrong.is_empty() { Ok(()) } else { Err(Error::Schema { table, wrong }) }
     }
-}
 
-impl Inner {
-    fn failed(&self, source: trivium_store::Error) -> Error {
+    pub(crate) fn failed(&self, source: trivium_store::Error) -> Error {
         Error::Store { table: self.options.table.clone(), source }
     }
     /// Calls about the table itself are slower than those about rows.

@@ -3,10 +3,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, UpdateItemOutput},
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::{StreamExt as _, stream};
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
@@ -19,10 +16,11 @@ use crate::{
     expression::{Expression, number},
     fence::when_above_barrier,
     item::{
-        self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT,
-        Stored, WRITE_ID, binary, check_size, row_key,
+        self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT, Stored,
+        WRITE_ID, binary, check_size, row_key,
     },
-    store::{Failure, Inner},
+    step::{Change, Step, Updated},
+    store::Inner,
 };
 
 /// A write that is refused so often, each time for another reason, has met more writers than a row
@@ -123,8 +121,11 @@ impl Inner {
         for _ in 0..ATTEMPTS_MAX {
             let seen = known.as_ref().and_then(|stored| stored.stamp);
             let expression = self.expression(&write, seen, fence, seed_micros);
+            let change = Change::Update(expression, ReturnValue::UpdatedNew);
+            let stub = self.stub(&write.key, seed_micros);
+            let step = Step { key: row_key(&write.key), change, stub };
             let stored =
-                match self.update(&write.key, expression, ReturnValue::UpdatedNew, end).await {
+                match self.perform(&step, end).await {
                     Ok(Updated::Done(item)) => {
                         let deleted = row.is_none();
                         // It is applied; only what it became cannot be told.
@@ -179,6 +180,15 @@ impl Inner {
         Err(Error::Unknown(why))
     }
 
+    /// What stands for a row while it is made: the row's first rev is the one after.
+    fn stub(&self, key: &RowKey, seed_micros: u64) -> Item {
+        let mut stub = row_key(key);
+        stub.insert(REV.to_owned(), number(seed_micros.max(1) - 1));
+        let expires_at = (seed_micros / 1_000_000).saturating_add(self.options.grace_seconds);
+        stub.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        stub
+    }
+
     fn expression(
         &self,
         write: &RowWrite,
@@ -229,63 +239,6 @@ impl Inner {
             }
         }
         update
-    }
-
-    /// One `UpdateItem`, sent once.
-    pub(crate) async fn update(
-        &self,
-        key: &RowKey,
-        expression: Expression,
-        returned: ReturnValue,
-        end: Instant,
-    ) -> Result<Updated, Error> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.options.table)
-            .set_key(Some(row_key(key)))
-            .update_expression(expression.update())
-            .set_condition_expression(expression.condition())
-            .set_expression_attribute_values(Some(expression.into_values()))
-            .return_values(returned)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match self.send(end, request.send()).await {
-            Ok(UpdateItemOutput { attributes, .. }) => {
-                Ok(Updated::Done(attributes.unwrap_or_default()))
-            }
-            Err(Failure::Sdk(error)) => match refused(error) {
-                Ok(item) => Ok(Updated::Refused(item)),
-                Err(error) => Err(Failure::Sdk(error).of_write()),
-            },
-            Err(failure) => Err(failure.of_write()),
-        }
-    }
-}
-
-/// How an update that was answered ended.
-pub(crate) enum Updated {
-    /// Attributes as it was asked to return them.
-    Done(Item),
-    /// The item as the condition saw it, if there is one.
-    Refused(Option<Item>),
-}
-
-type UpdateError = aws_sdk_dynamodb::error::SdkError<
-    UpdateItemError,
-    aws_smithy_runtime_api::client::orchestrator::HttpResponse,
->;
-
-/// The item that refused the update, if that is what happened.
-fn refused(error: Box<UpdateError>) -> Result<Option<Item>, Box<UpdateError>> {
-    let is_refusal = error
-        .as_service_error()
-        .is_some_and(UpdateItemError::is_conditional_check_failed_exception);
-    if !is_refusal {
-        return Err(error);
-    }
-    match error.into_service_error() {
-        UpdateItemError::ConditionalCheckFailedException(refusal) => Ok(refusal.item),
-        _ => Ok(None),
     }
 }
 

@@ -152,7 +152,7 @@ async fn checkpoints_may_be_larger_than_an_item() {
         before = Some(value.clone());
     }
     let inner = &*store.0;
-    let parts = inner.client.scan().table_name(&inner.options.table).send().await.unwrap();
+    let parts = inner.first.client.scan().table_name(&inner.options.table).send().await.unwrap();
     // The head and the parts of the value that counts: those of the first are gone.
     assert_eq!(parts.items().len(), 1 + 3);
     let huge = bytes::Bytes::from(vec![0; (16 << 20) + 1]);

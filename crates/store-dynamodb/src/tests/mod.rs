@@ -3,6 +3,7 @@
 mod faults;
 mod fences;
 mod layout;
+mod moving;
 mod support;
 mod tables;
 

@@ -1,0 +1,150 @@
+//! A store whose table is being replaced keeps every promise of one whose is not: the whole suites, with
+//! migrators running forward, back, and stopping in the middle all the while.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use super::support::{SERVER, new_table_name, open, options};
+use crate::{Credentials, DynamoStore, MovingTo, Options, Pace, SharedCredentialsProvider};
+
+/// Two tables: the store that knows both.
+pub(super) async fn pair() -> DynamoStore {
+    let (first, second) = (new_table_name(), new_table_name());
+    let store = open(moving(&first, &second, SERVER.server().port()));
+    store.init().await.unwrap();
+    store
+}
+
+pub(super) fn moving(first: &str, second: &str, port: u16) -> Options {
+    let options = options(first, port);
+    let moving_to = MovingTo {
+        table: second.to_owned(),
+        region: options.region.clone(),
+        endpoint: options.endpoint.clone(),
+    };
+    Options { moving_to: Some(moving_to), ..options }
+}
+
+/// Another store of the same tables, that has heard of nothing yet.
+pub(super) fn another(store: &DynamoStore) -> DynamoStore {
+    open(store.options().clone())
+}
+
+pub(super) fn alone(store: &DynamoStore, first: bool) -> DynamoStore {
+    let options = store.options().clone();
+    let second = options.moving_to.clone().unwrap();
+    let table = if first { options.table.clone() } else { second.table };
+    open(Options { table, moving_to: None, ..options })
+}
+
+pub(super) async fn copy(store: &DynamoStore) {
+    store.migrator().unwrap().copy(Pace::default(), |_| {}).await.unwrap();
+}
+
+/// Moves to and fro until it is dropped.
+pub(super) struct Shuttle(Arc<AtomicBool>);
+
+impl Shuttle {
+    pub(super) fn start(options: Options) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        // A thread and runtime of its own: each test of the suites has one, and ends with it.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let credentials = Credentials::new("local", "local", None, None, "test");
+                let credentials = SharedCredentialsProvider::new(credentials);
+                let store = DynamoStore::with_credentials(options, credentials).unwrap();
+                let migrator = store.migrator().unwrap();
+                for turn in 0_u64.. {
+                    if stopped.load(SeqCst) {
+                        return;
+                    }
+                    match turn % 2 {
+                        0 => migrator.start().await.unwrap(),
+                        _ => migrator.back().await.unwrap(),
+                    };
+                    // Every third time it dies on the way.
+                    let copying = migrator.copy(Pace::default(), |_| {});
+                    if turn % 3 == 2 {
+                        let patience = std::time::Duration::from_millis(50 + turn * 37 % 300);
+                        drop(tokio::time::timeout(patience, copying).await);
+                    } else {
+                        copying.await.unwrap();
+                    }
+                }
+            });
+        });
+        Self(stop)
+    }
+}
+
+impl Drop for Shuttle {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+mod to_and_fro {
+    use tokio::sync::OnceCell;
+
+    use super::*;
+
+    /// One pair for all: what one check leaves moves while the next one runs.
+    async fn make() -> Arc<DynamoStore> {
+        static PAIR: OnceCell<Options> = OnceCell::const_new();
+        let options = PAIR
+            .get_or_init(async || {
+                let store = pair().await;
+                // For as long as the process runs.
+                std::mem::forget(Shuttle::start(store.options().clone()));
+                store.options().clone()
+            })
+            .await;
+        Arc::new(open(options.clone()))
+    }
+    trivium_store::conformance_tests!(make);
+
+    // One of the checks moves the epoch record: nobody else does.
+    trivium_store::authority_conformance_tests!(make);
+}
+
+/// Nothing moves: as while the config is rolled out.
+mod prepared {
+    use super::*;
+
+    async fn make() -> Arc<DynamoStore> {
+        static PAIR: tokio::sync::OnceCell<Options> = tokio::sync::OnceCell::const_new();
+        let options = PAIR.get_or_init(async || pair().await.options().clone()).await;
+        Arc::new(open(options.clone()))
+    }
+    trivium_store::conformance_tests!(make);
+}
+
+/// All has moved, and rows are made in the second table.
+mod moved {
+    use super::*;
+
+    async fn make() -> Arc<DynamoStore> {
+        static PAIR: tokio::sync::OnceCell<Options> = tokio::sync::OnceCell::const_new();
+        let options = PAIR
+            .get_or_init(async || {
+                let store = pair().await;
+                store.migrator().unwrap().start().await.unwrap();
+                copy(&store).await;
+                store.options().clone()
+            })
+            .await;
+        Arc::new(open(options.clone()))
+    }
+    trivium_store::conformance_tests!(make);
+
+    async fn make_own() -> Arc<DynamoStore> {
+        let store = pair().await;
+        store.migrator().unwrap().start().await.unwrap();
+        Arc::new(store)
+    }
+    trivium_store::authority_conformance_tests!(make_own);
+}
