@@ -15,9 +15,9 @@ use crate::{
 
 const RECORD_SK: &str = "record";
 const GENERATION: &str = "generation";
-const PART: &str = "part";
-const PHASE: &str = "phase";
-const OTHER: &str = "other";
+const PART: &str = "migration_part";
+const PHASE: &str = "migration_phase";
+const OTHER: &str = "other_table";
 
 /// Which end of the migration a table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

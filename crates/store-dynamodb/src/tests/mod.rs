@@ -2,8 +2,10 @@
 
 mod faults;
 mod fences;
+mod held;
 mod layout;
 mod moving;
+mod races;
 mod support;
 mod tables;
 

@@ -3,11 +3,11 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
 use super::support::{SERVER, new_table_name, open, options};
-use crate::{Credentials, DynamoStore, MovingTo, Options, Pace, SharedCredentialsProvider};
+use crate::{DynamoStore, MovingTo, Options, Pace};
 
 /// Two tables: the store that knows both.
 pub(super) async fn pair() -> DynamoStore {
@@ -43,47 +43,64 @@ pub(super) async fn copy(store: &DynamoStore) {
     store.migrator().unwrap().copy(Pace::default(), |_| {}).await.unwrap();
 }
 
-/// Moves to and fro until it is dropped.
-pub(super) struct Shuttle(Arc<AtomicBool>);
+/// Moves to and fro until it is stopped, or for as long as the process runs.
+pub(super) struct Shuttle {
+    stop: Arc<AtomicBool>,
+    /// How often it has turned round.
+    turns: Arc<AtomicU64>,
+    ended: tokio::sync::oneshot::Receiver<()>,
+}
 
 impl Shuttle {
     pub(super) fn start(options: Options) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let turns = Arc::new(AtomicU64::new(0));
+        let turned = Arc::clone(&turns);
+        let (end, ended) = tokio::sync::oneshot::channel();
         // A thread and runtime of its own: each test of the suites has one, and ends with it.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async move {
-                let credentials = Credentials::new("local", "local", None, None, "test");
-                let credentials = SharedCredentialsProvider::new(credentials);
-                let store = DynamoStore::with_credentials(options, credentials).unwrap();
-                let migrator = store.migrator().unwrap();
-                for turn in 0_u64.. {
-                    if stopped.load(SeqCst) {
-                        return;
-                    }
-                    match turn % 2 {
-                        0 => migrator.start().await.unwrap(),
-                        _ => migrator.back().await.unwrap(),
-                    };
-                    // Every third time it dies on the way.
-                    let copying = migrator.copy(Pace::default(), |_| {});
-                    if turn % 3 == 2 {
-                        let patience = std::time::Duration::from_millis(50 + turn * 37 % 300);
-                        drop(tokio::time::timeout(patience, copying).await);
-                    } else {
-                        copying.await.unwrap();
-                    }
-                }
-            });
+            runtime.unwrap().block_on(shuttle(options, &stopped, &turned));
+            let _ = end.send(());
         });
-        Self(stop)
+        Self { stop, turns, ended }
+    }
+
+    pub(super) fn turns(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.turns)
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.store(true, SeqCst);
+        self.ended.await.unwrap();
     }
 }
 
-impl Drop for Shuttle {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
+async fn shuttle(options: Options, stopped: &AtomicBool, turns: &AtomicU64) {
+    let store = open(options);
+    let migrator = store.migrator().unwrap();
+    for turn in 0_u64.. {
+        if stopped.load(SeqCst) {
+            return;
+        }
+        // Another shuttle may turn it round at any moment, and answers may be lost.
+        let turned = match turn % 2 {
+            0 => migrator.start().await,
+            _ => migrator.back().await,
+        };
+        match turned {
+            Ok(_) => turns.fetch_add(1, SeqCst),
+            Err(_) => continue,
+        };
+        // Every third time it dies on the way.
+        let copying = migrator.copy(Pace::default(), |_| {});
+        if turn % 3 == 2 {
+            let patience = std::time::Duration::from_millis(20 + turn * 37 % 300);
+            drop(tokio::time::timeout(patience, copying).await);
+        } else {
+            drop(copying.await);
+        }
     }
 }
 
@@ -98,8 +115,7 @@ mod to_and_fro {
         let options = PAIR
             .get_or_init(async || {
                 let store = pair().await;
-                // For as long as the process runs.
-                std::mem::forget(Shuttle::start(store.options().clone()));
+                drop(Shuttle::start(store.options().clone()));
                 store.options().clone()
             })
             .await;
@@ -109,18 +125,6 @@ mod to_and_fro {
 
     // One of the checks moves the epoch record: nobody else does.
     trivium_store::authority_conformance_tests!(make);
-}
-
-/// Nothing moves: as while the config is rolled out.
-mod prepared {
-    use super::*;
-
-    async fn make() -> Arc<DynamoStore> {
-        static PAIR: tokio::sync::OnceCell<Options> = tokio::sync::OnceCell::const_new();
-        let options = PAIR.get_or_init(async || pair().await.options().clone()).await;
-        Arc::new(open(options.clone()))
-    }
-    trivium_store::conformance_tests!(make);
 }
 
 /// All has moved, and rows are made in the second table.

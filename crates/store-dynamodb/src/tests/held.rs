@@ -1,0 +1,392 @@
+//! Each hole that a migration could have, opened on purpose: a request is held in a proxy while the world
+//! goes on, and let go when it has become a late one.
+
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use trivium_store::{
+    Authority as _, Barrier, Checkpoints as _, Condition, Error, OnlineRead as _,
+    OnlineWrite as _, ReadOptions, RowWrite, Subjects as _, WriteOutcome,
+};
+use trivium_testkit::{Proxy, Verdict};
+
+use super::{
+    moving::{alone, another, copy, moving, pair},
+    support::{SEED, SERVER, delete, key, number, open, put},
+};
+use crate::{DynamoStore, State, item::row_key};
+
+/// A request that waits in the proxy.
+#[derive(Clone)]
+struct Held(Arc<(Mutex<(bool, bool)>, Condvar)>);
+
+impl Held {
+    /// Holds the first request of this operation whose body has all of these in it.
+    fn first(proxy: &Proxy, operation: &'static str, words: Vec<String>) -> Self {
+        let held = Self(Arc::new((Mutex::new((false, false)), Condvar::new())));
+        let own = held.clone();
+        proxy.judge(move |of, body| {
+            let body = String::from_utf8_lossy(body);
+            let (state, changed) = &*own.0;
+            let mut state = state.lock().unwrap();
+            if of == operation && words.iter().all(|word| body.contains(word)) && !state.0 {
+                state.0 = true;
+                changed.notify_all();
+                while !state.1 {
+                    state = changed.wait(state).unwrap();
+                }
+            }
+            Verdict::Pass
+        });
+        held
+    }
+
+    async fn arrived(&self) {
+        let began = Instant::now();
+        while !self.0.0.lock().unwrap().0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing came to be held");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn let_go(&self) {
+        self.0.0.lock().unwrap().1 = true;
+        self.0.1.notify_all();
+    }
+}
+
+/// The same tables, reached through a proxy.
+fn through(store: &DynamoStore) -> (DynamoStore, Proxy) {
+    let proxy = Proxy::http(SERVER.server().port()).unwrap();
+    let options = store.options();
+    let second = options.moving_to.clone().unwrap().table;
+    (open(moving(&options.table, &second, proxy.port())), proxy)
+}
+
+fn second_of(store: &DynamoStore) -> String {
+    format!("\"{}\"", store.options().moving_to.clone().unwrap().table)
+}
+
+async fn write(store: &DynamoStore, write: RowWrite) -> WriteOutcome {
+    store.write(vec![write], SEED, None).await.pop().unwrap().unwrap()
+}
+
+async fn applied(store: &DynamoStore, value: i64) {
+    let outcome = write(store, put(&key("v", 1), value, 0)).await;
+    assert!(matches!(outcome, WriteOutcome::Applied(_)), "{outcome:?}");
+}
+
+async fn read(store: &DynamoStore) -> Result<Option<i64>, Error> {
+    let rows = store.get(&[key("v", 1)], &ReadOptions::default()).await.pop().unwrap();
+    rows.map(|row| row.as_ref().map(number))
+}
+
+async fn start(store: &DynamoStore) {
+    store.migrator().unwrap().start().await.unwrap();
+}
+
+/// As DynamoDB removes what has expired.
+async fn expire(store: &DynamoStore) {
+    let inner = &*store.0;
+    let key = row_key(&key("v", 1));
+    let nothing = crate::expression::Expression::default();
+    assert!(inner.first.delete(key, nothing, inner.end_of(None)).await.unwrap());
+}
+
+fn copying(store: &DynamoStore) -> tokio::task::JoinHandle<()> {
+    let store = store.clone();
+    tokio::spawn(async move { copy(&store).await })
+}
+
+/// Nothing is unmoved, nothing left over, nothing wrong.
+async fn complete(store: &DynamoStore) {
+    let verified = store.migrator().unwrap().verify().await.unwrap();
+    assert_eq!(verified.problem(), None, "{verified:?}");
+}
+
+/// A staged copy of an older row comes when a newer one has been handed over already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_staged_copy_takes_the_place_of_nothing() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "PutItem", vec!["staged".to_owned()]);
+    let slow = copying(&slow);
+    held.arrived().await;
+    applied(&store, 5).await;
+    // Handed over, and not yet confirmed: that is when it would be taken.
+    let (dying, second_proxy) = through(&store);
+    let confirming = Held::first(&second_proxy, "UpdateItem", vec!["REMOVE".to_owned()]);
+    let dying = copying(&dying);
+    confirming.arrived().await;
+    held.let_go();
+    slow.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(5));
+    confirming.let_go();
+    dying.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(5));
+    applied(&store, 6).await;
+    complete(&store).await;
+}
+
+/// A row is written, or its barrier raised, between its copy and the hand-over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_after_the_copy_is_not_handed_over() {
+    for only_barrier in [false, true] {
+        let store = pair().await;
+        applied(&store, 4).await;
+        start(&store).await;
+        let (slow, proxy) = through(&store);
+        let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
+        let slow = copying(&slow);
+        held.arrived().await;
+        let barrier = Barrier { epoch: 3, deadline: 9 };
+        if only_barrier {
+            store.raise_barrier(&key("v", 1), barrier, SEED, None).await.unwrap();
+        } else {
+            applied(&store, 5).await;
+        }
+        held.let_go();
+        slow.await.unwrap();
+        let (row, stands) =
+            store.get_with_barrier(&[key("v", 1)], None).await.pop().unwrap().unwrap();
+        let expected = if only_barrier { (4, barrier) } else { (5, Barrier::default()) };
+        assert_eq!((number(&row.unwrap()), stands), expected);
+        complete(&store).await;
+    }
+}
+
+/// A hand-over of a migration that was turned back comes when the row stands again as it did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hand_over_of_an_older_migration_is_refused() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
+    let slow = {
+        let slow = slow.clone();
+        tokio::spawn(async move {
+            let migrator = slow.migrator().unwrap();
+            migrator.copy(crate::Pace::default(), |_| {}).await
+        })
+    };
+    held.arrived().await;
+    copy(&store).await;
+    store.migrator().unwrap().back().await.unwrap();
+    copy(&store).await;
+    held.let_go();
+    let ended = slow.await.unwrap();
+    assert!(ended.is_err(), "it is told that it is over: {ended:?}");
+    assert_eq!(read(&store).await.unwrap(), Some(4));
+    complete(&store).await;
+    assert_eq!(store.migrator().unwrap().finish().await.unwrap().state, State::Settled);
+    let first = alone(&store, true);
+    first.check().await.unwrap();
+    assert_eq!(read(&first).await.unwrap(), Some(4));
+}
+
+/// A write that was on its way to the first table goes to the second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_write_follows_its_row() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "UpdateItem", vec!["row_bytes".to_owned()]);
+    let late = tokio::spawn(async move { applied(&slow, 5).await });
+    held.arrived().await;
+    start(&store).await;
+    copy(&store).await;
+    held.let_go();
+    late.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(5));
+    complete(&store).await;
+}
+
+/// A store that has heard of nothing makes a row after the migration has looked everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_is_not_made_behind_the_migrations_back() {
+    let store = pair().await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "TransactWriteItems", Vec::new());
+    let late = tokio::spawn(async move { applied(&slow, 5).await });
+    held.arrived().await;
+    start(&store).await;
+    copy(&store).await;
+    held.let_go();
+    late.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(5));
+    complete(&store).await;
+    assert_eq!(store.migrator().unwrap().finish().await.unwrap().state, State::Settled);
+    assert_eq!(read(&alone(&store, false)).await.unwrap(), Some(5));
+}
+
+/// A row expires between its copy and the hand-over: what was staged never counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_expired_is_not_brought_back() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
+    let slow = copying(&slow);
+    held.arrived().await;
+    expire(&store).await;
+    assert_eq!(read(&store).await.unwrap(), None);
+    let only_new = RowWrite { condition: Condition::ExactRev(0), ..put(&key("v", 1), 1, 0) };
+    let outcome = write(&store, only_new).await;
+    assert!(matches!(outcome, WriteOutcome::Applied(stamp) if stamp.rev == SEED), "{outcome:?}");
+    held.let_go();
+    slow.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(1));
+    complete(&store).await;
+}
+
+/// The same, and the copy itself comes when the row is being made anew in the second table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_copy_of_what_has_expired_is_removed() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    let (slow, proxy) = through(&store);
+    let staging = Held::first(&proxy, "PutItem", vec!["staged".to_owned()]);
+    let slow = copying(&slow);
+    staging.arrived().await;
+    expire(&store).await;
+    let (writer, writers_proxy) = through(&store);
+    let words = vec![second_of(&store), "row_bytes".to_owned()];
+    let making = Held::first(&writers_proxy, "UpdateItem", words);
+    let writing = tokio::spawn(async move {
+        let only_new = RowWrite { condition: Condition::ExactRev(0), ..put(&key("v", 1), 1, 0) };
+        write(&writer, only_new).await
+    });
+    making.arrived().await;
+    staging.let_go();
+    slow.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), None, "what was staged has not been handed over");
+    making.let_go();
+    let outcome = writing.await.unwrap();
+    assert!(matches!(outcome, WriteOutcome::Applied(stamp) if stamp.rev == SEED), "{outcome:?}");
+    assert_eq!(read(&store).await.unwrap(), Some(1));
+    complete(&store).await;
+}
+
+/// Whoever knows one table only is told so, and never that a row is not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_of_one_table_refuse() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    store.store("c", None, "1".into()).await.unwrap();
+    let forgotten = alone(&store, true);
+    forgotten.check().await.unwrap();
+    assert!(forgotten.epoch().await.unwrap().is_none());
+    start(&store).await;
+    copy(&store).await;
+    applied(&store, 5).await;
+    let refuses = async |store: &DynamoStore, word: &str| {
+        let read = read(store).await;
+        assert!(matches!(&read, Err(Error::Unavailable(why)) if why.contains(word)), "{read:?}");
+        let wrote = store.write(vec![put(&key("v", 1), 9, 0)], SEED, None).await.pop().unwrap();
+        assert!(matches!(&wrote, Err(Error::Unavailable(why)) if why.contains(word)), "{wrote:?}");
+        let deleted = store.write(vec![delete(&key("v", 1), 9)], SEED, None).await.pop().unwrap();
+        assert!(matches!(&deleted, Err(Error::Unavailable(_))), "{deleted:?}");
+        let raised =
+            store.raise_barrier(&key("v", 1), Barrier { epoch: 9, deadline: 0 }, SEED, None).await;
+        assert!(matches!(&raised, Err(Error::Unavailable(_))), "{raised:?}");
+        let loaded = store.load("c").await;
+        assert!(matches!(&loaded, Err(Error::Unavailable(_))), "{loaded:?}");
+    };
+    // By the row itself, before it has looked around.
+    refuses(&forgotten, "has moved to").await;
+    // What it could take for absent, too, once it has.
+    assert!(forgotten.epoch().await.is_err());
+    let absent = forgotten.get(&[key("v", 7)], &ReadOptions::default()).await.pop().unwrap();
+    assert!(matches!(absent, Err(Error::Unavailable(_))), "{absent:?}");
+    let error = forgotten.check().await.unwrap_err().to_string();
+    assert!(error.contains("moving to"), "{error}");
+    // Too early.
+    let early = alone(&store, false);
+    let error = early.check().await.unwrap_err().to_string();
+    assert!(error.contains("on their way"), "{error}");
+    let migrator = store.migrator().unwrap();
+    complete(&store).await;
+    assert_eq!(migrator.finish().await.unwrap().state, State::Settled);
+    early.check().await.unwrap();
+    assert_eq!(read(&early).await.unwrap(), Some(5));
+    assert_eq!(early.load("c").await.unwrap().as_deref(), Some(&b"1"[..]));
+    assert!(forgotten.check().await.is_err());
+    // Made by whoever knows the second one alone, and found by whoever knows both.
+    let outcome = write(&early, put(&key("v", 8), 8, 0)).await;
+    assert!(matches!(outcome, WriteOutcome::Applied(_)), "{outcome:?}");
+    let found = another(&store).get(&[key("v", 8)], &ReadOptions::default()).await.pop().unwrap();
+    assert_eq!(found.unwrap().as_ref().map(number), Some(8));
+}
+
+/// A second table that is not empty, or is in a migration with another, is refused before anything moves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_pairs_are_refused() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    let options = store.options().clone();
+    let second = options.moving_to.clone().unwrap().table;
+    let port = SERVER.server().port();
+    let swapped = open(moving(&second, &options.table, port));
+    let error = swapped.check().await.unwrap_err().to_string();
+    assert!(error.contains("holds rows already"), "{error}");
+    assert!(swapped.migrator().unwrap().start().await.is_err());
+    assert!(store.migrator().unwrap().back().await.is_err(), "nothing has been moved");
+    assert!(store.migrator().unwrap().verify().await.is_err(), "nothing has been begun");
+    start(&store).await;
+    let third = pair().await.options().table.clone();
+    let other = open(moving(&options.table, &third, port));
+    assert!(other.migrator().unwrap().start().await.is_err());
+    assert!(matches!(read(&other).await, Err(Error::Unavailable(_))));
+    let unmoved = store.migrator().unwrap().finish().await.unwrap_err().to_string();
+    assert!(unmoved.contains("have not moved"), "{unmoved}");
+    // Both know both: the order in which a node names them matters only to rows that are made.
+    copy(&store).await;
+    let swapped = open(moving(&second, &options.table, port));
+    assert_eq!(read(&swapped).await.unwrap(), Some(4));
+    let made = swapped.write(vec![put(&key("v", 9), 1, 0)], SEED, None).await.pop().unwrap();
+    assert!(matches!(&made, Err(Error::Unavailable(why)) if why.contains("wrong one")), "{made:?}");
+}
+
+/// Rows of a subject are found wherever they are, once each, and nothing that is merely staged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subjects_are_found_in_both_tables() {
+    let store = pair().await;
+    let of = |n: i64| RowWrite { subject: Some(Arc::from("person")), ..put(&key("v", n), n, 0) };
+    for n in 1..=6 {
+        write(&store, of(n)).await;
+    }
+    start(&store).await;
+    // Staged and no further.
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
+    let slow = copying(&slow);
+    held.arrived().await;
+    let all = async || {
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.keys_of("person", after.as_deref()).await.unwrap();
+            keys.extend(page.keys.iter().map(|key| key.partition().to_owned()));
+            after = page.next;
+            if after.is_none() {
+                keys.sort_unstable();
+                return keys;
+            }
+        }
+    };
+    let expected: Vec<String> = (1..=6).map(|n| key("v", n).partition().to_owned()).collect();
+    assert_eq!(all().await, expected);
+    held.let_go();
+    slow.await.unwrap();
+    assert_eq!(all().await, expected);
+    write(&store, of(7)).await;
+    write(&store, delete(&key("v", 1), 99)).await;
+    let expected: Vec<String> = (2..=7).map(|n| key("v", n).partition().to_owned()).collect();
+    assert_eq!(all().await, expected);
+}
