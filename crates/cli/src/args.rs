@@ -164,9 +164,9 @@ pub enum Verb {
         after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered. In CSV, the further columns are text and come back as they are written."
     )]
     History(HistoryArgs),
-    /// Make or check the stores of serving nodes (through `trivium-serving`).
+    /// Make, check or replace the stores of serving nodes (through `trivium-serving`).
     #[command(
-        after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n\nThe config is that of a serving node: docs/serving.md."
+        after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n  trivium stores migrate start --config serving.toml --rows-per-second 500\n\nThe config is that of a serving node: docs/serving.md."
     )]
     Stores(StoresArgs),
     /// Run all parts in one process: registry, serving, history.
@@ -370,6 +370,38 @@ pub enum StoresVerb {
     Init(ServingConfig),
     /// Look whether the table and Valkey are as they must be.
     Check(ServingConfig),
+    /// Move the rows to another table while nodes serve.
+    Migrate {
+        /// What to do.
+        #[command(subcommand)]
+        verb: MigrateVerb,
+    },
+}
+
+/// The steps of replacing a table.
+#[derive(Debug, Subcommand)]
+pub enum MigrateVerb {
+    /// Move all rows to the table of `dynamodb.moving_to`; goes on where it was stopped.
+    Start(MigrateArgs),
+    /// Say how far it is.
+    Status(ServingConfig),
+    /// Walk through both tables and say what has not moved, or differs.
+    Verify(ServingConfig),
+    /// Verify, then let nodes run that know the new table alone.
+    Finish(ServingConfig),
+    /// Move all rows back into `dynamodb.table`, from wherever they have got to.
+    Back(MigrateArgs),
+}
+
+/// Which stores, and how fast.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// A serving node's config, and where it is.
+    #[command(flatten)]
+    pub place: ServingConfig,
+    /// At most so many rows a second are looked at; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub rows_per_second: Option<std::num::NonZeroU32>,
 }
 
 /// Which stores.

@@ -1,8 +1,8 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use trivium_api::ApiError;
 
 use crate::Config;
@@ -51,6 +51,36 @@ pub enum StoresVerb {
     Init,
     /// Look whether the table and Valkey are as they must be.
     Check,
+    /// Move the rows to another table while nodes serve: docs/serving.md, "Replacing a store".
+    Migrate {
+        /// What to do.
+        #[command(subcommand)]
+        verb: MigrateVerb,
+    },
+}
+
+/// The steps of replacing a table.
+#[derive(Debug, Subcommand)]
+pub enum MigrateVerb {
+    /// Move all rows to the table of `dynamodb.moving_to`. Every node has that in its config by then. May be
+    /// stopped, and goes on when it is run again.
+    Start(Pace),
+    /// Say how far it is.
+    Status,
+    /// Walk through both tables and say what has not moved, or differs.
+    Verify,
+    /// Verify, then let nodes run that know the new table alone.
+    Finish,
+    /// Move all rows back into `dynamodb.table`, from wherever they have got to.
+    Back(Pace),
+}
+
+/// How fast rows move.
+#[derive(Debug, Clone, Args)]
+pub struct Pace {
+    /// At most so many rows a second are looked at; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub rows_per_second: Option<NonZeroU32>,
 }
 
 /// What can be done with keys.

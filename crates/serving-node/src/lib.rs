@@ -9,6 +9,7 @@ mod args;
 mod config;
 mod definitions;
 mod keys;
+mod migrate;
 mod mirror;
 mod registry;
 mod run;
@@ -55,6 +56,7 @@ async fn perform(cli: Cli) -> Result<(), ApiError> {
             match verb {
                 StoresVerb::Init => say(&store::init(&config).await?),
                 StoresVerb::Check => say(&store::check(&config).await?),
+                StoresVerb::Migrate { verb } => migrate::run(&config, verb).await,
             }
         }
         Some(Verb::Keys { verb: KeysVerb::New { name } }) => say(&keys::new(name)?),

@@ -42,6 +42,9 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
             "the data clock is fixed: ttl and default event times go by it"
         );
     }
+    let watched = table.clone();
+    // Unlike a table that is down: another node, with another config, serves.
+    readiness.probe("table", move || watched.away());
     let node = Node { http, grpc, metrics, readiness, keys, definitions, asked };
     let table = Metered::new("dynamodb", table);
     match store::cache(&config)? {

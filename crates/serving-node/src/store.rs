@@ -34,6 +34,9 @@ pub async fn check(config: &Config) -> Result<String, ApiError> {
     check_table(&table(config)?).await?;
     let table = &config.dynamodb.table;
     let mut said = format!("DynamoDB: the table `{table}`, its index and its expiry are right");
+    if let Some(second) = &config.dynamodb.moving_to {
+        said.push_str(&format!("\nDynamoDB: so are those of `{}`, to move to", second.table));
+    }
     if let Some(cache) = cache(config)? {
         if !cache.wait(CONNECT_TIME_MAX).await {
             let servers = cache.options().servers.join(", ");
@@ -52,7 +55,8 @@ pub async fn check_table(table: &DynamoStore) -> Result<(), ApiError> {
     table.check().await.map_err(|error| of_table(&error))
 }
 
-fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
+/// What a failure of the table means to whoever typed the command.
+pub fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
     use trivium_store_dynamodb::Error;
     match error {
         Error::Option { option, why } => {
@@ -66,6 +70,11 @@ fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
         .help("make it with `trivium-serving stores init --config FILE`, or name another"),
         Error::Schema { .. } => {
             ApiError::new(Kind::FailedPrecondition, error.to_string()).at("dynamodb.table")
+        }
+        Error::Migration { .. } => {
+            ApiError::new(Kind::FailedPrecondition, error.to_string())
+                .at("dynamodb.table")
+                .help("docs/serving.md, \"Replacing a store\", says which configs may run when")
         }
         Error::NotReady { .. } => {
             ApiError::new(Kind::Unavailable, error.to_string()).at("dynamodb.table")

@@ -165,8 +165,7 @@ impl Inner {
         end: Instant,
     ) -> Result<bool, Error> {
         let key = [PK, SK].map(|name| (name.to_owned(), item.get(name).cloned()));
-        let key: Item =
-            key.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let key: Item = key.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         // Gone by itself where its maker dies: to every reader it is nothing.
         let expires_at = seconds_from_now(self.options.grace_seconds);
         let mut stub = key.clone();

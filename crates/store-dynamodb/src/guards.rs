@@ -133,12 +133,7 @@ impl Table {
     }
 
     /// Makes the item if there is none and the guard is this one.
-    pub(crate) async fn make(
-        &self,
-        item: Item,
-        guard: Guard,
-        end: Instant,
-    ) -> Result<Made, Error> {
+    pub(crate) async fn make(&self, item: Item, guard: Guard, end: Instant) -> Result<Made, Error> {
         let mut is_known = Expression::default();
         guard.when_is(&mut is_known);
         let mut is_free = Expression::default();
@@ -201,9 +196,9 @@ impl Table {
                         (true, _) => Ok(Made::Outdated),
                         (_, true) => Ok(Made::Taken),
                         // Refused all the same: other transactions, or too many.
-                        _ => Err(Error::Throttled(format!(
-                            "a transaction was canceled: {canceled}"
-                        ))),
+                        _ => {
+                            Err(Error::Throttled(format!("a transaction was canceled: {canceled}")))
+                        }
                     }
                 }
                 _ => Err(Failure::Sdk(error).of_write()),

@@ -299,12 +299,9 @@ impl Inner {
         let guard = self.guards.of(&self.first, &step.key, end).await?;
         let item = match guard.creates {
             Creates::First => step.stub.clone(),
-            Creates::Second => marker(
-                step.key.clone(),
-                guard.generation,
-                &self.identity_of(Place::Second),
-                None,
-            ),
+            Creates::Second => {
+                marker(step.key.clone(), guard.generation, &self.identity_of(Place::Second), None)
+            }
             Creates::Nowhere => {
                 self.guards.forget(&step.key)?;
                 return Err(Error::Unavailable(
@@ -320,4 +317,3 @@ impl Inner {
         Ok(())
     }
 }
-

@@ -144,6 +144,20 @@ impl<E: ProvideErrorMetadata + std::error::Error + 'static> Failure<E> {
     }
 }
 
+/// Does what may be done twice until it is answered, or there is no time left.
+pub(crate) async fn repeat<T, F>(end: Instant, work: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut pauses = Pauses::until(end);
+    loop {
+        match work().await {
+            Err(error) if error.is_retryable() && pauses.sleep().await => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// Pauses between tries of a read: random up to a limit that doubles, so that readers who were
 /// throttled together do not come back together.
 pub(crate) struct Pauses {

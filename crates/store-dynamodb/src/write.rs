@@ -16,8 +16,8 @@ use crate::{
     expression::{Expression, number},
     fence::when_above_barrier,
     item::{
-        self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT, Stored,
-        WRITE_ID, binary, check_size, row_key,
+        self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT,
+        Stored, WRITE_ID, binary, check_size, row_key,
     },
     step::{Change, Step, Updated},
     store::Inner,
@@ -124,19 +124,18 @@ impl Inner {
             let change = Change::Update(expression, ReturnValue::UpdatedNew);
             let stub = self.stub(&write.key, seed_micros);
             let step = Step { key: row_key(&write.key), change, stub };
-            let stored =
-                match self.perform(&step, end).await {
-                    Ok(Updated::Done(item)) => {
-                        let deleted = row.is_none();
-                        // It is applied; only what it became cannot be told.
-                        let stamp = item::updated_stamp(&item, write.write_id, deleted)
-                            .map_err(|error| Error::Unknown(error.to_string()))?;
-                        return Ok(done(stamp, write.op, fence));
-                    }
-                    Ok(Updated::Refused(mut item)) => Stored::parse(item.as_mut())?,
-                    Err(Error::Unknown(why)) => return self.settle(write, why, fence, end).await,
-                    Err(error) => return Err(error),
-                };
+            let stored = match self.perform(&step, end).await {
+                Ok(Updated::Done(item)) => {
+                    let deleted = row.is_none();
+                    // It is applied; only what it became cannot be told.
+                    let stamp = item::updated_stamp(&item, write.write_id, deleted)
+                        .map_err(|error| Error::Unknown(error.to_string()))?;
+                    return Ok(done(stamp, write.op, fence));
+                }
+                Ok(Updated::Refused(mut item)) => Stored::parse(item.as_mut())?,
+                Err(Error::Unknown(why)) => return self.settle(write, why, fence, end).await,
+                Err(error) => return Err(error),
+            };
             if let Some(stamp) = stored.stamp
                 && stamp.write_id == write.write_id
                 && write.write_id.0 != 0

@@ -12,7 +12,7 @@ use trivium_api::ApiError;
 use trivium_runtime::Kind;
 
 use crate::{
-    args::{StoresArgs, StoresVerb},
+    args::{MigrateVerb, StoresArgs, StoresVerb},
     failure::{self, Failure},
 };
 
@@ -20,10 +20,22 @@ const BINARY: &str = "trivium-serving";
 
 /// Hands over; returns only where that fails.
 pub fn run(args: &StoresArgs) -> Result<(), Failure> {
-    let (verb, config) = match &args.verb {
-        StoresVerb::Init(place) => ("init", &place.config),
-        StoresVerb::Check(place) => ("check", &place.config),
+    let (words, config, rows_per_second): (&[&str], _, _) = match &args.verb {
+        StoresVerb::Init(place) => (&["init"], &place.config, None),
+        StoresVerb::Check(place) => (&["check"], &place.config, None),
+        StoresVerb::Migrate { verb } => match verb {
+            MigrateVerb::Start(args) => {
+                (&["migrate", "start"], &args.place.config, args.rows_per_second)
+            }
+            MigrateVerb::Back(args) => {
+                (&["migrate", "back"], &args.place.config, args.rows_per_second)
+            }
+            MigrateVerb::Status(place) => (&["migrate", "status"], &place.config, None),
+            MigrateVerb::Verify(place) => (&["migrate", "verify"], &place.config, None),
+            MigrateVerb::Finish(place) => (&["migrate", "finish"], &place.config, None),
+        },
     };
+    let verb = words.join(" ");
     let Some(binary) = find() else {
         return Err(ApiError::new(Kind::NotFound, format!("there is no `{BINARY}` here"))
             .at(format!("stores {verb}"))
@@ -34,7 +46,12 @@ pub fn run(args: &StoresArgs) -> Result<(), Failure> {
             ))
             .into());
     };
-    let error = Command::new(&binary).args(["stores", verb, "--config"]).arg(config).exec();
+    let mut command = Command::new(&binary);
+    command.arg("stores").args(words).arg("--config").arg(config);
+    if let Some(rows_per_second) = rows_per_second {
+        command.arg("--rows-per-second").arg(rows_per_second.to_string());
+    }
+    let error = command.exec();
     Err(failure::file(&binary, &error))
 }
 

@@ -21,7 +21,8 @@ pub(super) struct Override {
 }
 
 pub(super) fn variable(section: &str, field: &str) -> String {
-    format!("{PREFIX}{}_{}", section.to_uppercase(), field.to_uppercase())
+    let section = section.to_uppercase().replace('.', "_");
+    format!("{PREFIX}{section}_{}", field.to_uppercase())
 }
 
 pub(super) fn overrides(
@@ -68,9 +69,15 @@ pub(super) fn overrides(
 
 pub(super) fn apply(table: &mut Table, overrides: Vec<Override>) {
     for Override { section, field, value } in overrides {
-        let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-        // A section that is no table is told when the whole is read.
-        if let Value::Table(section) = section {
+        let mut place = Some(&mut *table);
+        for part in section.split('.') {
+            place = place.and_then(|table| {
+                let section = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+                // A section that is no table is told when the whole is read.
+                section.as_table_mut()
+            });
+        }
+        if let Some(section) = place {
             section.insert(field.to_owned(), value);
         }
     }

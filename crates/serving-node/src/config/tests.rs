@@ -18,14 +18,27 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, ApiError> {
 #[test]
 fn the_sample_has_every_field_with_its_default() {
     let sample = read(SAMPLE, &[]).unwrap();
-    let table: Table = toml::from_str(SAMPLE).unwrap();
-    let written: BTreeSet<(String, String)> = table
-        .iter()
-        .flat_map(|(section, fields)| {
-            let fields = fields.as_table().unwrap().keys();
-            fields.map(|field| (section.clone(), field.clone())).collect::<Vec<_>>()
-        })
+    // What stands there without effect, as `#name = …`, is a field too.
+    let whole: String = SAMPLE
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
         .collect();
+    let moving_to = read(&whole, &[]).unwrap().dynamodb.moving_to.unwrap();
+    assert_ne!(moving_to.table, sample.dynamodb.table);
+    let table: Table = toml::from_str(&whole).unwrap();
+    let mut written: BTreeSet<(String, String)> = BTreeSet::new();
+    for (section, fields) in &table {
+        for (field, value) in fields.as_table().unwrap() {
+            match value {
+                Value::Table(fields) => {
+                    let section = format!("{section}.{field}");
+                    written.extend(fields.keys().map(|field| (section.clone(), field.clone())));
+                }
+                _ => _ = written.insert((section.clone(), field.clone())),
+            }
+        }
+    }
     let known: BTreeSet<(String, String)> = FIELDS
         .iter()
         .map(|(section, field, _)| ((*section).to_owned(), (*field).to_owned()))
@@ -66,12 +79,17 @@ fn the_environment_stands_above_the_file() {
             ("TRIVIUM_SERVING_DYNAMODB_TABLE", "123"),
             ("TRIVIUM_SERVING_VALKEY_SERVERS", "a:1, b:2"),
             ("TRIVIUM_SERVING_VALKEY_CLUSTER", "true"),
+            ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_TABLE", "456"),
+            ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_REGION", "eu-west-1"),
+            ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_ENDPOINT", "http://127.0.0.1:9"),
             ("TRIVIUM_SERVING_REGISTRY_URL", "http://registry:7400/"),
         ],
     )
     .unwrap();
     assert_eq!(config.http.port(), 1);
     assert_eq!(config.dynamodb.table, "123");
+    let moving_to = config.dynamodb.moving_to.unwrap();
+    assert_eq!((moving_to.table.as_str(), moving_to.region.as_str()), ("456", "eu-west-1"));
     let valkey = config.valkey.unwrap();
     assert_eq!((valkey.servers.len(), valkey.cluster), (2, true));
     assert_eq!(config.registry, RegistryAddress::Http("http://registry:7400".to_owned()));

@@ -11,6 +11,7 @@ mod walk;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use trivium_store::Error as StoreError;
 
 pub use verify::Verified;
@@ -18,12 +19,13 @@ pub use verify::Verified;
 use crate::{
     DynamoStore, Error,
     guards::{Creates, Guard, SHARDS},
-    store::{Inner, Table},
+    store::{Inner, Table, repeat},
 };
 use record::{Phase, Record, Role};
 
 /// The partition of all that migrations keep in a table. It does not move.
 pub(crate) const MIGRATION_PK: &str = "#migration";
+const GUARDS_IN_FLIGHT_MAX: usize = 16;
 
 /// How far a migration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,17 +167,22 @@ impl Migrator {
             && record.role == role
         {
             if record.phase == Phase::Settled {
-                return Err(self.wrong(format!("{}; there is nothing to move", self.stage().await?)));
+                return Err(
+                    self.wrong(format!("{}; there is nothing to move", self.stage().await?))
+                );
             }
         } else if known.is_none() && role == Role::Destination {
-            return Err(self.wrong("nothing has been moved: there is nothing to bring back".to_owned()));
+            return Err(
+                self.wrong("nothing has been moved: there is nothing to bring back".to_owned())
+            );
         }
         let is_begun = known.is_some_and(|record| record.role == role)
             && there.as_ref().is_some_and(|there| known.is_some_and(|here| here.matches(there)));
         let generation = if is_begun {
             known.map_or(0, |record| record.generation)
         } else {
-            let newest = [&here, &there].into_iter().flatten().map(|record| record.generation).max();
+            let newest =
+                [&here, &there].into_iter().flatten().map(|record| record.generation).max();
             let generation = newest.unwrap_or(0).saturating_add(1);
             let record = |role, other| Record { generation, role, phase: Phase::Moving, other };
             let (own, others) = (record(role, second_id), record(role.other(), first_id));
@@ -192,13 +199,19 @@ impl Migrator {
             Role::Source => Creates::Second,
             Role::Destination => Creates::First,
         };
-        for shard in 0..SHARDS {
-            for (table, creates) in [(second, Creates::Nowhere), (first, creates)] {
-                let guard = Guard { generation, creates };
-                table.raise_guard(shard, guard, end()).await.map_err(failed)?;
-            }
+        for (table, creates) in [(second, Creates::Nowhere), (first, creates)] {
+            self.raise_guards(table, Guard { generation, creates }).await?;
         }
         self.stage().await
+    }
+
+    async fn raise_guards(&self, table: &Table, to: Guard) -> Result<(), Error> {
+        let raises = (0..SHARDS).map(async |shard| {
+            let end = self.inner().end_of(None);
+            repeat(end, || table.raise_guard(shard, to, end)).await
+        });
+        let raised = stream::iter(raises).buffer_unordered(GUARDS_IN_FLIGHT_MAX).try_collect();
+        raised.await.map_err(|error| self.failed(error))
     }
 
     /// The way that items move now; an error where they do not.
@@ -227,12 +240,9 @@ impl Migrator {
         let way = self.way().await?;
         let failed = |error| self.failed(error);
         let end = || self.inner().end_of(None);
-        for shard in 0..SHARDS {
-            // Whoever begins with that table makes items in it again.
-            let creates = Creates::First;
-            let guard = Guard { generation: way.generation, creates };
-            way.to.raise_guard(shard, guard, end()).await.map_err(failed)?;
-        }
+        // Whoever begins with that table makes items in it again.
+        let guard = Guard { generation: way.generation, creates: Creates::First };
+        self.raise_guards(way.to, guard).await?;
         for table in [way.from, way.to] {
             let Some(old) = table.record(end()).await.map_err(failed)? else { continue };
             let new = Record { phase: Phase::Settled, ..old.clone() };

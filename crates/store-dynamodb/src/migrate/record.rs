@@ -184,8 +184,8 @@ fn alone(record: &Record) -> Option<String> {
         (Role::Source, Phase::Moving) => Some(format!(
             "its rows are moving to `{other}`: name that table as `dynamodb.moving_to`"
         )),
-        (Role::Source, Phase::Settled) => Some(format!(
-            "its rows have moved to `{other}`: name that table as `dynamodb.table`"
-        )),
+        (Role::Source, Phase::Settled) => {
+            Some(format!("its rows have moved to `{other}`: name that table as `dynamodb.table`"))
+        }
     }
 }

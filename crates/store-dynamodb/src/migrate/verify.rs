@@ -55,7 +55,9 @@ impl Verified {
             ));
         }
         (*leftovers > 0).then(|| {
-            format!("{leftovers} leftovers stand at the destination: let `start` (or `back`) run again")
+            format!(
+                "{leftovers} leftovers stand at the destination: let `start` (or `back`) run again"
+            )
         })
     }
 

@@ -12,10 +12,10 @@ use trivium_store::Error as StoreError;
 use super::{Copied, MIGRATION_PK, Migrator, Pace, Way};
 use crate::{
     Error,
-    expression::number,
+    expression::{Expression, number},
     item::{self, Item, PK, SK, primary_key, text},
     marks::is_plain,
-    store::{Failure, Pauses, Table},
+    store::{Failure, Pauses, Table, repeat},
 };
 
 const PAGE: i32 = 200;
@@ -119,9 +119,9 @@ async fn rest(pace: Pace, seen: u64, began: Instant) {
 
 impl Way<'_> {
     async fn bring_all(&self, keys: Vec<Item>) -> Result<u64, StoreError> {
-        let moves = keys.into_iter().map(async |key| {
-            self.bring(&key, Instant::now() + ITEM_LIMIT).await.map(u64::from)
-        });
+        let moves = keys
+            .into_iter()
+            .map(async |key| self.bring(&key, Instant::now() + ITEM_LIMIT).await.map(u64::from));
         stream::iter(moves)
             .buffer_unordered(ITEMS_IN_FLIGHT_MAX)
             .try_fold(0, async |sum, moved| Ok(sum + moved))
@@ -148,8 +148,7 @@ impl Way<'_> {
     /// Remembers where the walk goes on; at its end, that the next one begins anew.
     async fn keep(&self, next: Option<&Item>) -> Result<(), StoreError> {
         let end = self.first.end_of(None);
-        let mut progress: HashMap<String, AttributeValue> =
-            primary_key(MIGRATION_PK, PROGRESS_SK);
+        let mut progress: HashMap<String, AttributeValue> = primary_key(MIGRATION_PK, PROGRESS_SK);
         progress.insert(GENERATION.to_owned(), number(self.generation));
         if let Some(next) = next {
             for (name, key) in [(AFTER_PK, PK), (AFTER_SK, SK)] {
@@ -158,6 +157,7 @@ impl Way<'_> {
                 }
             }
         }
-        self.first.put(progress, crate::expression::Expression::default(), end).await.map(drop)
+        let put = || self.first.put(progress.clone(), Expression::default(), end);
+        repeat(end, put).await.map(drop)
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use trivium_store::{
-    Authority as _, Barrier, Checkpoints as _, Condition, Error, OnlineRead as _,
-    OnlineWrite as _, ReadOptions, RowWrite, Subjects as _, WriteOutcome,
+    Authority as _, Barrier, Checkpoints as _, Condition, Error, OnlineRead as _, OnlineWrite as _,
+    ReadOptions, RowWrite, Subjects as _, WriteOutcome,
 };
 use trivium_testkit::{Proxy, Verdict};
 
@@ -368,6 +368,11 @@ async fn subjects_are_found_in_both_tables() {
     let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
     let slow = copying(&slow);
     held.arrived().await;
+    // The others have moved by then: a row that moves between two pages is on both.
+    let migrator = store.migrator().unwrap();
+    while migrator.verify().await.unwrap().unmoved > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let all = async || {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
@@ -389,4 +394,63 @@ async fn subjects_are_found_in_both_tables() {
     write(&store, delete(&key("v", 1), 99)).await;
     let expected: Vec<String> = (2..=7).map(|n| key("v", n).partition().to_owned()).collect();
     assert_eq!(all().await, expected);
+}
+
+/// As above, and nobody makes the row anew: the copy is removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_of_what_has_expired_are_removed() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "TransactWriteItems", vec!["moved_as".to_owned()]);
+    let slow = copying(&slow);
+    held.arrived().await;
+    expire(&store).await;
+    held.let_go();
+    slow.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), None);
+    complete(&store).await;
+}
+
+/// A row that has been brought back, and whose older marker still stands beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_counts_from_the_moment_it_is_back() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    copy(&store).await;
+    store.migrator().unwrap().back().await.unwrap();
+    let (slow, proxy) = through(&store);
+    let held = Held::first(&proxy, "UpdateItem", vec!["REMOVE".to_owned()]);
+    let slow = copying(&slow);
+    held.arrived().await;
+    assert_eq!(read(&store).await.unwrap(), Some(4));
+    applied(&store, 5).await;
+    held.let_go();
+    slow.await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), Some(5));
+    complete(&store).await;
+}
+
+/// The rows have moved on, to a third table: who knows the first two is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_have_moved_on_are_not_taken_for_absent() {
+    let store = pair().await;
+    applied(&store, 4).await;
+    start(&store).await;
+    copy(&store).await;
+    store.migrator().unwrap().finish().await.unwrap();
+    let second = store.options().moving_to.clone().unwrap().table;
+    let third = super::support::new_table_name();
+    let next = open(moving(&second, &third, SERVER.server().port()));
+    next.init().await.unwrap();
+    start(&next).await;
+    copy(&next).await;
+    assert_eq!(read(&next).await.unwrap(), Some(4));
+    let left_behind = read(&store).await;
+    assert!(
+        matches!(&left_behind, Err(Error::Unavailable(why)) if why.contains(&third)),
+        "{left_behind:?}"
+    );
 }

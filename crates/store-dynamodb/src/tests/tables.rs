@@ -30,8 +30,13 @@ async fn a_wrong_table_is_refused_with_all_that_is_wrong() {
     let attribute = |name: &str, kind| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
     };
-    let made =
-        store.0.first.client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+    let made = store
+        .0
+        .first
+        .client
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::PayPerRequest);
     made.key_schema(key("pk", KeyType::Hash))
         .key_schema(key("version", KeyType::Range))
         .attribute_definitions(attribute("pk", ScalarAttributeType::S))

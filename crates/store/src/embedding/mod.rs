@@ -16,6 +16,7 @@ mod check;
 mod filter;
 mod leftovers;
 mod memory;
+mod moving;
 mod named;
 mod reference;
 mod score;
@@ -37,6 +38,7 @@ pub use check::{
 pub use filter::Filter;
 pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep};
 pub use memory::MemoryIndex;
+pub use moving::{IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index};
 pub use named::{Found, nearest_named};
 pub use reference::DocumentRef;
 pub use score::{Direction, by_nearness, dot, norm, score, unit};
@@ -406,5 +408,7 @@ impl Listing {
     }
 }
 
+#[cfg(test)]
+mod moving_tests;
 #[cfg(test)]
 mod tests;
