@@ -17,13 +17,19 @@
 //!
 //! Beside the rows, under partition keys that no row has (a row's has two `#` and starts with a name):
 //! `#cache` / `epoch`, the cache's epoch record; `#checkpoint` / name, a checkpoint, whose parts, where
-//! it is too large for one item, are `#checkpoint-part` / generation and number.
+//! it is too large for one item, are `#checkpoint-part` / generation and number; `#migration`, what a
+//! migration keeps.
 //!
 //! # The atomic step
 //! One conditional `UpdateItem`, which says what [`decide`](trivium_store::decide()) says as far as a
 //! condition can: in the common case one round trip. Where it is refused, DynamoDB hands over the item
 //! that refused it, and `decide` itself says whether that is the answer or the write has to be put
 //! another way. The SDK's retries are off: an attempt is sent again only after a definite refusal.
+//!
+//! # Two tables
+//! A store may know a second table, which rows move to one by one. `moving` decides in which of the two an
+//! item is, `migrate` moves them, `marks` says what stands in items meanwhile. Every write carries the
+//! conditions of `step::when_here`: an item that has moved is written by nobody here.
 //!
 //! # What a crash leaves
 //! Every item is whole. A checkpoint's parts that no head names cost space and nothing else.

@@ -14,8 +14,11 @@ use crate::{
     expression::Expression,
     item::{Item, PK},
     marks::{MOVED, STAGED},
-    store::{Failure, Table},
+    store::{Failure, Pauses, Table},
 };
+
+/// Tries of a write that meets a transaction on its item: it is soon over.
+const CONFLICTS_MAX: usize = 8;
 
 /// A write that may have to be tried in two tables.
 #[derive(Debug, Clone)]
@@ -53,7 +56,7 @@ pub(crate) enum Must {
 }
 
 impl Table {
-    /// Sends it, once.
+    /// Sends it, once; again only where a transaction had the item in hand.
     pub(crate) async fn act(
         &self,
         step: &Step,
@@ -89,16 +92,24 @@ impl Table {
             .set_expression_attribute_values(expression.into_values())
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match self.send(end, request.send()).await {
-            Ok(answer) => Ok(Updated::Done(answer.attributes.unwrap_or_default())),
-            Err(Failure::Sdk(error)) => match error.as_service_error() {
+        let mut pauses = Pauses::until(end);
+        for conflicts in 1.. {
+            let error = match self.send(end, request.clone().send()).await {
+                Ok(answer) => return Ok(Updated::Done(answer.attributes.unwrap_or_default())),
+                Err(Failure::Sdk(error)) => error,
+                Err(failure) => return Err(failure.of_write()),
+            };
+            match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                    Ok(Updated::Refused(refusal.item.clone()))
+                    return Ok(Updated::Refused(refusal.item.clone()));
                 }
-                _ => Err(Failure::Sdk(error).of_write()),
-            },
-            Err(failure) => Err(failure.of_write()),
+                // Rejected before anything was done.
+                Some(UpdateItemError::TransactionConflictException(_))
+                    if conflicts < CONFLICTS_MAX && pauses.sleep().await => {}
+                _ => return Err(Failure::Sdk(error).of_write()),
+            }
         }
+        Err(Error::Throttled("a transaction has the row in hand".to_owned()))
     }
 
     /// A put with exactly these conditions: for migrations.
@@ -116,16 +127,23 @@ impl Table {
             .set_condition_expression(expression.condition())
             .set_expression_attribute_values(expression.into_values())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match self.send(end, request.send()).await {
-            Ok(_) => Ok(Updated::Done(Item::new())),
-            Err(Failure::Sdk(error)) => match error.as_service_error() {
+        let mut pauses = Pauses::until(end);
+        for conflicts in 1.. {
+            let error = match self.send(end, request.clone().send()).await {
+                Ok(_) => return Ok(Updated::Done(Item::new())),
+                Err(Failure::Sdk(error)) => error,
+                Err(failure) => return Err(failure.of_write()),
+            };
+            match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
-                    Ok(Updated::Refused(refusal.item.clone()))
+                    return Ok(Updated::Refused(refusal.item.clone()));
                 }
-                _ => Err(Failure::Sdk(error).of_write()),
-            },
-            Err(failure) => Err(failure.of_write()),
+                Some(PutItemError::TransactionConflictException(_))
+                    if conflicts < CONFLICTS_MAX && pauses.sleep().await => {}
+                _ => return Err(Failure::Sdk(error).of_write()),
+            }
         }
+        Err(Error::Throttled("a transaction has the item in hand".to_owned()))
     }
 
     /// A delete where this holds; whether it did.

@@ -4,5 +4,6 @@
 mod definitions;
 mod keys;
 mod life;
+mod replaced;
 mod support;
 mod together;

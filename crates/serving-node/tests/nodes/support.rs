@@ -145,6 +145,11 @@ impl World {
     pub fn command(&self, config: &Path, arguments: &[&str]) -> Output {
         command(config).args(arguments).output().unwrap()
     }
+
+    /// Begins a verb.
+    pub fn spawn(&self, config: &Path, arguments: &[&str]) -> Child {
+        command(config).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
 }
 
 fn command(config: &Path) -> Command {
