@@ -222,9 +222,10 @@ impl Table {
         update.set(CREATES, text(to.word()));
         match self.update(guard_key(shard), update, ReturnValue::None, end).await? {
             Updated::Done(_) => Ok(()),
-            Updated::Refused(_) => Err(Error::Unavailable(
-                "a newer migration of the table has begun meanwhile".to_owned(),
-            )),
+            // No use in trying it again.
+            Updated::Refused(_) => {
+                Err(Error::Invalid("a newer migration of the table has begun meanwhile".to_owned()))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! another cache, while everything is killed and restarted.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -45,14 +45,14 @@ struct Nodes {
 }
 
 impl Nodes {
-    fn start(config: &PathBuf) -> Self {
+    fn start(config: &Path) -> Self {
         let nodes = vec![Node::start(config), Node::start(config)];
         let addresses = nodes.iter().map(|node| node.http.clone()).collect();
         Self { nodes, addresses: Arc::new(Mutex::new(addresses)) }
     }
 
     /// A new node first, then the old one goes.
-    fn replace(&mut self, place: usize, config: &PathBuf, signal: &str) {
+    fn replace(&mut self, place: usize, config: &Path, signal: &str) {
         let node = Node::start(config);
         self.addresses.lock().unwrap()[place] = node.http.clone();
         let mut old = std::mem::replace(&mut self.nodes[place], node);
@@ -60,7 +60,7 @@ impl Nodes {
         old.wait();
     }
 
-    fn roll(&mut self, config: &PathBuf) {
+    fn roll(&mut self, config: &Path) {
         for place in 0..2 {
             self.replace(place, config, "TERM");
         }
@@ -140,13 +140,13 @@ async fn still_there(node: &Node) {
     }
 }
 
-fn succeeds(world: &World, config: &PathBuf, arguments: &[&str]) -> String {
+fn succeeds(world: &World, config: &Path, arguments: &[&str]) -> String {
     let output = world.command(config, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refused(world: &World, config: &PathBuf, arguments: &[&str], word: &str) {
+fn refused(world: &World, config: &Path, arguments: &[&str], word: &str) {
     let output = world.command(config, arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(5), "{arguments:?}: {said}");
@@ -154,7 +154,7 @@ fn refused(world: &World, config: &PathBuf, arguments: &[&str], word: &str) {
 }
 
 /// Kills a step in its middle.
-async fn killed(world: &World, config: &PathBuf, verb: &str) {
+async fn killed(world: &World, config: &Path, verb: &str) {
     let mut migrator = world.spawn(config, &["stores", "migrate", verb, "--rows-per-second", "40"]);
     // Whatever it has done by then.
     tokio::time::sleep(Duration::from_millis(1_500)).await;

@@ -187,7 +187,7 @@ async fn an_index_is_replaced_and_brought_back() {
     let alone = document(&spec, "alone", 9, &[9.0, 9.0]);
     new.put(&spec, vec![alone.clone()], Visible::Now, None).await;
     for node in [&switched, &both] {
-        let found = node.get(&spec, &[alone.id.clone()], None).await.remove(0).unwrap();
+        let found = node.get(&spec, std::slice::from_ref(&alone.id), None).await.remove(0).unwrap();
         assert!(found.is_some_and(|found| found.is_same(&alone)));
         assert_eq!(ids(node, &spec).await.len(), 1_302);
     }
