@@ -19,7 +19,8 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-ann bench-embedded codegen \
+.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-ann bench-embedded bench-serving \
+	bench-memory codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -60,12 +61,12 @@ lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) clippy $(WHOLE) --all-targets -- -D warnings
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen --check
-	$(PYTHON) -m ruff check scripts integration
-	$(PYTHON) -m ruff format --check scripts integration
+	$(PYTHON) -m ruff check scripts integration bench
+	$(PYTHON) -m ruff format --check scripts integration bench
 
 fmt: ## Format everything.
 	$(CARGO) fmt --all
-	$(PYTHON) -m ruff format scripts integration
+	$(PYTHON) -m ruff format scripts integration bench
 
 bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
 	cd bench/ann && $(CARGO) run --locked --release
@@ -76,6 +77,19 @@ bench-embedded: setup ## Reads, writes and materialization on the embedded store
 	$(CARGO) build --locked --release -p trivium-bench --bins
 	$(CARGO_TARGET_DIR)/release/serving
 	$(CARGO_TARGET_DIR)/release/materialize
+
+SERVING_BENCH := $(CARGO_TARGET_DIR)/release/bench-serving
+BUILD_SERVING_BENCH = scripts/setup-stores && $(CARGO) build --locked --release \
+	-p trivium-bench-serving -p trivium-serving-node --bins
+
+bench-serving: setup ## Reads of a serving node behind Valkey, beside MGET of the same rows, and Feast.
+	@$(BUILD_SERVING_BENCH)
+	@scripts/bench-env
+	$(SERVING_BENCH) --feast $(TRIVIUM_CACHE)/venvs/feast/bin/python
+
+bench-memory: setup ## What a serving node holds: 10,000 definitions, a million requests.
+	@$(BUILD_SERVING_BENCH)
+	$(SERVING_BENCH) --rows 20000 --memory-requests 1000000
 
 fuzz: setup ## Look for bytes that the row codec cannot take: FUZZ_SECONDS (60) of libFuzzer.
 	@scripts/fuzz $(FUZZ_SECONDS)

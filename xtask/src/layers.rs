@@ -104,7 +104,8 @@ pub const RULES: &[Rule] = &[
     rule("trivium-cli", 4, ANYTHING),
     rule("trivium-serving-node", 4, ANYTHING),
     rule("trivium-integration", 5, ANYTHING),
-    rule("trivium-bench", 5, ANYTHING),
+    rule("trivium-bench-serving", 5, ANYTHING),
+    rule("trivium-bench", 6, ANYTHING),
     rule("xtask", 0, &[]),
 ];
 
