@@ -199,8 +199,11 @@ fn versions(ops: &[Op]) -> Result<(Vec<Version>, Vec<usize>), Wrong> {
     for (place, op) in ops.iter().enumerate() {
         let (rev, kind, writer) = match op.what {
             What::Broken(why) => return Err((why.to_owned(), vec![place])),
-            What::Conflict { if_rev, rev } if if_rev == rev => {
-                return Err(("a conflict with the very rev that was named".to_owned(), vec![place]));
+            What::Conflict { if_rev, rev, .. } if if_rev == rev => {
+                return Err((
+                    "a conflict with the very rev that was named".to_owned(),
+                    vec![place],
+                ));
             }
             What::Saw { rev, number } => match puts.get(&number) {
                 None => return Err((format!("nobody put the number {number}"), vec![place])),
@@ -235,12 +238,8 @@ fn versions(ops: &[Op]) -> Result<(Vec<Version>, Vec<usize>), Wrong> {
                 return Err((what, vec![writer, place]));
             }
         }
-        let version = found.entry(rev).or_insert_with(|| Version {
-            rev,
-            kind,
-            writer,
-            seen_by: Vec::new(),
-        });
+        let version =
+            found.entry(rev).or_insert_with(|| Version { rev, kind, writer, seen_by: Vec::new() });
         let agree = match (version.kind, kind) {
             (Kind::Live(None), Kind::Live(_)) => {
                 (version.kind, version.writer) = (kind, writer);
@@ -284,7 +283,10 @@ fn versions(ops: &[Op]) -> Result<(Vec<Version>, Vec<usize>), Wrong> {
                 "{missing} versions before {rev} were seen by nobody, and only {} writes may have made them",
                 free.len()
             );
-            return Err((what, version.writer.into_iter().chain(version.seen_by).take(1).collect()));
+            return Err((
+                what,
+                version.writer.into_iter().chain(version.seen_by).take(1).collect(),
+            ));
         }
         versions.extend((rev - gap..rev).map(|rev| Version {
             rev,
@@ -295,6 +297,14 @@ fn versions(ops: &[Op]) -> Result<(Vec<Version>, Vec<usize>), Wrong> {
         versions.push(version);
     }
     conditions(&versions, ops)?;
+    for version in &versions {
+        let Kind::Live(number @ Some(_)) = version.kind else { continue };
+        let is_own = |place: &&usize| matches!(ops[**place].what, What::Conflict { not, .. } if not == number);
+        if let Some(place) = version.seen_by.iter().find(is_own) {
+            let what = "a retry was told that another row stands there, which was its own";
+            return Err((what.to_owned(), version.writer.into_iter().chain([*place]).collect()));
+        }
+    }
     Ok((versions, free))
 }
 

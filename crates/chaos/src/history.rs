@@ -21,8 +21,9 @@ pub enum What {
     Saw { rev: u64, number: i64 },
     /// A read saw no row.
     Absent,
-    /// A conditional write named this rev and was told that another one stands there (0: none).
-    Conflict { if_rev: u64, rev: u64 },
+    /// A conditional write named this rev and was told that another one stands there (0: none). It
+    /// cannot be the one that the same write made earlier: `not` is its number.
+    Conflict { if_rev: u64, rev: u64, not: Option<i64> },
     /// A put of this number (nobody else puts it), or a delete.
     Write { put: Option<i64>, if_rev: Option<u64>, outcome: Outcome },
     /// An answer that no row can have given.

@@ -195,9 +195,7 @@ fn tcp_connection(
     thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count @ 1..) = answers.read(&mut buffer) {
-            if lost.load(SeqCst)
-                || back.write_all(&buffer[..count]).is_err()
-            {
+            if lost.load(SeqCst) || back.write_all(&buffer[..count]).is_err() {
                 break;
             }
         }

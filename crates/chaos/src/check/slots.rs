@@ -93,8 +93,7 @@ pub(super) fn check(
         }
         wanted.push((slot, latest[index].0));
     }
-    let mut matching =
-        Matching { ops, free, wanted: &wanted, taken: vec![None; free.len()] };
+    let mut matching = Matching { ops, free, wanted: &wanted, taken: vec![None; free.len()] };
     for (index, (slot, _)) in wanted.iter().enumerate() {
         let mut tried = vec![false; free.len()];
         if !matching.place(index, &mut tried) {
@@ -103,8 +102,8 @@ pub(super) fn check(
                 slot.rev, slot.kind
             );
             let near = versions.iter().find(|version| version.rev > slot.rev);
-            let places =
-                near.map(|version| version.writer.into_iter().chain(version.seen_by.iter().copied()));
+            let places = near
+                .map(|version| version.writer.into_iter().chain(version.seen_by.iter().copied()));
             return Err((what, places.into_iter().flatten().take(2).collect()));
         }
     }

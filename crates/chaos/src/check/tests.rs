@@ -13,6 +13,9 @@ fn op(began: u64, ended: u64, what: What) -> Op {
 fn saw(rev: u64, number: i64) -> What {
     What::Saw { rev, number }
 }
+fn conflict(if_rev: u64, rev: u64) -> What {
+    What::Conflict { if_rev, rev, not: None }
+}
 fn put(number: i64, rev: u64) -> What {
     What::Write { put: Some(number), if_rev: None, outcome: Outcome::Applied(rev) }
 }
@@ -57,7 +60,7 @@ fn nothing_is_wrong_with_these() {
     // Overlapping reads may differ either way.
     good(&[(1, 2, put(1, 5)), (3, 9, put(2, 6)), (4, 7, saw(6, 2)), (5, 8, saw(5, 1))]);
     good(&[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, What::Absent), (7, 8, put_if(2, 0, 7))]);
-    good(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 5, 6)), (5, 6, What::Conflict { if_rev: 5, rev: 6 })]);
+    good(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 5, 6)), (5, 6, conflict(5, 6))]);
     // What nobody knows may come at once, late or never.
     good(&[(1, NEVER, unknown(Some(1))), (2, 3, What::Absent), (4, 5, saw(7, 1))]);
     good(&[(1, NEVER, unknown(Some(1))), (2, 3, put(2, 5)), (4, 5, saw(5, 2)), (6, 7, saw(6, 1))]);
@@ -71,7 +74,7 @@ fn nothing_is_wrong_with_these() {
         (7, 8, put(3, 8)),
     ]);
     good(&[(1, NEVER, refused(1)), (2, 3, What::Absent)]);
-    good(&[(1, 2, delete(3)), (3, 4, What::Conflict { if_rev: 9, rev: 0 })]);
+    good(&[(1, 2, delete(3)), (3, 4, conflict(9, 0))]);
 }
 
 #[test]
@@ -83,8 +86,7 @@ fn stale_reads() {
     bad(&[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, saw(5, 1))], stale);
     bad(&[(1, NEVER, unknown(Some(1))), (2, 3, saw(5, 1)), (4, 5, What::Absent)], stale);
     // A failed condition that names an old rev is a stale read too.
-    let conflict = What::Conflict { if_rev: 9, rev: 5 };
-    bad(&[(1, 2, put(1, 5)), (3, 4, put(2, 6)), (5, 6, conflict)], stale);
+    bad(&[(1, 2, put(1, 5)), (3, 4, put(2, 6)), (5, 6, conflict(9, 5))], stale);
     // A delete does not serve for two times without a row.
     let ops = [
         (1, 2, put(1, 5)),
@@ -116,7 +118,10 @@ fn what_is_nobodys_or_two_writes() {
 
 #[test]
 fn what_happened_twice_or_came_back() {
-    bad(&[(1, NEVER, unknown(Some(1))), (2, 3, saw(5, 1)), (4, 5, put(2, 6)), (6, 7, saw(7, 1))], "one write made");
+    bad(
+        &[(1, NEVER, unknown(Some(1))), (2, 3, saw(5, 1)), (4, 5, put(2, 6)), (6, 7, saw(7, 1))],
+        "one write made",
+    );
     // Two versions are missing, and one write.
     bad(&[(1, 2, put(1, 5)), (3, NEVER, unknown(None)), (4, 5, put(2, 8))], "seen by nobody");
     bad(&[(1, 2, put(1, 5)), (4, 5, put(2, 7)), (6, NEVER, unknown(Some(3)))], "");
@@ -135,13 +140,24 @@ fn what_happened_twice_or_came_back() {
 fn conditions() {
     bad(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 5, 7))], "made version 7");
     bad(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 0, 6))], "was conditional on rev 0");
-    bad(&[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, put_if(2, 6, 7))], "was conditional on rev 6");
-    bad(&[(1, 2, put(1, 5)), (3, 4, What::Conflict { if_rev: 5, rev: 5 })], "the very rev");
-    bad(&[(1, 2, delete(5)), (3, 4, What::Conflict { if_rev: 9, rev: 5 })], "version 5 is");
+    bad(
+        &[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, put_if(2, 6, 7))],
+        "was conditional on rev 6",
+    );
+    bad(&[(1, 2, put(1, 5)), (3, 4, conflict(5, 5))], "the very rev");
+    bad(&[(1, 2, delete(5)), (3, 4, conflict(9, 5))], "version 5 is");
+    // Lost, retried, and not recognised.
+    let first = What::Write { put: Some(3), if_rev: Some(5), outcome: Outcome::Unknown };
+    let second = What::Conflict { if_rev: 5, rev: 6, not: Some(3) };
+    bad(&[(1, 2, put(1, 5)), (3, NEVER, first), (4, 5, second), (6, 7, saw(6, 3))], "its own");
+    good(&[(1, 2, put(1, 5)), (3, NEVER, first), (2, 3, put(4, 6)), (4, 5, second)]);
     // A lost conditional write may have made one version only.
     let lost = What::Write { put: Some(3), if_rev: Some(5), outcome: Outcome::Unknown };
     good(&[(1, 2, put(1, 5)), (3, NEVER, lost), (4, 5, put(2, 7))]);
-    bad(&[(1, 2, put(1, 5)), (2, 3, put(4, 6)), (3, NEVER, lost), (4, 5, put(2, 8))], "version 7 (Missing)");
+    bad(
+        &[(1, 2, put(1, 5)), (2, 3, put(4, 6)), (3, NEVER, lost), (4, 5, put(2, 8))],
+        "version 7 (Missing)",
+    );
 }
 
 /// A register under concurrent operations, some of them lost; then, mostly, something is changed.
@@ -161,11 +177,12 @@ fn random_history(random: &mut StdRng) -> Vec<Op> {
                 Some(number) => saw(rev, number),
                 None => What::Absent,
             },
-            2 if random.random() => What::Conflict { if_rev: live_rev + 1, rev: live_rev },
+            2 if random.random() => conflict(live_rev + 1, live_rev),
             kind => {
                 let put = (kind != 3).then_some(number);
                 let if_rev = (kind == 5 && (live_rev > 0 || put.is_some())).then_some(live_rev);
-                let outcome = if is_lost { Outcome::Unknown } else { Outcome::Applied(rev.max(4) + 1) };
+                let outcome =
+                    if is_lost { Outcome::Unknown } else { Outcome::Applied(rev.max(4) + 1) };
                 if !is_lost || random.random() {
                     (rev, live) = (rev.max(4) + 1, put);
                 }
@@ -185,7 +202,9 @@ fn random_history(random: &mut StdRng) -> Vec<Op> {
             (1, What::Write { outcome, .. }) => *outcome = Outcome::Unknown,
             (2, What::Saw { .. } | What::Absent) => {
                 op.what = match other.what {
-                    What::Write { put: Some(number), outcome: Outcome::Applied(rev), .. } => saw(rev, number),
+                    What::Write { put: Some(number), outcome: Outcome::Applied(rev), .. } => {
+                        saw(rev, number)
+                    }
                     _ => What::Absent,
                 };
             }
@@ -211,7 +230,8 @@ fn random_histories_are_judged_as_by_a_search() {
             (Ok(()), true) => fine += 1,
             (Err(_), false) => found += 1,
             (Ok(()), false) => {
-                let lost = |op: &&Op| matches!(op.what, What::Write { outcome: Outcome::Unknown, .. });
+                let lost =
+                    |op: &&Op| matches!(op.what, What::Write { outcome: Outcome::Unknown, .. });
                 assert!(ops.iter().any(|op| lost(&op)), "missed: {ops:?}");
                 missed += 1;
             }

@@ -32,10 +32,7 @@ fn explore(ops: &[Op], left: u32, state: State, seen: &mut HashSet<(u32, State)>
     let is_left = |index: &usize| left & (1 << index) != 0;
     let left_over: Vec<usize> = (0..ops.len()).filter(is_left).collect();
     let may_be_left = |index: &usize| {
-        matches!(
-            ops[*index].what,
-            What::Write { outcome: Outcome::Unknown | Outcome::Refused, .. }
-        )
+        matches!(ops[*index].what, What::Write { outcome: Outcome::Unknown | Outcome::Refused, .. })
     };
     if left_over.iter().all(may_be_left) {
         return true;
@@ -60,10 +57,12 @@ fn step(what: What, state: State) -> Option<State> {
         What::Absent => state.live.is_none().then_some(state),
         What::Saw { rev, number } => (state.live == Some(number) && is_rev(rev))
             .then_some(State { rev: Rev::Known(rev), ..state }),
-        What::Conflict { if_rev, rev } if if_rev == rev => None,
+        What::Conflict { if_rev, rev, .. } if if_rev == rev => None,
+        What::Conflict { not: Some(not), .. } if state.live == Some(not) => None,
         What::Conflict { rev: 0, .. } => state.live.is_none().then_some(state),
-        What::Conflict { rev, .. } => (state.live.is_some() && is_rev(rev))
-            .then_some(State { rev: Rev::Known(rev), ..state }),
+        What::Conflict { rev, .. } => {
+            (state.live.is_some() && is_rev(rev)).then_some(State { rev: Rev::Known(rev), ..state })
+        }
         What::Write { outcome: Outcome::Refused, .. } => None,
         What::Write { put, if_rev, outcome } => {
             let before = match (if_rev, state.live) {
