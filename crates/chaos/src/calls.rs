@@ -1,6 +1,6 @@
 //! One request and its answer, as the history wants them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use trivium_client::{
     Client, Error,
@@ -13,7 +13,7 @@ use trivium_client::{
 
 use crate::{
     history::{Outcome, What},
-    world::PAGE,
+    world::{PAGE, locked},
 };
 
 const VIEW: &str = "chaos/row@1";
@@ -27,6 +27,18 @@ pub struct Write {
     pub if_rev: Option<u64>,
     /// The idempotency key; empty: none.
     pub name: Vec<u8>,
+}
+
+/// Why what could not be done could not be, and how often.
+#[derive(Debug, Default)]
+pub struct Reasons(pub Mutex<BTreeMap<String, u64>>);
+
+impl Reasons {
+    fn note(&self, why: &str) {
+        // Without what differs from time to time.
+        let why: String = why.chars().filter(|one| !one.is_ascii_digit()).take(160).collect();
+        *locked(&self.0).entry(why).or_default() += 1;
+    }
 }
 
 /// What a write was told.
@@ -92,7 +104,7 @@ fn put_row(write: &Write, number: i64) -> PutRow {
 }
 
 /// Sends one write.
-pub async fn write(client: &Client, write: &Write) -> Told {
+pub async fn write(client: &Client, write: &Write, reasons: &Reasons) -> Told {
     let result = match write.put {
         Some(number) => {
             let row = Some(put_row(write, number));
@@ -109,21 +121,26 @@ pub async fn write(client: &Client, write: &Write) -> Told {
             client.delete(request).await.map(|mut results| results.pop().unwrap_or_default())
         }
     };
-    result.map_or_else(|error| of_call(&error), |result| of_result(&result))
+    result.map_or_else(|error| of_call(&error, reasons), |result| of_result(&result, reasons))
 }
 
 /// Sends puts in one request.
-pub async fn batch_put(client: &Client, writes: &[Write]) -> Vec<Told> {
+pub async fn batch_put(client: &Client, writes: &[Write], reasons: &Reasons) -> Vec<Told> {
     let rows = writes.iter().map(|write| put_row(write, write.put.unwrap_or_default())).collect();
     let rows = Some(batch_put_request::Rows::Values(PutRows { rows }));
     match client.batch_put(BatchPutRequest { view: VIEW.to_owned(), rows }).await {
-        Err(error) => vec![of_call(&error); writes.len()],
-        Ok(results) if results.len() == writes.len() => results.iter().map(of_result).collect(),
+        Err(error) => vec![of_call(&error, reasons); writes.len()],
+        Ok(results) if results.len() == writes.len() => {
+            results.iter().map(|result| of_result(result, reasons)).collect()
+        }
         Ok(_) => vec![Told::Broken("a batch has fewer answers than rows"); writes.len()],
     }
 }
 
-fn of_result(result: &WriteResult) -> Told {
+fn of_result(result: &WriteResult, reasons: &Reasons) -> Told {
+    if let Some(error) = &result.error {
+        reasons.note(&format!("{}: {}", error.code, error.message));
+    }
     use write_result::Outcome::{Applied, Conflict, Failed};
     match write_result::Outcome::try_from(result.outcome) {
         Ok(Applied) => Told::Applied(result.rev),
@@ -138,7 +155,8 @@ fn of_result(result: &WriteResult) -> Told {
     }
 }
 
-fn of_call(error: &Error) -> Told {
+fn of_call(error: &Error, reasons: &Reasons) -> Told {
+    reasons.note(&error.to_string());
     use trivium_runtime::Kind::{ResourceExhausted, Unavailable};
     match error {
         Error::Refused { kind: ResourceExhausted | Unavailable, .. } => Told::Refused,

@@ -6,13 +6,13 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    calls::{self, Told, Write},
+    calls::{self, Reasons, Told, Write},
     history::{History, Outcome, What},
     world::{COLD, HOT, World, locked},
 };
@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Shared {
     pub history: History,
+    /// Why writes failed.
+    pub reasons: Reasons,
     numbers: AtomicI64,
     /// How many rows were asked for how, and told what.
     pub counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -60,12 +62,18 @@ pub struct Caller {
     random: StdRng,
     /// What it last saw of each hot row: a rev, 0 for none.
     known: HashMap<u32, u64>,
+    /// Until when it mostly leaves a node alone that did not answer.
+    avoided: HashMap<usize, Instant>,
 }
+
+/// An answer that took so long is the work of a fault.
+const SLOW: Duration = Duration::from_millis(600);
+const AVOIDED: Duration = Duration::from_secs(1);
 
 impl Caller {
     pub fn new(world: Arc<World>, shared: Arc<Shared>, number: u16, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003) ^ u64::from(number));
-        Self { world, shared, number, random, known: HashMap::new() }
+        Self { world, shared, number, random, known: HashMap::new(), avoided: HashMap::new() }
     }
 
     /// Calls until the run ends.
@@ -76,23 +84,33 @@ impl Caller {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
+            let began = Instant::now();
+            if self.avoided.get(&node).is_some_and(|until| *until > began)
+                && self.random.random_range(0..10) > 0
+            {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                continue;
+            }
             match self.random.random_range(0..100) {
-                0..30 => {
+                0..37 => {
                     let row = self.hot();
                     self.get(node, row).await;
                 }
-                30..50 => self.batch_get(node).await,
-                50..62 => {
+                37..57 => self.batch_get(node).await,
+                57..68 => {
                     let row = self.hot();
                     self.put(node, "put", row, None).await;
                 }
-                62..66 => {
+                68..72 => {
                     let row = self.cold();
                     self.put(node, "put", row, None).await;
                 }
-                66..80 => self.conditional(node).await,
-                80..86 => self.delete(node).await,
+                72..86 => self.conditional(node).await,
+                86..92 => self.delete(node).await,
                 _ => self.batch_put(node).await,
+            }
+            if began.elapsed() > SLOW {
+                self.avoided.insert(node, Instant::now() + AVOIDED);
             }
             let pause = self.random.random_range(0..8);
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -170,7 +188,7 @@ impl Caller {
         let Some(client) = self.world.places[node].client() else { return };
         let history = &self.shared.history;
         let place = history.begin(write.row, self.number, node as u8, write.pending());
-        let mut told = calls::write(&client, &write).await;
+        let mut told = calls::write(&client, &write, &self.shared.reasons).await;
         // A retry under the same name. Without a condition it may be applied once more, if another
         // write came in between; so only those are retried that name a rev, which comes but once.
         let may_retry = write.if_rev.is_some_and(|rev| rev > 0) && !write.name.is_empty();
@@ -178,7 +196,7 @@ impl Caller {
             let other = self.random.random_range(0..self.world.places.len());
             if let Some(client) = self.world.places[other].client() {
                 let again = history.begin(write.row, self.number, other as u8, What::Nothing);
-                let second = calls::write(&client, &write).await;
+                let second = calls::write(&client, &write, &self.shared.reasons).await;
                 match second {
                     // The first may have been applied.
                     Told::Conflict(_) => history.end(again, write.what(second)),
@@ -243,7 +261,7 @@ pub async fn write_rows(
     let begin =
         |write: &Write| shared.history.begin(write.row, caller, node as u8, write.pending());
     let places: Vec<_> = writes.iter().map(begin).collect();
-    let told = calls::batch_put(&client, &writes).await;
+    let told = calls::batch_put(&client, &writes, &shared.reasons).await;
     let end = |((place, write), told): ((_, &Write), Told)| {
         let what = write.what(told);
         shared.history.end(place, what);

@@ -45,7 +45,7 @@ pub struct Plan {
     pub program: PathBuf,
 }
 
-const CLIENTS: u16 = 16;
+const CLIENTS: u16 = 24;
 /// A run with less shows nothing.
 const HITS_MIN: f64 = 200.0;
 const APPLIED_MIN: u64 = 200;
@@ -95,6 +95,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         plan: plan.clone(),
         took: began.elapsed(),
         counts: locked(&shared.counts).clone(),
+        reasons: locked(&shared.reasons.0).clone(),
         faults: locked(&world.faults).clone(),
         cache: watched.totals(),
         evicted: world.evicted.load(SeqCst),

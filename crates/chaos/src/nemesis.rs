@@ -56,7 +56,7 @@ impl Lane {
                 return;
             }
             self.world.say(&format!("{name}: {fault} is over"));
-            self.pause(300..2_500);
+            self.pause(500..4_000);
         }
     }
 

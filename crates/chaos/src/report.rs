@@ -11,6 +11,8 @@ pub struct Report {
     pub took: Duration,
     /// Rows asked for, by operation and answer.
     pub counts: BTreeMap<(&'static str, &'static str), u64>,
+    /// Why writes failed.
+    pub reasons: BTreeMap<String, u64>,
     pub faults: BTreeMap<&'static str, u64>,
     /// What the nodes counted of the cache.
     pub cache: BTreeMap<String, f64>,
@@ -41,6 +43,9 @@ impl fmt::Display for Report {
         }
         for (operation, words) in operations {
             writeln!(f, "  {operation:<10} {}", words.join(", "))?;
+        }
+        for (why, count) in &self.reasons {
+            writeln!(f, "  not written, {count} times: {why}")?;
         }
         for (name, value) in &self.cache {
             writeln!(f, "  cache: {name} {value}")?;

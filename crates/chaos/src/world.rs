@@ -100,6 +100,9 @@ impl World {
                 // So that a snapshot can be told where to go.
                 "--enable-protected-configs",
                 "yes",
+                // A replica leaves its backlog behind, which would be all the memory there is.
+                "--repl-backlog-size",
+                "16kb",
             ])?;
             let mut places = Vec::new();
             for number in 0..NODES {
