@@ -24,6 +24,8 @@ pub struct Write {
     pub row: u32,
     /// `None`: a delete.
     pub put: Option<i64>,
+    /// Whether a put sets the text too; else it is a read-modify-write inside of the node.
+    pub whole: bool,
     pub if_rev: Option<u64>,
     /// The idempotency key; empty: none.
     pub name: Vec<u8>,
@@ -54,20 +56,23 @@ pub enum Told {
 impl Write {
     /// As it stands in the history while nobody knows.
     pub fn pending(&self) -> What {
-        What::Write { put: self.put, if_rev: self.if_rev, outcome: Outcome::Unknown }
+        self.as_written(Outcome::Unknown)
+    }
+
+    fn as_written(&self, outcome: Outcome) -> What {
+        What::Write { put: self.put, whole: self.whole, if_rev: self.if_rev, outcome }
     }
 
     /// As it stands there in the end.
     pub fn what(&self, told: Told) -> What {
-        let write = |outcome| What::Write { put: self.put, if_rev: self.if_rev, outcome };
         match told {
-            Told::Applied(rev) => write(Outcome::Applied(rev)),
+            Told::Applied(rev) => self.as_written(Outcome::Applied(rev)),
             Told::Conflict(rev) => match self.if_rev {
                 Some(if_rev) => What::Conflict { if_rev, rev, not: self.put },
                 None => What::Broken("a conflict without a condition"),
             },
-            Told::Refused => write(Outcome::Refused),
-            Told::Unknown => write(Outcome::Unknown),
+            Told::Refused => self.as_written(Outcome::Refused),
+            Told::Unknown => self.as_written(Outcome::Unknown),
             Told::Broken(why) => What::Broken(why),
         }
     }
@@ -92,11 +97,14 @@ fn entity(row: u32) -> BTreeMap<String, KeyValue> {
 }
 
 fn put_row(write: &Write, number: i64) -> PutRow {
-    let kinds =
-        [("number", value::Kind::Int64(number)), ("page", value::Kind::String(page_of(number)))];
+    let value = |name: &str, kind| (name.to_owned(), Value { kind: Some(kind) });
+    let mut values = BTreeMap::from([value("number", value::Kind::Int64(number))]);
+    if write.whole {
+        values.extend([value("page", value::Kind::String(page_of(number)))]);
+    }
     PutRow {
         entity: entity(write.row),
-        values: kinds.map(|(name, kind)| (name.to_owned(), Value { kind: Some(kind) })).into(),
+        values,
         if_rev: write.if_rev,
         idempotency_key: write.name.clone().into(),
         ..PutRow::default()
@@ -213,19 +221,22 @@ pub async fn batch_get(client: &Client, rows: &[u32]) -> Vec<What> {
 }
 
 fn seen(statuses: [i32; 2], rev: u64, number: Option<i64>, page: Option<&str>) -> What {
-    let is = |status: Status| statuses.iter().all(|one| *one == status as i32);
-    if statuses.contains(&(Status::Error as i32)) {
+    let [of_number, of_page] = statuses.map(|status| Status::try_from(status).unwrap_or_default());
+    if of_number == Status::Error || of_page == Status::Error {
         return What::Nothing;
     }
-    if is(Status::NotFound) && rev == 0 {
-        return What::Absent;
-    }
-    match (number, page) {
-        (Some(number), Some(page)) if is(Status::Present) && rev > 0 => {
-            if page == page_of(number) {
-                What::Saw { rev, number }
+    match (of_number, of_page, number) {
+        (Status::NotFound, Status::NotFound, _) if rev == 0 => What::Absent,
+        (Status::Present, Status::NotFound, Some(number)) if rev > 0 => {
+            What::Saw { rev, number, page: 0 }
+        }
+        (Status::Present, Status::Present, Some(number)) if rev > 0 => {
+            let text = page.unwrap_or_default();
+            let page = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            if page > 0 && text == page_of(page) {
+                What::Saw { rev, number, page }
             } else {
-                What::Broken("a row of two writes")
+                What::Broken("a text that nobody put")
             }
         }
         _ => What::Broken("an answer that is neither a row nor none"),

@@ -165,7 +165,9 @@ impl Caller {
     }
 
     async fn put(&mut self, node: usize, word: &'static str, row: u32, if_rev: Option<u64>) {
-        let write = Write { row, put: Some(self.shared.number()), if_rev, name: self.name() };
+        let (whole, name) = (self.random.random_range(0..3) > 0, self.name());
+        let write = Write { row, put: Some(self.shared.number()), whole, if_rev, name };
+        let word = if whole { word } else { "merge" };
         self.write(node, word, write).await;
     }
 
@@ -184,7 +186,7 @@ impl Caller {
         let known = self.known.get(&row).copied().filter(|rev| *rev > 0);
         let if_rev = known.filter(|_| self.random.random_range(0..4) > 0);
         let word = if if_rev.is_some() { "delete if" } else { "delete" };
-        let write = Write { row, put: None, if_rev, name: self.name() };
+        let write = Write { row, put: None, whole: true, if_rev, name: self.name() };
         self.write(node, word, write).await;
     }
 
@@ -260,7 +262,13 @@ pub async fn write_rows(
     };
     let writes: Vec<Write> = rows
         .iter()
-        .map(|row| Write { row: *row, put: Some(shared.number()), if_rev: None, name: Vec::new() })
+        .map(|row| Write {
+            row: *row,
+            put: Some(shared.number()),
+            whole: true,
+            if_rev: None,
+            name: Vec::new(),
+        })
         .collect();
     let begin =
         |write: &Write| shared.history.begin(write.row, caller, node as u8, write.pending());

@@ -17,15 +17,16 @@ pub const NEVER: u64 = u64::MAX;
 pub enum What {
     /// Nothing can be said of it: a read under way, or one that failed.
     Nothing,
-    /// A read saw this row.
-    Saw { rev: u64, number: i64 },
+    /// A read saw this row: its number, and the number that its text is made of (0: no text).
+    Saw { rev: u64, number: i64, page: i64 },
     /// A read saw no row.
     Absent,
     /// A conditional write named this rev and was told that another one stands there (0: none). It
     /// cannot be the one that the same write made earlier: `not` is its number.
     Conflict { if_rev: u64, rev: u64, not: Option<i64> },
-    /// A put of this number (nobody else puts it), or a delete.
-    Write { put: Option<i64>, if_rev: Option<u64>, outcome: Outcome },
+    /// A put of this number (nobody else puts it), or a delete. A put that is not `whole` leaves the
+    /// text as it was.
+    Write { put: Option<i64>, whole: bool, if_rev: Option<u64>, outcome: Outcome },
     /// An answer that no row can have given.
     Broken(&'static str),
 }

@@ -50,12 +50,12 @@ impl Lane {
             }
             let Some((fault, act)) = order.pop() else { return };
             self.world.count(fault);
-            self.world.say(&format!("{name}: {fault}"));
+            self.world.say(fault);
             if let Err(error) = act(self) {
-                self.world.problem(format!("{name}: {fault}: {error:#}"));
+                self.world.problem(format!("{name}'s lane ended: {fault}: {error:#}"));
                 return;
             }
-            self.world.say(&format!("{name}: {fault} is over"));
+            self.world.say(&format!("{fault} is over"));
             self.pause(500..4_000);
         }
     }

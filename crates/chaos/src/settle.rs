@@ -45,7 +45,7 @@ pub async fn settle(world: &World, shared: &Shared) -> Result<()> {
             let some = if round == 0 { &rows[..] } else { &rows[..HOT as usize * 10] };
             for (row, seen) in read_all(world, shared, node, some).await? {
                 let (rev, number) = last.get(&row).copied().unwrap_or_default();
-                if seen != (What::Saw { rev, number }) {
+                if seen != (What::Saw { rev, number, page: number }) {
                     bail!("row {row} is {seen:?} on node {node}; last written: {rev}, {number}");
                 }
             }

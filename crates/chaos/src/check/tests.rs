@@ -11,25 +11,30 @@ fn op(began: u64, ended: u64, what: What) -> Op {
     Op { row: 0, client: 0, node: 0, began, ended, what }
 }
 fn saw(rev: u64, number: i64) -> What {
-    What::Saw { rev, number }
+    What::Saw { rev, number, page: number }
 }
 fn conflict(if_rev: u64, rev: u64) -> What {
     What::Conflict { if_rev, rev, not: None }
 }
 fn put(number: i64, rev: u64) -> What {
-    What::Write { put: Some(number), if_rev: None, outcome: Outcome::Applied(rev) }
+    What::Write { put: Some(number), whole: true, if_rev: None, outcome: Outcome::Applied(rev) }
 }
 fn put_if(number: i64, if_rev: u64, rev: u64) -> What {
-    What::Write { put: Some(number), if_rev: Some(if_rev), outcome: Outcome::Applied(rev) }
+    What::Write {
+        put: Some(number),
+        whole: true,
+        if_rev: Some(if_rev),
+        outcome: Outcome::Applied(rev),
+    }
 }
 fn delete(rev: u64) -> What {
-    What::Write { put: None, if_rev: None, outcome: Outcome::Applied(rev) }
+    What::Write { put: None, whole: true, if_rev: None, outcome: Outcome::Applied(rev) }
 }
 fn unknown(put: Option<i64>) -> What {
-    What::Write { put, if_rev: None, outcome: Outcome::Unknown }
+    What::Write { put, whole: true, if_rev: None, outcome: Outcome::Unknown }
 }
 fn refused(number: i64) -> What {
-    What::Write { put: Some(number), if_rev: None, outcome: Outcome::Refused }
+    What::Write { put: Some(number), whole: true, if_rev: None, outcome: Outcome::Refused }
 }
 
 /// What is wrong with it; the search says the same.
@@ -79,7 +84,7 @@ fn nothing_is_wrong_with_these() {
 
 #[test]
 fn stale_reads() {
-    let stale = "cannot have begun";
+    let stale = "had ended when the first began";
     bad(&[(1, 2, put(1, 5)), (3, 4, put(2, 6)), (5, 6, saw(5, 1))], stale);
     bad(&[(1, 2, put(1, 5)), (3, 9, put(2, 6)), (4, 5, saw(6, 2)), (6, 7, saw(5, 1))], stale);
     bad(&[(1, 2, put(1, 5)), (3, 4, What::Absent)], stale);
@@ -100,9 +105,12 @@ fn stale_reads() {
 
 #[test]
 fn reads_of_the_future() {
-    bad(&[(1, 2, saw(5, 1)), (3, 4, put(1, 5))], "cannot have begun");
-    bad(&[(1, 2, saw(5, 1)), (3, NEVER, unknown(Some(1)))], "cannot have begun");
-    bad(&[(1, 2, put(1, 5)), (3, 4, What::Absent), (5, NEVER, unknown(None))], "cannot have begun");
+    bad(&[(1, 2, saw(5, 1)), (3, 4, put(1, 5))], "had ended when the first began");
+    bad(&[(1, 2, saw(5, 1)), (3, NEVER, unknown(Some(1)))], "had ended when the first began");
+    bad(
+        &[(1, 2, put(1, 5)), (3, 4, What::Absent), (5, NEVER, unknown(None))],
+        "had ended when the first began",
+    );
 }
 
 #[test]
@@ -137,6 +145,29 @@ fn what_happened_twice_or_came_back() {
 }
 
 #[test]
+fn texts() {
+    let merge = |number: i64, rev: u64| What::Write {
+        put: Some(number),
+        whole: false,
+        if_rev: None,
+        outcome: Outcome::Applied(rev),
+    };
+    let read = |rev: u64, number: i64, page: i64| What::Saw { rev, number, page };
+    good(&[(1, 2, put(1, 5)), (3, 4, merge(2, 6)), (5, 6, merge(3, 7)), (7, 8, read(7, 3, 1))]);
+    good(&[(1, 2, merge(1, 5)), (3, 4, read(5, 1, 0))]);
+    good(&[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, merge(2, 7)), (7, 8, read(7, 2, 0))]);
+    bad(
+        &[(1, 2, put(1, 5)), (3, 4, put(2, 6)), (5, 6, merge(3, 7)), (7, 8, read(7, 3, 1))],
+        "text",
+    );
+    bad(&[(1, 2, put(1, 5)), (3, 4, read(5, 1, 0))], "text");
+    bad(
+        &[(1, 2, put(1, 5)), (3, 4, delete(6)), (5, 6, merge(2, 7)), (7, 8, read(7, 2, 1))],
+        "text",
+    );
+}
+
+#[test]
 fn conditions() {
     bad(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 5, 7))], "made version 7");
     bad(&[(1, 2, put(1, 5)), (3, 4, put_if(2, 0, 6))], "was conditional on rev 0");
@@ -147,12 +178,14 @@ fn conditions() {
     bad(&[(1, 2, put(1, 5)), (3, 4, conflict(5, 5))], "the very rev");
     bad(&[(1, 2, delete(5)), (3, 4, conflict(9, 5))], "version 5 is");
     // Lost, retried, and not recognised.
-    let first = What::Write { put: Some(3), if_rev: Some(5), outcome: Outcome::Unknown };
+    let first =
+        What::Write { put: Some(3), whole: true, if_rev: Some(5), outcome: Outcome::Unknown };
     let second = What::Conflict { if_rev: 5, rev: 6, not: Some(3) };
     bad(&[(1, 2, put(1, 5)), (3, NEVER, first), (4, 5, second), (6, 7, saw(6, 3))], "its own");
     good(&[(1, 2, put(1, 5)), (3, NEVER, first), (2, 3, put(4, 6)), (4, 5, second)]);
     // A lost conditional write may have made one version only.
-    let lost = What::Write { put: Some(3), if_rev: Some(5), outcome: Outcome::Unknown };
+    let lost =
+        What::Write { put: Some(3), whole: true, if_rev: Some(5), outcome: Outcome::Unknown };
     good(&[(1, 2, put(1, 5)), (3, NEVER, lost), (4, 5, put(2, 7))]);
     bad(
         &[(1, 2, put(1, 5)), (2, 3, put(4, 6)), (3, NEVER, lost), (4, 5, put(2, 8))],
@@ -164,7 +197,7 @@ fn conditions() {
 fn random_history(random: &mut StdRng) -> Vec<Op> {
     let count = random.random_range(2..=7);
     let mut ops = Vec::new();
-    let (mut rev, mut live) = (0, None::<i64>);
+    let (mut rev, mut live) = (0, None::<(i64, i64)>);
     for step in 0..count {
         let at: u64 = (step + 1) * 10;
         let began = at - random.random_range(0..=25).min(at);
@@ -174,7 +207,7 @@ fn random_history(random: &mut StdRng) -> Vec<Op> {
         let is_lost = random.random_range(0..4) == 0;
         let what = match random.random_range(0..6) {
             0 | 1 => match live {
-                Some(number) => saw(rev, number),
+                Some((number, page)) => What::Saw { rev, number, page },
                 None => What::Absent,
             },
             2 if random.random() => conflict(live_rev + 1, live_rev),
@@ -183,10 +216,13 @@ fn random_history(random: &mut StdRng) -> Vec<Op> {
                 let if_rev = (kind == 5 && (live_rev > 0 || put.is_some())).then_some(live_rev);
                 let outcome =
                     if is_lost { Outcome::Unknown } else { Outcome::Applied(rev.max(4) + 1) };
+                let whole = put.is_none() || random.random_range(0..3) > 0;
                 if !is_lost || random.random() {
-                    (rev, live) = (rev.max(4) + 1, put);
+                    let kept = live.map_or(0, |(_, page)| page);
+                    live = put.map(|number| (number, if whole { number } else { kept }));
+                    rev = rev.max(4) + 1;
                 }
-                What::Write { put, if_rev, outcome }
+                What::Write { put, whole, if_rev, outcome }
             }
         };
         let is_open = matches!(what, What::Write { outcome: Outcome::Unknown, .. });
@@ -198,6 +234,7 @@ fn random_history(random: &mut StdRng) -> Vec<Op> {
         let op = &mut ops[index];
         match (random.random_range(0..4), &mut op.what) {
             (0, _) => (op.began, op.ended) = (other.began, other.ended.max(op.began)),
+            (1, What::Saw { page, .. }) if random.random() => *page = (*page - 1).max(0),
             (1, What::Saw { rev, .. } | What::Conflict { rev, .. }) => *rev = rev.saturating_sub(1),
             (1, What::Write { outcome, .. }) => *outcome = Outcome::Unknown,
             (2, What::Saw { .. } | What::Absent) => {
@@ -241,5 +278,5 @@ fn random_histories_are_judged_as_by_a_search() {
     println!("{fine} fine, {found} found, {missed} missed");
     assert!(fine > 10_000 && found > 10_000, "{fine} {found}");
     // Only where outcomes are unknown, and hardly ever.
-    assert!(missed * 1_000 < found, "{missed} of {found}");
+    assert!(missed * 500 < found, "{missed} of {found}");
 }

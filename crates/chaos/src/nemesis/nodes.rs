@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use super::{Fault, Lane};
 
 pub(super) const FAULTS: &[Fault] =
-    &[("node: kill -9", kill), ("node: SIGSTOP", stop), ("node: kill -9, again", kill)];
+    &[("node: kill -9", kill), ("node: SIGSTOP", stop), ("node: kill -9", kill)];
 
 fn kill(lane: &mut Lane) -> Result<()> {
     let node = lane.random.random_range(0..lane.world.places.len());

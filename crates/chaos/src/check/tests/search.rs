@@ -8,7 +8,8 @@ use crate::history::{Op, Outcome, What};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct State {
     rev: Rev,
-    live: Option<i64>,
+    /// Its number, and its text's.
+    live: Option<(i64, i64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,16 +56,20 @@ fn step(what: What, state: State) -> Option<State> {
         What::Nothing => Some(state),
         What::Broken(_) => None,
         What::Absent => state.live.is_none().then_some(state),
-        What::Saw { rev, number } => (state.live == Some(number) && is_rev(rev))
+        What::Saw { rev, number, page } => (state.live == Some((number, page)) && is_rev(rev))
             .then_some(State { rev: Rev::Known(rev), ..state }),
         What::Conflict { if_rev, rev, .. } if if_rev == rev => None,
-        What::Conflict { not: Some(not), .. } if state.live == Some(not) => None,
+        What::Conflict { not: Some(not), .. }
+            if state.live.is_some_and(|(number, _)| number == not) =>
+        {
+            None
+        }
         What::Conflict { rev: 0, .. } => state.live.is_none().then_some(state),
         What::Conflict { rev, .. } => {
             (state.live.is_some() && is_rev(rev)).then_some(State { rev: Rev::Known(rev), ..state })
         }
         What::Write { outcome: Outcome::Refused, .. } => None,
-        What::Write { put, if_rev, outcome } => {
+        What::Write { put, whole, if_rev, outcome } => {
             let before = match (if_rev, state.live) {
                 (None, _) | (Some(0), None) => state.rev,
                 (Some(named @ 1..), Some(_)) if is_rev(named) => Rev::Known(named),
@@ -76,7 +81,9 @@ fn step(what: What, state: State) -> Option<State> {
                 (_, Rev::Known(before)) => Rev::Known(before + 1),
                 (_, _) => Rev::Any,
             };
-            Some(State { rev, live: put })
+            let kept = state.live.map_or(0, |(_, page)| page);
+            let live = put.map(|number| (number, if whole { number } else { kept }));
+            Some(State { rev, live })
         }
     }
 }
