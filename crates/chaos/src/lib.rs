@@ -91,7 +91,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         violations = check_all(&shared).await;
     }
     enough(&world, &shared, &watched);
-    let report = Report {
+    let mut report = Report {
         plan: plan.clone(),
         took: began.elapsed(),
         counts: locked(&shared.counts).clone(),
@@ -101,9 +101,10 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         evicted: world.evicted.load(SeqCst),
         problems: locked(&world.problems).clone(),
         violations,
-        logs: None,
+        kept: None,
     };
-    world.keep_logs(report)
+    world.keep(&mut report, &shared.history)?;
+    Ok(report)
 }
 
 /// Checks now and then, so that a run ends where something is found.
@@ -141,5 +142,8 @@ fn enough(world: &World, shared: &Shared, watched: &Watched) {
     }
     if world.plan().fencing && watched.hits() < HITS_MIN {
         world.problem(format!("only {} reads were answered by the cache", watched.hits()));
+    }
+    if world.plan().fencing && world.evicted.load(SeqCst) == 0 {
+        world.problem("nothing was evicted".to_owned());
     }
 }

@@ -20,8 +20,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Whatever else must not be.
     pub problems: Vec<String>,
-    /// The nodes' logs, kept where something was found.
-    pub logs: Option<PathBuf>,
+    /// The nodes' logs and the rows' histories, where something was found.
+    pub kept: Option<PathBuf>,
 }
 
 impl Report {
@@ -60,8 +60,8 @@ impl fmt::Display for Report {
         for violation in self.violations.iter().take(5) {
             writeln!(f, "VIOLATION: {violation}")?;
         }
-        if let Some(logs) = &self.logs {
-            writeln!(f, "the nodes' logs: {}", logs.display())?;
+        if let Some(kept) = &self.kept {
+            writeln!(f, "the nodes' logs, and the rows: {}", kept.display())?;
         }
         write!(f, "{} violations, {} problems", self.violations.len(), self.problems.len())
     }

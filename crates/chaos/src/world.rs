@@ -23,6 +23,7 @@ use trivium_testkit::{DynamoDb, Proxy, Valkey, Verdict};
 
 use crate::{
     Plan,
+    history::History,
     node::{Node, Start, http},
     report::Report,
 };
@@ -231,19 +232,27 @@ impl World {
         &self.plan
     }
 
-    /// Where something was found, copies the nodes' logs to where they stay.
-    pub fn keep_logs(&self, mut report: Report) -> Result<Report> {
-        if !report.is_clean() && self.plan.fencing {
-            let kept =
-                std::env::temp_dir().join(format!("trivium-chaos-logs-{}", std::process::id()));
-            std::fs::create_dir_all(&kept)?;
-            for place in &self.places {
-                let name = format!("{}.log", place.name);
-                std::fs::copy(self.folder.path().join(&name), kept.join(&name))?;
-            }
-            report.logs = Some(kept);
+    /// Where something was found, copies the nodes' logs, and writes the rows it was found in, to
+    /// where they stay.
+    pub fn keep(&self, report: &mut Report, history: &History) -> Result<()> {
+        if report.is_clean() || !self.plan.fencing {
+            return Ok(());
         }
-        Ok(report)
+        let kept = std::env::temp_dir().join(format!("trivium-chaos-{}", std::process::id()));
+        std::fs::create_dir_all(&kept)?;
+        for place in &self.places {
+            let name = format!("{}.log", place.name);
+            std::fs::copy(self.folder.path().join(&name), kept.join(&name))?;
+        }
+        for ops in history.by_row() {
+            let Some(row) = ops.first().map(|op| op.row) else { continue };
+            if report.violations.iter().any(|violation| violation.row == row) {
+                let lines: Vec<String> = ops.iter().map(|op| format!("{op:?}\n")).collect();
+                std::fs::write(kept.join(format!("row{row}.txt")), lines.concat())?;
+            }
+        }
+        report.kept = Some(kept);
+        Ok(())
     }
 }
 
