@@ -164,7 +164,7 @@ fn of_result(result: &WriteResult, reasons: &Reasons) -> Told {
 }
 
 fn of_call(error: &Error, reasons: &Reasons) -> Told {
-    reasons.note(&error.to_string());
+    reasons.note(&format!("{}: {error}", error.kind().code()));
     use trivium_runtime::Kind::{ResourceExhausted, Unavailable};
     match error {
         Error::Refused { kind: ResourceExhausted | Unavailable, .. } => Told::Refused,
