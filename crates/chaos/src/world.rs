@@ -129,7 +129,13 @@ impl World {
                 _dynamodb: dynamodb,
             };
             if let Some(place) = world.places.first() {
-                world.start_of(place).verb(&["stores", "init"])?;
+                // A fresh server on a busy machine takes longer than a node waits.
+                let (began, start) = (Instant::now(), world.start_of(place));
+                while let Err(error) = start.verb(&["stores", "init"]) {
+                    if began.elapsed() > PATIENCE {
+                        return Err(error);
+                    }
+                }
             }
             for place in &world.places {
                 world.start_node(place)?;
