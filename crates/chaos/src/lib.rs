@@ -36,8 +36,8 @@ use crate::{
 pub struct Plan {
     /// How long faults go on.
     pub seconds: u64,
-    /// Where chance comes from. Processes run as they please, so a seed gives the same faults and
-    /// the same requests, not the same run.
+    /// Where chance comes from. Processes run as they please, so a seed gives the same order of
+    /// faults and the same choices, not the same run.
     pub seed: u64,
     /// Off: nodes that break the protocol.
     pub fencing: bool,
