@@ -14,8 +14,9 @@ use crate::{
 };
 
 /// Long enough for a busy machine; nothing is said about speed.
-const PATIENCE: Duration = Duration::from_secs(90);
-const BATCH: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Few enough that a busy DynamoDB Local answers all of them within a node's patience.
+const BATCH: usize = 40;
 /// How this caller is called in the history.
 const SETTLER: u16 = 999;
 
