@@ -12,6 +12,10 @@ PYTHON := $(TRIVIUM_CACHE)/venvs/demo/bin/python
 TRIVIUM := $(CARGO_TARGET_DIR)/debug/trivium
 CARGO := cargo
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 120
+# Left out: from the clock; printed.
+CHAOS_SEED ?=
+CHAOS_FENCING ?= on
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
@@ -19,8 +23,8 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-ann bench-embedded bench-serving \
-	bench-memory codegen \
+.PHONY: help setup build demo test fuzz test-rust test-integration model chaos lint fmt bench bench-ann \
+	bench-embedded bench-serving bench-memory codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -55,6 +59,12 @@ model: setup ## Explore the model of the cache protocol in full, and every guard
 	$(CARGO) build --locked --release -p trivium-coherence --example explore
 	$(CARGO_TARGET_DIR)/release/examples/explore
 
+# The short form is a part of `make test`.
+chaos: setup ## Serving nodes under faults, CHAOS_SECONDS (120), CHAOS_SEED: is every row linearizable?
+	@scripts/setup-stores
+	$(CARGO) build $(WHOLE) --bin chaos --bin chaos-node $(WITH_TEST_FEATURES)
+	$(CARGO_TARGET_DIR)/debug/chaos --seconds $(CHAOS_SECONDS) --fencing $(CHAOS_FENCING) \
+		$(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

@@ -364,9 +364,15 @@ async fn refusals_keep_their_kind_field_and_help() {
     refuse(Kind::Internal, "");
     let outcomes = write().await.unwrap();
     assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
-    *fake.refusal.lock().unwrap() = Some(Status::unavailable("broken pipe"));
-    let outcomes = write().await.unwrap();
-    assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
+    // Not the server's words, but the transport's.
+    for status in [
+        Status::unavailable("broken pipe"),
+        Status::resource_exhausted("h2 protocol error: http2 error"),
+    ] {
+        *fake.refusal.lock().unwrap() = Some(status);
+        let outcomes = write().await.unwrap();
+        assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
+    }
 }
 
 #[tokio::test]

@@ -12,16 +12,32 @@ use trivium_api::{
     grpc::{finish_grpc, with_grpc},
     ops_router,
 };
+use trivium_cache_valkey::ValkeyCache;
 use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
 use trivium_serving::{GrpcHealth, Serving, Stores};
 use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
+use trivium_store_dynamodb::DynamoStore;
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
 
 /// Serves until a signal, then drains.
 pub async fn run(config: Config) -> Result<(), ApiError> {
+    Box::pin(run_with(config, |table| table, |cache| cache)).await
+}
+
+/// The same, with something around the table and the cache: how a test breaks the protocol on
+/// purpose. Nothing that can be configured leads here.
+pub async fn run_with<A, C>(
+    config: Config,
+    around_table: impl FnOnce(DynamoStore) -> A,
+    around_cache: impl FnOnce(ValkeyCache) -> C,
+) -> Result<(), ApiError>
+where
+    A: Authority + Checkpoints + 'static,
+    C: RowCache + 'static,
+{
     telemetry::init_logs("info", config.log);
     let metrics =
         telemetry::init_metrics().map_err(|error| ApiError::internal(error.to_string()))?;
@@ -43,11 +59,11 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
         );
     }
     let node = Node { http, grpc, metrics, readiness, keys, definitions, asked };
-    let table = Metered::new("dynamodb", table);
+    let table = Metered::new("dynamodb", around_table(table));
     match store::cache(&config)? {
         None => Box::pin(node.serve_behind(&config, table, NoCache)).await,
         Some(cache) => {
-            let cache = Metered::new("valkey", cache);
+            let cache = Metered::new("valkey", around_cache(cache));
             Box::pin(node.serve_behind(&config, table, cache)).await
         }
     }
