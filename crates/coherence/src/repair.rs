@@ -48,6 +48,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         key: &RowKey,
         ids: Vec<FenceId>,
     ) {
+        // An entity's fence goes with those of its rows: by itself it does not say which row is meant.
+        if key.is_entity() {
+            return;
+        }
         let now = self.environment.wall_micros();
         let window = micros(self.options.write_window);
         let far = now.saturating_add(window).saturating_add(micros(self.options.clock_skew_max));
@@ -78,7 +82,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         let barrier = Barrier { epoch: epoch.number, deadline };
         let Some(row) = self.bar(key, barrier, None).await? else { return Ok(()) };
         let fences: Vec<_> = ids.iter().map(|id| (key.clone(), *id, Some(row.clone()))).collect();
-        for removed in self.cache.unfence(epoch, &fences).await {
+        for removed in self.take_out(epoch, &fences).await {
             match removed {
                 Ok(true) => counter!("trivium_cache_repairs_total").increment(1),
                 Ok(false) => {}

@@ -255,7 +255,7 @@ impl RowCache for MemoryCache {
             let at = (epoch.number, key.clone());
             let (mut ids, newest) = match cells.remove(&at) {
                 Some(Cell::Fence { ids, newest }) => (ids, newest),
-                Some(Cell::Value(row)) => (Vec::new(), Some(row)),
+                Some(Cell::Value(row)) => (Vec::new(), (!key.is_entity()).then_some(row)),
                 Some(Cell::Lease { .. }) | None => (Vec::new(), None),
             };
             if !ids.contains(fence) {

@@ -103,7 +103,8 @@ pub trait RowCache: Send + Sync {
         rows: &[(RowKey, LeaseToken, Row)],
     ) -> Vec<Result<bool, CacheError>>;
 
-    /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`. No TTL.
+    /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`, except
+    /// that of a whole entity ([`RowKey::entity`]): a write of any of its rows makes it wrong. No TTL.
     /// Never sent again by the adapter or its client library: a copy that came after the id was
     /// taken out would be taken out a second time, with an old row. Who wants to try again fences
     /// under a fresh id. The same goes for [`lease`](RowCache::lease).
