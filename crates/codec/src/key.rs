@@ -227,6 +227,15 @@ impl KeyShape {
         }
     }
 
+    /// What [`RowKey::entity_type`] says of its keys.
+    pub fn entity_type(&self) -> &str {
+        self.prefix.strip_suffix('#').unwrap_or(&self.prefix)
+    }
+    /// What [`RowKey::sort`] says of its keys.
+    pub fn sort(&self) -> &str {
+        self.suffix.strip_prefix(SEPARATOR).unwrap_or(&self.suffix)
+    }
+
     /// The join keys' names, sorted: the order of the values.
     pub fn key_names(&self) -> &[Name] {
         &self.names

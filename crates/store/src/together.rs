@@ -15,13 +15,14 @@ pub const TOGETHER_BYTES_MAX: usize = 1 << 20;
 pub struct Together(BTreeMap<Box<str>, Vec<Box<str>>>);
 
 impl Together {
-    /// The views of these keys. What is alone of its entity type is left out: nothing is gained.
-    pub fn new<'k>(keys: impl IntoIterator<Item = &'k RowKey>) -> Self {
+    /// These views, each with the type of its entity: [`RowKey::entity_type`], [`RowKey::sort`]. What is
+    /// alone of its type is left out: nothing is gained.
+    pub fn new<'k>(views: impl IntoIterator<Item = (&'k str, &'k str)>) -> Self {
         let mut all: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
-        for key in keys {
-            let views = all.entry(key.entity_type().into()).or_default();
-            if !views.iter().any(|view| **view == *key.sort()) {
-                views.push(key.sort().into());
+        for (entity_type, sort) in views {
+            let views = all.entry(entity_type.into()).or_default();
+            if !views.iter().any(|view| **view == *sort) {
+                views.push(sort.into());
             }
         }
         all.retain(|_, views| views.len() > 1);
@@ -151,10 +152,15 @@ mod tests {
     #[test]
     fn views_are_together_by_their_entity() {
         let (one, other) = (key("one", 7), key("other", 7));
-        let together = Together::new([&other, &one, &one]);
+        let of = |key: &RowKey| (key.entity_type().to_owned(), key.sort().to_owned());
+        let made = |keys: &[&RowKey]| {
+            let views: Vec<_> = keys.iter().map(|key| of(key)).collect();
+            Together::new(views.iter().map(|(entity, sort)| (entity.as_str(), sort.as_str())))
+        };
+        let together = made(&[&other, &one, &one]);
         assert_eq!(together.with(&key("else", 9)), [key("one", 9), key("other", 9)]);
         assert!(together.holds(&key("one", 3)) && !together.holds(&key("else", 3)));
-        assert!(Together::new([&one]).is_empty(), "one row is kept as it is");
+        assert!(made(&[&one]).is_empty(), "one row is kept as it is");
         let entity = one.entity();
         assert!(entity.is_entity() && !one.is_entity());
         assert_eq!(entity, other.entity());

@@ -103,7 +103,7 @@ fn key(row: u64) -> RowKey {
 }
 
 static TOGETHER: LazyLock<Arc<Together>> =
-    LazyLock::new(|| Arc::new(Together::new([&key(0), &key(1)])));
+    LazyLock::new(|| Arc::new(Together::new([("n#k", "v#1"), ("n#k", "w#1")])));
 
 fn row(number: i64) -> Row {
     RowEncoder::new(&SCHEMA).encode(Lane::Direct, &[Some(ValueRef::Int64(number))]).unwrap()
