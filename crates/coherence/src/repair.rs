@@ -48,10 +48,6 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         key: &RowKey,
         ids: Vec<FenceId>,
     ) {
-        // An entity's fence goes with those of its rows: by itself it does not say which row is meant.
-        if key.is_entity() {
-            return;
-        }
         let now = self.environment.wall_micros();
         let window = micros(self.options.write_window);
         let far = now.saturating_add(window).saturating_add(micros(self.options.clock_skew_max));

@@ -140,7 +140,7 @@ pub trait RowCache: Send + Sync {
     /// What the servers (shards) say of themselves, sorted by run id.
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError>;
 
-    /// Keys that are fenced in this epoch, a page at a time, so that a janitor finds those of dead
+    /// Rows' keys (no entities') that are fenced in this epoch, a page at a time, so that a janitor finds those of dead
     /// writers that nobody reads. `cursor` is what the page before gave, 0 to begin; with the page
     /// comes the next one's, 0 where it was the last. A page may be empty, a key may come twice, and
     /// one that was fenced meanwhile may be missing. An adapter that cannot tell lists nothing:
