@@ -299,7 +299,8 @@ impl RowCache for ValkeyCache {
     ) -> Vec<Result<(), CacheError>> {
         let all: Vec<RowKey> = fences.iter().map(|(key, _)| key.clone()).collect();
         let of = |place: usize, arguments: &mut Vec<Value>| {
-            arguments.push(Value::Bytes(entry::write_bytes(fences[place].1)));
+            let (key, fence) = &fences[place];
+            arguments.push(Value::Bytes(entry::fence_bytes(*fence, key.is_entity())));
         };
         let read = |value: Value| match is_one(value)? {
             true => Ok(()),

@@ -13,7 +13,10 @@ use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
 use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Value, ViewRef};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
-use trivium_store::embedding::{Hnsw, IndexSpec, MetaType};
+use trivium_store::{
+    Together,
+    embedding::{Hnsw, IndexSpec, MetaType},
+};
 
 use crate::{limits, metrics::ViewMetrics, plan::ReadPlan};
 
@@ -77,6 +80,7 @@ impl ViewDefinition {
 #[derive(Debug)]
 struct ServiceDefinition {
     features: Vec<FeatureRef>,
+    is_precomputed: bool,
 }
 
 /// Why definitions could not be built from a snapshot.
@@ -93,7 +97,22 @@ pub struct Definitions {
     revision: Revision,
     views: HashMap<String, Arc<ViewDefinition>>,
     services: HashMap<String, ServiceDefinition>,
+    /// What precomputed services read. One for all of them: an entity is kept as one.
+    together: Option<Arc<Together>>,
     plans: Plans,
+}
+
+/// The views that precomputed services read.
+fn together(
+    views: &HashMap<String, Arc<ViewDefinition>>,
+    services: &HashMap<String, ServiceDefinition>,
+) -> Option<Arc<Together>> {
+    let precomputed = services.values().filter(|service| service.is_precomputed);
+    let read = precomputed
+        .flat_map(|service| &service.features)
+        .filter_map(|feature| views.get(&feature.view.to_string()));
+    let together = Together::new(read.map(|view| (view.keys.entity_type(), view.keys.sort())));
+    (!together.is_empty()).then(|| Arc::new(together))
 }
 
 /// Each embedding feature's index; all features that can be filtered by stand beside the vectors.
@@ -171,15 +190,18 @@ impl Definitions {
             };
             views.insert(name, Arc::new(definition));
         }
-        let services = snapshot
+        let services: HashMap<String, ServiceDefinition> = snapshot
             .services
             .iter()
             .map(|(reference, stored)| {
                 let features = stored.service.feature_refs().collect();
-                (reference.to_string(), ServiceDefinition { features })
+                let is_precomputed = stored.service.precomputed;
+                (reference.to_string(), ServiceDefinition { features, is_precomputed })
             })
             .collect();
-        Ok(Self { revision: snapshot.revision, views, services, plans: Plans::default() })
+        let together = together(&views, &services);
+        let (revision, plans) = (snapshot.revision, Plans::default());
+        Ok(Self { revision, views, services, together, plans })
     }
 
     /// The indexes that the embeddings of all views live in.
@@ -237,7 +259,13 @@ impl Definitions {
     pub fn plan<S: AsRef<str>>(&self, selection: &Selection<S>) -> Result<Arc<ReadPlan>, ApiError> {
         self.plans.get_or_make(selection, || {
             let (names, fields) = self.columns(selection)?;
-            ReadPlan::new(names, fields)
+            let mut plan = ReadPlan::new(names, fields)?;
+            if let Selection::Service(name) = selection
+                && self.services.get(name.as_ref()).is_some_and(|service| service.is_precomputed)
+            {
+                plan.together.clone_from(&self.together);
+            }
+            Ok(plan)
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trivium_api::ApiError;
 use trivium_codec::FixedSlot;
 use trivium_model::{DataType, KeyType, Name, Value, json::value_to_json};
+use trivium_store::Together;
 
 use crate::{definitions::ViewDefinition, json_out};
 
@@ -18,6 +19,8 @@ pub struct ReadPlan {
     pub columns: Vec<PlanColumn>,
     /// The views that are read, in order of first mention.
     pub views: Vec<PlanView>,
+    /// What is kept together of the entities, if what is read is precomputed.
+    pub(crate) together: Option<Arc<Together>>,
     /// Every join key that one of the views needs, sorted by name.
     pub keys: KeySet,
     /// `{"features":[…],"rows":[`
@@ -153,7 +156,7 @@ impl ReadPlan {
         let values: usize = columns.iter().map(|column| json_bytes(&column.data_type)).sum();
         let stamps: usize = views.iter().map(|view| 2 * view.json_name.len() + 64).sum();
         let json_row_bytes = values + stamps + 64;
-        Ok(Self { names, columns, views, keys, json_head, json_row_bytes })
+        Ok(Self { names, columns, views, together: None, keys, json_head, json_row_bytes })
     }
 }
 

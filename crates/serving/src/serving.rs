@@ -133,7 +133,8 @@ impl Serving {
         consistency: Consistency,
     ) -> Rows {
         let entities = keys.len() / plan.views.len().max(1);
-        let options = ReadOptions { consistency, deadline: self.deadline() };
+        let together = plan.together.clone();
+        let options = ReadOptions { consistency, together, deadline: self.deadline() };
         let found = self.store_read(keys, &options).await;
         Rows { entities, found }
     }
