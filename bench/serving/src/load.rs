@@ -82,11 +82,18 @@ pub fn rest_get(path: &str, users: impl Iterator<Item = String>) -> Bytes {
 
 /// The same over gRPC.
 pub fn grpc_get(users: impl Iterator<Item = String>) -> Bytes {
+    let features = vec![wide::VIEW.to_owned()];
+    grpc_select(FeatureSelection { features, service: String::new() }, users)
+}
+
+/// What a service reads of some users, over gRPC.
+pub fn grpc_service(service: &str, users: impl Iterator<Item = String>) -> Bytes {
+    grpc_select(FeatureSelection { features: Vec::new(), service: service.to_owned() }, users)
+}
+
+fn grpc_select(selection: FeatureSelection, users: impl Iterator<Item = String>) -> Bytes {
     let request = BatchGetRequest {
-        selection: Some(FeatureSelection {
-            features: vec![wide::VIEW.to_owned()],
-            service: String::new(),
-        }),
+        selection: Some(selection),
         entities: vec![KeyColumn {
             name: "user_id".to_owned(),
             values: Some(key_column::Values::Strings(StringList { values: users.collect() })),

@@ -41,6 +41,31 @@ pub fn config(name: &str) -> String {
     config.to_string()
 }
 
+/// Views of the same entity that hold its features in parts.
+pub const PARTS: usize = 5;
+/// Reads all parts, each from its own row.
+pub const APART: &str = "bench/apart@1";
+/// Reads all parts, precomputed.
+pub const JOINED: &str = "bench/joined@1";
+
+/// The name of a part.
+pub fn part(number: usize) -> String {
+    format!("part_{number}")
+}
+
+/// A service's config that reads all parts.
+pub fn service_config(name: &str, precomputed: bool) -> String {
+    let features: Vec<String> = (0..PARTS)
+        .flat_map(|number| (0..10).map(move |feature| format!("{}@1:f_{feature}", part(number))))
+        .collect();
+    let config = serde_json::json!({
+        "namespace": "bench", "name": name, "version": 1, "description": "X.",
+        "owner": { "team": "bench", "contact": "bench@example.com" },
+        "features": features, "precomputed": precomputed,
+    });
+    config.to_string()
+}
+
 /// A view of ten features.
 pub fn small_config(name: &str) -> String {
     let features: Vec<serde_json::Value> = (0..10)

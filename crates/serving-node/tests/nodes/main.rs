@@ -4,5 +4,6 @@
 mod definitions;
 mod keys;
 mod life;
+mod precomputed;
 mod support;
 mod together;

@@ -8,6 +8,7 @@
 mod cases;
 mod feast;
 mod memory;
+mod parts;
 mod report;
 mod world;
 
@@ -100,9 +101,18 @@ async fn bench(args: Args) -> Result<()> {
     let share = world.hit_ratio().await?;
     let partly =
         if args.only.is_empty() { cases::with_misses(&world, turn).await? } else { Vec::new() };
+    let parts = if args.only.is_empty() || args.only == "parts" {
+        Some(parts::compare(&world, turn, args.rounds).await?)
+    } else {
+        None
+    };
     let feast = match &args.feast {
         Some(python) => Some(feast::compare(&world, python, args.rows).await?),
         None => None,
     };
-    report::print(&measured, &partly, share, feast.as_deref(), &args.out)
+    report::print(&measured, &partly, share, feast.as_deref(), &args.out)?;
+    match parts {
+        Some(parts) => parts::print(&parts, &args.out),
+        None => Ok(()),
+    }
 }

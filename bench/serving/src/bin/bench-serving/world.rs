@@ -210,12 +210,20 @@ async fn define(folder: &Path, views: usize) -> Result<()> {
     let registry =
         SqlRegistry::open_sqlite(&folder.join("registry.db"), &SqliteOptions::default()).await?;
     let mut parsed = vec![(wide::view()?, wide::config("wide"), None)];
-    for number in 1..views {
-        let name = format!("other_{number:05}");
+    let parts = (0..wide::PARTS).map(wide::part);
+    for name in parts.chain((1..views).map(|number| format!("other_{number:05}"))) {
         let config = wide::small_config(&name);
         let view = trivium_model::config::parse_view(&format!("bench/{name}.v1.json"), &config)
             .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
         parsed.push((view, config, None));
+    }
+    let mut services = Vec::new();
+    for (name, precomputed) in [("apart", false), ("joined", true)] {
+        let config = wide::service_config(name, precomputed);
+        let path = format!("bench/{name}.v1.service.json");
+        let service = trivium_model::config::parse_service(&path, &config)
+            .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+        services.push((service, config));
     }
     let apply = Apply {
         base: Revision(0),
@@ -223,7 +231,7 @@ async fn define(folder: &Path, views: usize) -> Result<()> {
         reason: String::new(),
         at: Timestamp(NOW),
         views: parsed,
-        services: Vec::new(),
+        services,
         audit: Vec::new(),
     };
     registry.apply(apply).await?;
