@@ -7,6 +7,7 @@ import decimal
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -165,8 +166,12 @@ def test_errors_say_what_where_and_what_to_do(client, server):
             client.put("sdk/types@1", {"id": 1}, {name: value})
     with pytest.raises(trivium.NotFoundError, match="f_int46"):
         client.put("sdk/types@1", {"id": 1}, {"f_int46": 1})
-    with pytest.raises(trivium.DeadlineExceededError):
-        client.get(["sdk/types@1"], {"id": 1}, deadline=0)
+    # Somebody who listens and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "grpc://{}:{}".format(*silent.getsockname())
+        with trivium.Client(address, deadline=0.2) as waiting:
+            with pytest.raises(trivium.DeadlineExceededError):
+                waiting.get(["sdk/types@1"], {"id": 1})
     with trivium.Client("grpc://127.0.0.1:1") as nobody, pytest.raises(trivium.UnavailableError):
         nobody.get(["sdk/types@1"], {"id": 1})
 
