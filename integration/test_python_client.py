@@ -169,9 +169,9 @@ def test_errors_say_what_where_and_what_to_do(client, server):
     # Somebody who listens and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = "grpc://{}:{}".format(*silent.getsockname())
-        with trivium.Client(address, deadline=0.2) as waiting:
-            with pytest.raises(trivium.DeadlineExceededError):
-                waiting.get(["sdk/types@1"], {"id": 1})
+        waiting = trivium.Client(address, deadline=0.2)
+        with waiting, pytest.raises(trivium.DeadlineExceededError):
+            waiting.get(["sdk/types@1"], {"id": 1})
     with trivium.Client("grpc://127.0.0.1:1") as nobody, pytest.raises(trivium.UnavailableError):
         nobody.get(["sdk/types@1"], {"id": 1})
 
