@@ -71,12 +71,12 @@ lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) clippy $(WHOLE) --all-targets -- -D warnings
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen --check
-	$(PYTHON) -m ruff check scripts integration bench
-	$(PYTHON) -m ruff format --check scripts integration bench
+	$(PYTHON) -m ruff check scripts integration bench sdks
+	$(PYTHON) -m ruff format --check scripts integration bench sdks
 
 fmt: ## Format everything.
 	$(CARGO) fmt --all
-	$(PYTHON) -m ruff format scripts integration bench
+	$(PYTHON) -m ruff format scripts integration bench sdks
 
 bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
 	cd bench/ann && $(CARGO) run --locked --release
@@ -108,6 +108,7 @@ fuzz: setup ## Look for bytes that the row codec cannot take: FUZZ_SECONDS (60) 
 codegen: ## Write what is generated: protobuf code, OpenAPI, JSON Schemas, tables in docs/.
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen
+	PYTHON=$(PYTHON) sdks/python/generate
 	UPDATE_EXPECT=1 $(CARGO) test $(WHOLE) --quiet up_to_date
 
 test-spark-parity-record: ## Run real Spark over the parity cases and record its answers.

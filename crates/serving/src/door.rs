@@ -20,7 +20,7 @@ use crate::{
 #[async_trait]
 impl WriteDoor for Serving {
     async fn write(&self, request: DoorRequest) -> Result<Vec<DoorOutcome>, DoorError> {
-        let _entered = self.enter().map_err(|_| {
+        let _entered = self.enter("process").map_err(|_| {
             DoorError::Store(trivium_store::Error::Throttled(
                 "too many requests are under way".to_owned(),
             ))

@@ -58,7 +58,7 @@ async fn get(
 ) -> Result<Response, ApiError> {
     // Counted in once its body is there: who sends slowly keeps nobody else out.
     let body = read_body(&headers, body, limits::READ_BODY_BYTES_MAX).await?;
-    let _entered = serving.enter()?;
+    let _entered = serving.enter("http")?;
     let request = ReadBody::parse(&body)?;
     let consistency = request.consistency;
     let (plan, keys) = prepare_get(&serving, request)?;
@@ -121,7 +121,7 @@ async fn write(
     is_put: bool,
 ) -> Result<Response, ApiError> {
     let body = read_body(headers, body, limits::WRITE_BODY_BYTES_MAX).await?;
-    let _entered = serving.enter()?;
+    let _entered = serving.enter("http")?;
     let (view, writes) = prepare_write(serving, &body, is_put)?;
     let outcomes = serving.execute(&view, Lane::Direct, writes, serving.deadline()).await;
     Ok(json(write_results(&outcomes)))

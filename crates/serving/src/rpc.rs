@@ -91,7 +91,7 @@ impl Serving {
     }
 
     async fn get_one(&self, request: GetRequest) -> Result<GetResponse, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let plan = self.selection(request.selection)?;
         let consistency = consistency(request.consistency);
         let cells = cells_of_map(&plan.keys, &request.entity, || "entity".to_owned())?;
@@ -103,7 +103,7 @@ impl Serving {
     }
 
     async fn get_many(&self, request: BatchGetRequest) -> Result<BatchGetResponse, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let plan = self.selection(request.selection)?;
         let consistency = consistency(request.consistency);
         let columns = KeyColumns::new(&plan.keys, &request.entities)?;
@@ -126,7 +126,7 @@ impl Serving {
     }
 
     async fn put_many(&self, request: BatchPutRequest) -> Result<Vec<WriteResult>, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let (lane, writes) = match request.rows {
             None => {
@@ -147,7 +147,7 @@ impl Serving {
     }
 
     async fn put_one(&self, request: PutRequest) -> Result<WriteResult, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let row = request.row.ok_or_else(|| ApiError::invalid("no row is given").at("row"))?;
         let write = self.put_write(&view, row, RowPath::Only)?;
@@ -161,7 +161,7 @@ impl Serving {
     }
 
     async fn delete_many(&self, request: DeleteRequest) -> Result<Vec<WriteResult>, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         check_row_count(request.rows.len(), limits::WRITE_ROWS_MAX, "rows")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let keys = KeySet::of_view(&view);
@@ -402,7 +402,7 @@ impl PipelineService for Serving {
         &self,
         request: Request<LoadCheckpointRequest>,
     ) -> Result<Response<LoadCheckpointResponse>, Status> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let request = request.into_inner();
         check_checkpoint_name(&request.name)?;
         let value =
@@ -414,7 +414,7 @@ impl PipelineService for Serving {
         &self,
         request: Request<StoreCheckpointRequest>,
     ) -> Result<Response<StoreCheckpointResponse>, Status> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let StoreCheckpointRequest { name, expected, value } = request.into_inner();
         check_checkpoint_name(&name)?;
         if value.len() > limits::CHECKPOINT_BYTES_MAX {

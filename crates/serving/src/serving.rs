@@ -10,11 +10,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use trivium_api::ApiError;
+use trivium_api::{ApiError, admission::shed};
 use trivium_codec::RowKey;
 use trivium_model::Timestamp;
 use trivium_registry::Snapshot;
-use trivium_runtime::{Clock, Kind, Shutdown};
+use trivium_runtime::{Clock, Shutdown};
 use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
 use crate::{Definitions, Options, Stores, plan::ReadPlan, read::Rows, write::BusyRows};
@@ -114,15 +114,15 @@ impl Serving {
         Instant::now().checked_add(Duration::from_millis(self.0.options.store_time_ms_max))
     }
 
-    /// Counts a request in; refuses it where too many are under way, instead of letting it wait.
-    pub(crate) fn enter(&self) -> Result<UnderWay<'_>, ApiError> {
+    /// Counts a request in whose body is there (until then `trivium_api::admission` counts it); refuses
+    /// it where too many are under way, instead of letting it wait.
+    pub(crate) fn enter(&self, surface: &'static str) -> Result<UnderWay<'_>, ApiError> {
         let entered = UnderWay(&self.0.under_way);
         if self.0.under_way.fetch_add(1, Ordering::Relaxed) < self.0.options.requests_under_way_max
         {
             return Ok(entered);
         }
-        Err(ApiError::new(Kind::ResourceExhausted, "too many requests are under way")
-            .help("retry later, with growing pauses"))
+        Err(shed(surface, "requests", "too many requests are under way"))
     }
 
     /// The rows of a plan. A store that answers another number of rows than asked for has failed.

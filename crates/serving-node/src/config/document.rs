@@ -54,6 +54,7 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("coherence", "hold_off_ms", Shape::Whole),
     ("coherence", "hold_off_ms_max", Shape::Whole),
     ("limits", "requests_under_way_max", Shape::Whole),
+    ("limits", "body_bytes_under_way_max", Shape::Whole),
     ("limits", "store_time_ms_max", Shape::Whole),
     ("limits", "future_ms_max", Shape::Whole),
     ("limits", "request_ms_max", Shape::Whole),
@@ -149,6 +150,7 @@ impl Default for Coherence {
 #[serde(default, deny_unknown_fields)]
 struct Limits {
     requests_under_way_max: usize,
+    body_bytes_under_way_max: u64,
     store_time_ms_max: u64,
     future_ms_max: i64,
     request_ms_max: u64,
@@ -164,6 +166,7 @@ impl Default for Limits {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             requests_under_way_max: serving.requests_under_way_max,
+            body_bytes_under_way_max: serve.body_bytes_under_way_max,
             store_time_ms_max: serving.store_time_ms_max,
             future_ms_max: serving.future_micros_max / 1_000,
             // Reads and writes of rows only: training sets, which take their time, are not here.
@@ -215,6 +218,7 @@ impl Document {
             ("coherence.renew_every_ms", coherence.renew_every_ms),
             ("coherence.write_window_ms", coherence.write_window_ms),
             ("limits.requests_under_way_max", limits.requests_under_way_max as u64),
+            ("limits.body_bytes_under_way_max", limits.body_bytes_under_way_max),
             ("limits.store_time_ms_max", limits.store_time_ms_max),
             ("limits.request_ms_max", limits.request_ms_max),
             ("limits.header_read_ms_max", limits.header_read_ms_max),
@@ -321,6 +325,8 @@ impl Document {
                 header_read: ms(limits.header_read_ms_max),
                 request: ms(limits.request_ms_max),
                 streams_max: limits.streams_max,
+                body_bytes_under_way_max: limits.body_bytes_under_way_max,
+                requests_sending_max: limits.requests_under_way_max,
                 ..ServeOptions::default()
             },
             keys: auth

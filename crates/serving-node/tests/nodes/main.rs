@@ -1,6 +1,7 @@
 //! Serving nodes as an operator runs them: processes, on a real table and a real cache.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
+mod admission;
 mod definitions;
 mod keys;
 mod life;
