@@ -144,7 +144,8 @@ impl Client {
                 idempotency_key,
                 sequence: None,
             };
-            let request = v1::PutRequest { view: name.to_owned(), row: Some(row) };
+            let request =
+                v1::PutRequest { view: name.to_owned(), row: Some(row), ..Default::default() };
             vec![self.0.put(request).await.map_err(|error| failure::client(&error))?]
         } else {
             let row = v1::DeleteRow {
