@@ -50,7 +50,7 @@ async fn documents_carry_subject_metadata_and_the_vector() {
         world.index.get(&spec, std::slice::from_ref(id), None).await.remove(0).unwrap().unwrap();
     assert_eq!(*document.vector, [1.0, 0.5]);
     assert_eq!(document.subject.as_deref(), Some("shop#seller#i:7"));
-    expect![[r#"[(Name("label"), Text("red")), (Name("price"), Float(5.5))]"#]]
+    expect![[r#"[("price", Float(5.5)), ("label", Text("red"))]"#]]
         .assert_eq(&format!("{:?}", document.metadata));
 }
 
