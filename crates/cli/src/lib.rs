@@ -12,6 +12,7 @@ mod configs;
 mod entity;
 mod failure;
 mod grpc;
+mod grpc_search;
 mod openapi;
 mod output;
 mod parts;

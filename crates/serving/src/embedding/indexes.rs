@@ -123,6 +123,19 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// How its embeddings are, for `/healthz`.
+    pub fn embeddings_report(&self) -> serde_json::Value {
+        let problems: serde_json::Map<String, serde_json::Value> = self
+            .index_problems()
+            .into_iter()
+            .map(|problem| (problem.feature, problem.problem.into()))
+            .collect();
+        let indexes = self.definitions().indexes().count();
+        serde_json::json!({ "indexes": indexes, "problems": problems })
+    }
+}
+
 /// An index's error, as one who reads sees it.
 pub(crate) fn of_index(error: &Error) -> ApiError {
     let (kind, help) = match error {

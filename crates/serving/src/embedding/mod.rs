@@ -20,5 +20,7 @@ pub use indexes::IndexProblem;
 pub use sweep::SweepOptions;
 
 pub(crate) use indexes::Indexes;
+#[cfg(test)]
+pub(crate) use search::{Near, Question};
 pub(crate) use search_json::search;
 pub(crate) use stored::stored_layouts;

@@ -1,6 +1,8 @@
 //! Embeddings in an index beside the rows, through the real surfaces, in memory.
 
 mod basics;
+mod faulty;
+mod interleavings;
 
 use std::sync::Arc;
 
