@@ -1,8 +1,11 @@
 //! Embeddings in an index beside the rows, through the real surfaces, in memory.
 
 mod basics;
+mod faults;
 mod faulty;
 mod interleavings;
+mod layouts;
+mod refusals;
 
 use std::sync::Arc;
 
@@ -47,15 +50,14 @@ pub(super) fn product_before() -> String {
 pub(super) struct World {
     pub(super) fixture: Fixture,
     pub(super) index: Arc<MemoryIndex>,
-    pub(super) rows: Arc<MemoryStore>,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let (rows, index) = (Arc::new(MemoryStore::new()), Arc::new(MemoryIndex::new()));
-        let stores = Stores::of(rows.clone()).with_embeddings(index.clone());
+        let stores = Stores::of(rows).with_embeddings(index.clone());
         let fixture = Fixture::on_stores(stores, &[&[PRODUCT]], Options::default());
-        Self { fixture, index, rows }
+        Self { fixture, index }
     }
 
     /// Sets values of one entity; the outcome as text.

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -71,6 +71,8 @@ pub(super) struct Faulty<T> {
     pub(super) is_on: Arc<AtomicBool>,
     /// The faults of the next writes, before the dice are asked.
     pub(super) planned: Mutex<Vec<Fault>>,
+    /// Puts that waited for searches, and refreshes.
+    pub(super) waited: (AtomicU64, AtomicU64),
     /// What a cache may give.
     pub(super) copies: Mutex<HashMap<RowKey, Option<Row>>>,
 }
@@ -83,6 +85,7 @@ impl<T> Faulty<T> {
             one_in,
             is_on: Arc::clone(is_on),
             planned: Mutex::default(),
+            waited: Default::default(),
             copies: Mutex::default(),
         }
     }
@@ -120,15 +123,14 @@ impl OnlineRead for Faulty<MemoryStore> {
             return keys.iter().map(|_| Err(refused(ROWS))).collect();
         }
         let mut rows = self.inner.get(keys, options).await;
-        let mut copies = self.copies.lock().unwrap();
         for (key, row) in keys.iter().zip(&mut rows) {
             let is_old = options.consistency != Consistency::Strong && self.dice.below(2) == 0;
+            let mut copies = self.copies.lock().unwrap();
             match copies.get(key) {
                 Some(copy) if is_old => *row = Ok(copy.clone()),
                 _ => drop(copies.insert(key.clone(), row.clone().unwrap())),
             }
         }
-        drop(copies);
         self.dice.step().await;
         rows
     }
@@ -190,6 +192,7 @@ impl EmbeddingIndex for Faulty<MemoryIndex> {
         self.dice.step().await;
         let fault = self.fault(true);
         let count = documents.len();
+        self.waited.0.fetch_add(u64::from(visible == Visible::Now), Ordering::SeqCst);
         if fault == Fault::Refused {
             return (0..count).map(|_| Err(refused(INDEX))).collect();
         }
@@ -250,6 +253,7 @@ impl EmbeddingIndex for Faulty<MemoryIndex> {
         self.inner.list(spec, listing, after, deadline).await
     }
     async fn refresh(&self, spec: &IndexSpec, deadline: Option<Instant>) -> Result<(), Error> {
+        self.waited.1.fetch_add(1, Ordering::SeqCst);
         if self.fault(false) != Fault::None {
             return Err(unanswered(INDEX));
         }

@@ -46,8 +46,7 @@ struct World {
 }
 
 /// What readers of the whole row ask for.
-const ASKED: [&str; 3] =
-    ["shop/product@1:price", "shop/product@1:picture", "shop/product@1:sound"];
+const ASKED: [&str; 3] = ["shop/product@1:price", "shop/product@1:picture", "shop/product@1:sound"];
 
 impl World {
     fn new(seed: u64, one_in: u64) -> Arc<Self> {
@@ -134,7 +133,12 @@ impl World {
                     vector.get(0).map(f64::from)
                 }
                 (Status::NotFound, _) => None,
-                _ => return { self.saw(format!("{status:?}")); None },
+                _ => {
+                    return {
+                        self.saw(format!("{status:?}"));
+                        None
+                    };
+                }
             });
         }
         if seen.windows(2).any(|pair| pair[0] != pair[1]) {
@@ -164,10 +168,8 @@ impl World {
         let node = self.node();
         let place = node.place("shop/product@1:picture").unwrap();
         let plan = node.shown(&place, 3, ASKED.to_vec()).unwrap();
-        let filter = Filter::Equals {
-            field: Name::new("price").unwrap(),
-            value: MetaValue::Float(price),
-        };
+        let filter =
+            Filter::Equals { field: Name::new("price").unwrap(), value: MetaValue::Float(price) };
         let question = Question {
             place,
             near: Near::Vector(vec![price as f32, 1.0]),
