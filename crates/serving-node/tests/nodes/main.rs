@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod definitions;
+mod embeddings;
 mod keys;
 mod life;
 mod support;

@@ -86,6 +86,9 @@ async fn a_put_that_one_store_refused_is_completed_by_anyone() {
             let told = world.nodes[0].put_with("lamp", put.0, put.1).await;
             let case = format!("{who} {at_index:?} {at_rows:?}: {told}");
             assert!(told.contains("FAILED") && told.contains(who), "{case}");
+            // Only the rows' own silence leaves it open whether something was written.
+            let is_open = at_rows == Fault::Unanswered;
+            assert_eq!(told.contains("DEADLINE_EXCEEDED"), is_open, "{case}");
             let after = json!([2.0, [2.0, 1.0]]);
             let seen = if at_rows == Fault::Unanswered { after.clone() } else { before };
             assert_eq!(world.read().await, seen, "{case}");
@@ -140,11 +143,13 @@ async fn a_moved_row_remembers_its_write() {
     world.rows.planned.lock().unwrap().push(Fault::Refused);
     world.nodes[0].put("lamp", r#"{"picture":[2,1]}"#).await;
     assert_eq!(world.sweep().await, 1);
+    let before = world.nodes[0].get("lamp", &["price"]).await;
     let told = world.nodes[1].put_with("lamp", put.0, put.1).await;
     assert!(told.contains("APPLIED") && told != first, "{told}");
-    let read = world.nodes[0].get("lamp", &["price"]).await;
-    let rev = read["revs"]["shop/product@1"].to_string();
+    let rev = before["revs"]["shop/product@1"].to_string();
     assert!(told.contains(&rev), "{told}: {rev}");
+    // Nothing was written again.
+    assert_eq!(world.nodes[0].get("lamp", &["price"]).await, before);
     // A delete too, and under the same key it is another write.
     let delete = r#"{"view":"shop/product@1","rows":[{"entity":{"seller":7,"sku":"lamp"},"idempotency_key":"a"}]}"#;
     let deleted = world.nodes[0].fixture.call("delete", delete).await;
@@ -199,8 +204,32 @@ async fn only_embeddings_need_the_index() {
     let search = r#"{"feature":"shop/product@1:picture","vector":[1,1],"k":1}"#;
     let (status, told) = node.fixture.post_text("/v1/features/online/search", search).await;
     assert!(status == 503 && told.contains("embedding index (test)"), "{status} {told}");
+    // What has expired shows no embedding: nobody is asked for it.
+    node.fixture.data_clock.0.fetch_add(8 * 86_400_000_000, Ordering::SeqCst);
+    let read = node.get("lamp", &["picture", "price"]).await;
+    assert_eq!(read["statuses"], json!(["EXPIRED", "EXPIRED"]));
     let told = node.delete("lamp").await;
     assert!(told.contains("APPLIED"), "{told}");
+}
+
+/// A cache may give a row whose document is gone: the row is read again, past the cache.
+#[tokio::test]
+async fn an_old_copy_of_a_row_is_no_error() {
+    let world = World::new(0, 0);
+    let node = &world.nodes[0];
+    let cached = r#"{"features":["shop/product@1:price","shop/product@1:picture"],
+        "entities":[{"seller":7,"sku":"lamp"}],
+        "consistency":{"cached":{"max_staleness_ms":60000}}}"#;
+    world.rows.keeps_old.store(true, Ordering::SeqCst);
+    node.put("lamp", r#"{"price":1,"picture":[1,1]}"#).await;
+    assert!(node.fixture.call("get", cached).await.contains("[1.0,[1.0,1.0]]"));
+    node.put("lamp", r#"{"price":2,"picture":[2,1]}"#).await;
+    assert_eq!(world.pictures().await, 1);
+    let told = node.fixture.call("get", cached).await;
+    assert!(told.contains("[2.0,[2.0,1.0]]"), "{told}");
+    // Where it is there still, the copy is an answer.
+    let price = cached.replace(r#","shop/product@1:picture""#, "");
+    assert!(node.fixture.call("get", &price).await.contains("[1.0]"));
 }
 
 /// A named document that is really gone is an error, and a put of the whole row mends it.

@@ -71,6 +71,8 @@ pub(super) struct Faulty<T> {
     pub(super) is_on: Arc<AtomicBool>,
     /// The faults of the next writes, before the dice are asked.
     pub(super) planned: Mutex<Vec<Fault>>,
+    /// Whether a cached read always gives the copy that an earlier one made.
+    pub(super) keeps_old: AtomicBool,
     /// Puts that waited for searches, and refreshes.
     pub(super) waited: (AtomicU64, AtomicU64),
     /// What a cache may give.
@@ -85,6 +87,7 @@ impl<T> Faulty<T> {
             one_in,
             is_on: Arc::clone(is_on),
             planned: Mutex::default(),
+            keeps_old: AtomicBool::new(false),
             waited: Default::default(),
             copies: Mutex::default(),
         }
@@ -124,10 +127,13 @@ impl OnlineRead for Faulty<MemoryStore> {
         }
         let mut rows = self.inner.get(keys, options).await;
         for (key, row) in keys.iter().zip(&mut rows) {
-            let is_old = options.consistency != Consistency::Strong && self.dice.below(2) == 0;
+            let keeps_old = self.keeps_old.load(Ordering::SeqCst);
+            let is_cached = options.consistency != Consistency::Strong;
+            let is_old = is_cached && (keeps_old || self.dice.below(2) == 0);
             let mut copies = self.copies.lock().unwrap();
             match copies.get(key) {
                 Some(copy) if is_old => *row = Ok(copy.clone()),
+                _ if keeps_old && !is_cached => {}
                 _ => drop(copies.insert(key.clone(), row.clone().unwrap())),
             }
         }
