@@ -103,7 +103,11 @@ impl Serving {
         for spec in definitions.indexes() {
             let name = spec.to_string();
             seen.push(name.clone());
-            if let Err(error) = indexes.look(name, spec, self.deadline()).await {
+            let before = lock(&indexes.problems).get(&name).cloned();
+            if let Err(error) = indexes.look(name, spec, self.deadline()).await
+                // Said once when it begins, not every time.
+                && before.is_none()
+            {
                 tracing::error!(index = %spec, %error, "the index of an embedding feature cannot be used");
             }
         }

@@ -2,6 +2,7 @@
 //! changes scalars and embeddings together; `docs/decisions/0008-embeddings.md` says why that holds
 //! whatever crashes in between. Without an index embeddings stand in the rows, and nothing here runs.
 
+mod create;
 mod documents;
 mod draft;
 mod fetch;
