@@ -113,7 +113,7 @@ impl World {
 
     /// The documents of a feature.
     pub(super) async fn documents(&self, feature: &str) -> Vec<DocumentId> {
-        documents(&*self.index, &self.spec(feature)).await
+        documents(&self.index, &self.spec(feature)).await
     }
 
     /// Lets deletions of leftovers end, which run beside requests.

@@ -123,10 +123,8 @@ async fn without_an_index_nothing_is_searched() {
     let entity = r#""entity":{"seller":7,"sku":"lamp"}"#;
     let row = format!(r#"{{{entity},"values":{{"picture":[0,0]}}}}"#);
     fixture.call("put", &format!(r#"{{"view":"shop/product@1","rows":[{row}]}}"#)).await;
-    let body = format!(
-        r#"{{"features":["shop/product@1:picture"],"entities":[{{"seller":7,"sku":"lamp"}}]}}"#
-    );
-    assert!(fixture.call("get", &body).await.contains("[0.0,0.0]"));
+    let body = r#"{"features":["shop/product@1:picture"],"entities":[{"seller":7,"sku":"lamp"}]}"#;
+    assert!(fixture.call("get", body).await.contains("[0.0,0.0]"));
     let mut told = String::new();
     for (verb, body) in [
         ("search", r#"{"feature":"shop/product@1:picture","vector":[1,0],"k":1}"#.to_owned()),
