@@ -116,7 +116,7 @@ pub async fn write(client: &Client, write: &Write, reasons: &Reasons) -> Told {
     let result = match write.put {
         Some(number) => {
             let row = Some(put_row(write, number));
-            client.put(PutRequest { view: VIEW.to_owned(), row }).await
+            client.put(PutRequest { view: VIEW.to_owned(), row, ..PutRequest::default() }).await
         }
         None => {
             let row = DeleteRow {
@@ -136,7 +136,10 @@ pub async fn write(client: &Client, write: &Write, reasons: &Reasons) -> Told {
 pub async fn batch_put(client: &Client, writes: &[Write], reasons: &Reasons) -> Vec<Told> {
     let rows = writes.iter().map(|write| put_row(write, write.put.unwrap_or_default())).collect();
     let rows = Some(batch_put_request::Rows::Values(PutRows { rows }));
-    match client.batch_put(BatchPutRequest { view: VIEW.to_owned(), rows }).await {
+    match client
+        .batch_put(BatchPutRequest { view: VIEW.to_owned(), rows, ..BatchPutRequest::default() })
+        .await
+    {
         Err(error) => vec![of_call(&error, reasons); writes.len()],
         Ok(results) if results.len() == writes.len() => {
             results.iter().map(|result| of_result(result, reasons)).collect()

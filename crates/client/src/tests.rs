@@ -98,6 +98,12 @@ impl OnlineService for Fake {
         self.deletes.lock().unwrap().push(request);
         Ok(Response::new(v1::DeleteResponse { results }))
     }
+    async fn search_nearest(
+        &self,
+        _: Request<v1::SearchNearestRequest>,
+    ) -> Result<Response<v1::SearchNearestResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 #[tonic::async_trait]
@@ -248,7 +254,7 @@ async fn rows_travel_encoded_and_come_back_as_outcomes() {
     ];
     let outcomes = client.write(request(rows)).await.unwrap();
     let puts = fake.puts.lock().unwrap();
-    let [v1::BatchPutRequest { view, rows: Some(Rows::Encoded(encoded)) }] = &puts[..] else {
+    let [v1::BatchPutRequest { view, rows: Some(Rows::Encoded(encoded)), .. }] = &puts[..] else {
         panic!("{puts:?}");
     };
     assert_eq!(view, "shop/cart@1");

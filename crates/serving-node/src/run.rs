@@ -49,6 +49,8 @@ where
     let readiness = Readiness::new();
     let keys = config.keys.as_ref().map(|keys| ApiKeys::read(&keys.file)).transpose()?;
     let table = store::table(&config)?;
+    // Its options are looked at; it may be away.
+    store::index(&config)?;
     store::check_table(&table).await?;
     let definitions = Followed::begin(&config).await?;
     definitions.report(&readiness);
@@ -111,13 +113,21 @@ impl Node {
         S: OnlineRead + OnlineWrite + Checkpoints + 'static,
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
+        let mut stores = Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max)));
+        if let Some(index) = store::index(config)? {
+            stores = stores.with_embeddings(Arc::new(Metered::new("opensearch", index)));
+        }
         let serving = Serving::new(
-            Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max))),
+            stores,
             definitions.handle()?,
             config.data_clock(),
             Arc::new(SystemClock),
             config.serving.clone(),
         );
+        if config.opensearch.is_some() {
+            let indexed = serving.clone();
+            readiness.report("embeddings", move || indexed.embeddings_report());
+        }
         let mirror = Arc::new(Mirror(definitions.watch()));
         let registry = RegistryApi::new(mirror, Arc::new(SystemClock));
         let mut router = serving.router().merge(registry.router());
@@ -140,6 +150,7 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let watch = definitions.watch();
+        tasks.spawn(serving.clone().keep_embeddings(config.sweep, asked.clone()));
         tasks.spawn(serving.follow(watch.subscribe(), asked.clone()));
         tasks.spawn(watch.run(asked.clone()));
         tasks.spawn(definitions.keep_on(asked.clone()));

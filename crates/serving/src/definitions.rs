@@ -10,7 +10,7 @@ use std::{
 
 use trivium_api::{ApiError, suggest};
 use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
-use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Value, ViewRef};
+use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Timestamp, Value, ViewRef};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
 use trivium_store::{
@@ -18,7 +18,7 @@ use trivium_store::{
     embedding::{Hnsw, IndexSpec, MetaType},
 };
 
-use crate::{limits, metrics::ViewMetrics, plan::ReadPlan};
+use crate::{embedding::stored_layouts, limits, metrics::ViewMetrics, plan::ReadPlan};
 
 /// One view version, ready to be read and written.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct ViewDefinition {
     subject: Option<(usize, String)>,
     /// Its embedding features, each with its index.
     pub embeddings: Vec<EmbeddingFeature>,
+    /// How its rows are stored where embeddings live in an index; `None`: it has no embeddings.
+    pub(crate) stored: Option<Layouts>,
     pub(crate) metrics: ViewMetrics,
 }
 
@@ -60,6 +62,12 @@ impl ViewDefinition {
     /// The features, in the order of the row.
     pub fn fields(&self) -> &[Field] {
         self.layouts.current().fields()
+    }
+
+    /// Whether a row of this event time counts no more.
+    pub(crate) fn is_expired(&self, event_time: Timestamp, now: Timestamp) -> bool {
+        let oldest = self.ttl_micros.map(|ttl| now.0.saturating_sub(ttl));
+        oldest.is_some_and(|oldest| event_time.0 < oldest)
     }
 
     /// How long a row may be seen, for stores that forget rows by themselves.
@@ -179,6 +187,7 @@ impl Definitions {
                 reference: reference.clone(),
                 subject,
                 embeddings: embeddings_of(reference, &schema),
+                stored: stored_layouts(&schema, &older).map_err(failed)?,
                 lane: view.lane,
                 online: view.online,
                 ttl_micros: view.ttl.map(|ttl| ttl.micros()),

@@ -48,6 +48,22 @@ pub const ALL: &[(&str, usize, &str)] = &[
     ("bytes of one answer", RESPONSE_BYTES_MAX, "TOO_LARGE"),
     ("rows of one put or delete", WRITE_ROWS_MAX, "INVALID_ARGUMENT"),
     ("rows of one request of encoded rows (gRPC)", ENCODED_ROWS_MAX, "INVALID_ARGUMENT"),
+    ("hits of one search", trivium_store::embedding::K_MAX, "INVALID_ARGUMENT"),
+    (
+        "conditions in the filter of a search",
+        trivium_store::embedding::FILTER_TERMS_MAX,
+        "INVALID_ARGUMENT",
+    ),
+    (
+        "levels of the filter of a search",
+        trivium_store::embedding::FILTER_DEPTH_MAX,
+        "INVALID_ARGUMENT",
+    ),
+    (
+        "bytes of a text that searches filter by; a longer one passes no filter",
+        trivium_store::embedding::METADATA_TEXT_BYTES_MAX,
+        "INVALID_ARGUMENT",
+    ),
     ("bytes of one value", VALUE_BYTES_MAX, "INVALID_ARGUMENT"),
     ("bytes of one row", ROW_BYTES_MAX, "INVALID_ARGUMENT"),
     ("bytes of an entity's key, escaped", trivium_codec::PARTITION_BYTES_MAX, "INVALID_ARGUMENT"),

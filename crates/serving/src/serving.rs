@@ -17,7 +17,9 @@ use trivium_registry::Snapshot;
 use trivium_runtime::{Clock, Shutdown};
 use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
-use crate::{Definitions, Options, Stores, plan::ReadPlan, read::Rows, write::BusyRows};
+use crate::{
+    Definitions, Options, Stores, embedding::Indexes, plan::ReadPlan, read::Rows, write::BusyRows,
+};
 
 /// The definitions in use, to be swapped as a whole.
 pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
@@ -28,6 +30,7 @@ pub struct Serving(Arc<Inner>);
 
 struct Inner {
     stores: Stores,
+    indexes: Option<Indexes>,
     definitions: DefinitionsHandle,
     data_clock: Arc<dyn Clock>,
     wall_clock: Arc<dyn Clock>,
@@ -56,6 +59,7 @@ impl Serving {
         options: Options,
     ) -> Self {
         Self(Arc::new(Inner {
+            indexes: stores.embeddings.clone().map(Indexes::new),
             stores,
             definitions,
             data_clock,
@@ -96,6 +100,14 @@ impl Serving {
         }
     }
 
+    /// Where embeddings live, if not in the rows.
+    pub(crate) fn indexes(&self) -> Option<&Indexes> {
+        self.0.indexes.as_ref()
+    }
+    /// The server's wall clock, as rows seed their first rev.
+    pub(crate) fn seed(&self) -> u64 {
+        u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1)
+    }
     pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
         &*self.0.stores.checkpoints
     }
@@ -135,8 +147,12 @@ impl Serving {
         let entities = keys.len() / plan.views.len().max(1);
         let together = plan.together.clone();
         let options = ReadOptions { consistency, together, deadline: self.deadline() };
-        let found = self.store_read(keys, &options).await;
-        Rows { entities, found }
+        let mut rows =
+            Rows { entities, found: self.store_read(keys, &options).await, now: self.data_now() };
+        if !plan.embeddings.is_empty() {
+            self.fetch_embeddings(plan, keys, &mut rows, &options).await;
+        }
+        rows
     }
 
     pub(crate) async fn store_read(
@@ -165,7 +181,7 @@ impl Serving {
         if writes.is_empty() {
             return Vec::new();
         }
-        let seed = u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1);
+        let seed = self.seed();
         let count = writes.len();
         let outcomes = self.0.stores.writer.write(writes, seed, deadline).await;
         let mut outcomes: Vec<DoorOutcome> =

@@ -47,6 +47,16 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("valkey", "lease_ttl_ms", Shape::Whole),
     ("valkey", "value_ttl_seconds", Shape::Whole),
     ("valkey", "fence_writes_max", Shape::Whole),
+    ("opensearch", "endpoint", Shape::Text),
+    ("opensearch", "prefix", Shape::Text),
+    ("opensearch", "engine", Shape::Text),
+    ("opensearch", "shards", Shape::Whole),
+    ("opensearch", "replicas", Shape::Whole),
+    ("opensearch", "refresh_ms", Shape::Whole),
+    ("opensearch", "attempt_timeout_ms", Shape::Whole),
+    ("opensearch", "requests_in_flight_max", Shape::Whole),
+    ("sweep", "every_ms", Shape::Whole),
+    ("sweep", "age_min_ms", Shape::Whole),
     ("coherence", "lease_ms", Shape::Whole),
     ("coherence", "renew_every_ms", Shape::Whole),
     ("coherence", "write_window_ms", Shape::Whole),
@@ -75,6 +85,9 @@ pub(super) struct Document {
     registry: Registry,
     dynamodb: trivium_store_dynamodb::Options,
     valkey: Option<trivium_cache_valkey::Options>,
+    opensearch: Option<trivium_index_opensearch::Options>,
+    #[serde(default)]
+    sweep: Sweep,
     #[serde(default)]
     coherence: Coherence,
     #[serde(default)]
@@ -118,6 +131,21 @@ struct Registry {
 
 fn default_poll_ms() -> u64 {
     1_000
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sweep {
+    every_ms: u64,
+    age_min_ms: u64,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        let options = trivium_serving::SweepOptions::default();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self { every_ms: ms(options.every), age_min_ms: ms(options.age_min) }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -210,10 +238,23 @@ impl Document {
         let wrong = |field: &str, message: String, help: &str| {
             ApiError::invalid(message).at(format!("{}: {field}", file.display())).help(help)
         };
-        let Self { listen, registry, dynamodb, valkey, coherence, limits, auth, clock, log } = self;
+        let Self {
+            listen,
+            registry,
+            dynamodb,
+            valkey,
+            opensearch,
+            sweep,
+            coherence,
+            limits,
+            auth,
+            clock,
+            log,
+        } = self;
         for (field, value) in [
             ("registry.poll_ms", registry.poll_ms),
             ("auth.reload_ms", auth.reload_ms),
+            ("sweep.every_ms", sweep.every_ms),
             ("coherence.lease_ms", coherence.lease_ms),
             ("coherence.renew_every_ms", coherence.renew_every_ms),
             ("coherence.write_window_ms", coherence.write_window_ms),
@@ -240,6 +281,16 @@ impl Document {
                 "coherence.write_window_ms",
                 format!(
                     "a write may take {} ms, and would be taken for dead before",
+                    limits.store_time_ms_max
+                ),
+                "make it longer than limits.store_time_ms_max",
+            ));
+        }
+        if sweep.age_min_ms <= limits.store_time_ms_max {
+            return Err(wrong(
+                "sweep.age_min_ms",
+                format!(
+                    "a write may take {} ms, and would be swept from under before",
                     limits.store_time_ms_max
                 ),
                 "make it longer than limits.store_time_ms_max",
@@ -305,6 +356,11 @@ impl Document {
             state_file: registry.state_file.map(|path| base.join(path)),
             dynamodb,
             valkey,
+            opensearch,
+            sweep: trivium_serving::SweepOptions {
+                every: ms(sweep.every_ms),
+                age_min: ms(sweep.age_min_ms),
+            },
             coherence: trivium_coherence::Options {
                 lease: ms(coherence.lease_ms),
                 renew_every: ms(coherence.renew_every_ms),

@@ -41,6 +41,8 @@ fn the_sample_has_every_field_with_its_default() {
     let rows =
         trivium_store_dynamodb::Options { table: "trivium-rows".to_owned(), ..small.dynamodb };
     assert_eq!(sample.dynamodb, rows);
+    let index = trivium_index_opensearch::Options::new("http://127.0.0.1:9200");
+    assert_eq!((sample.opensearch, sample.sweep), (Some(index), small.sweep));
     assert_eq!(sample.valkey, Some(trivium_cache_valkey::Options::new("127.0.0.1:6379")));
 }
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod definitions;
+mod embeddings;
 mod keys;
 mod life;
 mod precomputed;
