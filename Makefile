@@ -12,6 +12,10 @@ PYTHON := $(TRIVIUM_CACHE)/venvs/demo/bin/python
 TRIVIUM := $(CARGO_TARGET_DIR)/debug/trivium
 CARGO := cargo
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 120
+# Left out: from the clock; printed.
+CHAOS_SEED ?=
+CHAOS_FENCING ?= on
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
@@ -19,7 +23,8 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model lint fmt bench bench-ann bench-embedded codegen \
+.PHONY: help setup build demo test fuzz test-rust test-integration model chaos lint fmt bench bench-ann \
+	bench-embedded bench-serving bench-memory codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -54,18 +59,24 @@ model: setup ## Explore the model of the cache protocol in full, and every guard
 	$(CARGO) build --locked --release -p trivium-coherence --example explore
 	$(CARGO_TARGET_DIR)/release/examples/explore
 
+# The short form is a part of `make test`.
+chaos: setup ## Serving nodes under faults, CHAOS_SECONDS (120), CHAOS_SEED: is every row linearizable?
+	@scripts/setup-stores
+	$(CARGO) build $(WHOLE) --bin chaos --bin chaos-node $(WITH_TEST_FEATURES)
+	$(CARGO_TARGET_DIR)/debug/chaos --seconds $(CHAOS_SECONDS) --fencing $(CHAOS_FENCING) \
+		$(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(WHOLE) --all-targets -- -D warnings
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen --check
-	$(PYTHON) -m ruff check scripts integration
-	$(PYTHON) -m ruff format --check scripts integration
+	$(PYTHON) -m ruff check scripts integration bench sdks
+	$(PYTHON) -m ruff format --check scripts integration bench sdks
 
 fmt: ## Format everything.
 	$(CARGO) fmt --all
-	$(PYTHON) -m ruff format scripts integration
+	$(PYTHON) -m ruff format scripts integration bench sdks
 
 bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
 	cd bench/ann && $(CARGO) run --locked --release
@@ -77,6 +88,19 @@ bench-embedded: setup ## Reads, writes and materialization on the embedded store
 	$(CARGO_TARGET_DIR)/release/serving
 	$(CARGO_TARGET_DIR)/release/materialize
 
+SERVING_BENCH := $(CARGO_TARGET_DIR)/release/bench-serving
+BUILD_SERVING_BENCH = scripts/setup-stores && $(CARGO) build --locked --release \
+	-p trivium-bench-serving -p trivium-serving-node --bins
+
+bench-serving: setup ## Reads of a serving node behind Valkey, beside MGET of the same rows, and Feast.
+	@$(BUILD_SERVING_BENCH)
+	@scripts/bench-env
+	$(SERVING_BENCH) --feast $(TRIVIUM_CACHE)/venvs/feast/bin/python
+
+bench-memory: setup ## What a serving node holds: 10,000 definitions, a million requests.
+	@$(BUILD_SERVING_BENCH)
+	$(SERVING_BENCH) --rows 20000 --memory-requests 1000000
+
 fuzz: setup ## Look for bytes that the row codec cannot take: FUZZ_SECONDS (60) of libFuzzer.
 	@scripts/fuzz $(FUZZ_SECONDS)
 
@@ -84,6 +108,7 @@ fuzz: setup ## Look for bytes that the row codec cannot take: FUZZ_SECONDS (60) 
 codegen: ## Write what is generated: protobuf code, OpenAPI, JSON Schemas, tables in docs/.
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen
+	PYTHON=$(PYTHON) sdks/python/generate
 	UPDATE_EXPECT=1 $(CARGO) test $(WHOLE) --quiet up_to_date
 
 test-spark-parity-record: ## Run real Spark over the parity cases and record its answers.

@@ -23,6 +23,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
 TRIVIUM = os.environ.get("TRIVIUM") or str(TARGET / "debug/trivium")
 
 sys.path.insert(0, str(Path(__file__).parent))
+# The Python client, as it is here.
+sys.path.insert(0, str(REPO / "sdks/python/src"))
 
 # Generous: the machines that run this are small and busy. Nothing waits so long when all is well.
 PATIENCE_SECONDS = 120

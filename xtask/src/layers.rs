@@ -103,8 +103,10 @@ pub const RULES: &[Rule] = &[
     ),
     rule("trivium-cli", 4, ANYTHING),
     rule("trivium-serving-node", 4, ANYTHING),
+    rule("trivium-chaos", 5, ANYTHING),
     rule("trivium-integration", 5, ANYTHING),
-    rule("trivium-bench", 5, ANYTHING),
+    rule("trivium-bench-serving", 5, ANYTHING),
+    rule("trivium-bench", 6, ANYTHING),
     rule("xtask", 0, &[]),
 ];
 
@@ -130,6 +132,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-registry-sql",
     "trivium-serving",
     "trivium-serving-node",
+    "trivium-chaos",
     "trivium-client",
     "trivium-offline",
 ];

@@ -10,7 +10,7 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{ApiError, suggest};
+use crate::{ApiError, admission::shed_of, suggest};
 
 /// The largest request body of an endpoint that names no other limit: 1 MiB.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -69,9 +69,9 @@ pub(crate) async fn read_body_within(
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(body_too_large(bytes_max))
         }
-        Err(error) => {
-            Err(ApiError::invalid(format!("the request body could not be read: {error}")))
-        }
+        Err(error) => Err(shed_of(&*error).unwrap_or_else(|| {
+            ApiError::invalid(format!("the request body could not be read: {error}"))
+        })),
     }
 }
 

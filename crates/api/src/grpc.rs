@@ -80,9 +80,9 @@ fn reword(headers: &mut HeaderMap, status: &Status) {
         Code::OutOfRange => {
             ApiError::new(Kind::TooLarge, message).help("send fewer rows in one request")
         }
-        Code::Internal
-            if message.contains("decode Protobuf") || message.contains("protocol error") =>
-        {
+        // A fault of ours would have its details: without them it is the transport that speaks, of a
+        // message that is missing, cut off, or of another encoding.
+        Code::Internal => {
             ApiError::invalid(format!("the message is not of the contract: {message}"))
         }
         Code::Unimplemented => ApiError::new(Kind::Unimplemented, "there is no such method here")

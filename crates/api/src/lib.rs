@@ -1,8 +1,9 @@
 //! What every HTTP and gRPC surface of Trivium shares: one error shape, strict request bodies,
-//! request ids and metrics, health, and a server that drains before it stops.
+//! request ids and metrics, health, admission of bodies, and a server that drains before it stops.
 //!
 //! This crate knows no view, no store and no registry.
 
+pub mod admission;
 pub mod auth;
 pub mod body;
 pub mod docs;

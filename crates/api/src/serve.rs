@@ -3,7 +3,11 @@
 
 use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -13,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::{service::Routes, transport::server::TcpIncoming};
 use tower::ServiceExt;
 use trivium_runtime::Shutdown;
+
+use crate::admission::{Admission, BODY_BYTES_UNDER_WAY_MAX};
 
 /// How to serve. Every wait has an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +33,10 @@ pub struct ServeOptions {
     pub keep_alive: Duration,
     /// Requests under way on one HTTP/2 connection.
     pub streams_max: u32,
+    /// Bytes of the bodies of all requests under way, on both surfaces.
+    pub body_bytes_under_way_max: u64,
+    /// Requests under way whose bodies have not come at once.
+    pub requests_sending_max: usize,
 }
 
 impl Default for ServeOptions {
@@ -37,6 +47,8 @@ impl Default for ServeOptions {
             request: Duration::from_secs(300),
             keep_alive: Duration::from_secs(30),
             streams_max: 1_000,
+            body_bytes_under_way_max: BODY_BYTES_UNDER_WAY_MAX,
+            requests_sending_max: 4_096,
         }
     }
 }
@@ -52,14 +64,17 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> io::Result<()> {
     let on_failure = shutdown.clone();
+    let admission = Admission::new(&options);
     let http = async {
-        let outcome = serve_http(http, router, options.clone(), shutdown.clone()).await;
+        let outcome =
+            http_with(http, router, options.clone(), admission.clone(), shutdown.clone()).await;
         // One without the other is half a server.
         on_failure.trigger();
         outcome
     };
     let grpc = async {
-        let outcome = serve_grpc(grpc, services, options.clone(), shutdown.clone()).await;
+        let outcome =
+            grpc_with(grpc, services, options.clone(), admission.clone(), shutdown.clone()).await;
         on_failure.trigger();
         outcome
     };
@@ -72,6 +87,17 @@ pub async fn serve_http(
     listener: TcpListener,
     router: Router,
     options: ServeOptions,
+    shutdown: Shutdown,
+) -> io::Result<()> {
+    let admission = Admission::new(&options);
+    http_with(listener, router, options, admission, shutdown).await
+}
+
+pub(crate) async fn http_with(
+    listener: TcpListener,
+    router: Router,
+    options: ServeOptions,
+    admission: Admission,
     shutdown: Shutdown,
 ) -> io::Result<()> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -100,7 +126,7 @@ pub async fn serve_http(
             },
             () = shutdown.wait() => break,
         };
-        serve_connection(stream, &builder, router.clone(), request, &graceful);
+        serve_connection(stream, &builder, router.clone(), request, admission.clone(), &graceful);
     }
     drop(listener);
     if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
@@ -116,6 +142,7 @@ fn serve_connection(
     builder: &auto::Builder<TokioExecutor>,
     router: Router,
     request_time: Duration,
+    admission: Admission,
     graceful: &GracefulShutdown,
 ) {
     // Answers are small and whole: waiting to fill a packet only costs time.
@@ -123,8 +150,9 @@ fn serve_connection(
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let service = tower::service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
-        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        let (router, admission) = (router.clone(), admission.clone());
         async move {
+            let answer = admission.answer(request, |request| router.oneshot(request));
             match tokio::time::timeout(request_time, answer).await {
                 Ok(answer) => answer,
                 Err(_) => Ok::<_, Infallible>(timed_out()),
@@ -157,6 +185,22 @@ pub async fn serve_grpc(
     options: ServeOptions,
     shutdown: Shutdown,
 ) -> io::Result<()> {
+    let admission = Admission::new(&options);
+    grpc_with(listener, services, options, admission, shutdown).await
+}
+
+pub(crate) async fn grpc_with(
+    listener: TcpListener,
+    services: Routes,
+    options: ServeOptions,
+    admission: Admission,
+    shutdown: Shutdown,
+) -> io::Result<()> {
+    let admitted = from_fn(move |request: Request, next: Next| {
+        let admission = admission.clone();
+        async move { admission.answer(request, |request| next.run(request)).await }
+    });
+    let services = Routes::from(services.into_axum_router().layer(admitted));
     let stopping = shutdown.clone();
     let server = tonic::transport::Server::builder()
         .timeout(options.request)

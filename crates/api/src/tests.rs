@@ -281,3 +281,28 @@ async fn a_body_that_does_not_come_is_given_up() {
     assert_eq!(error.kind, Kind::InvalidArgument);
     assert_eq!(error.http_status(), StatusCode::REQUEST_TIMEOUT);
 }
+
+/// Frames that are none are the caller's mistake, not a fault of ours.
+#[tokio::test]
+async fn grpc_frames_that_are_none_are_refused_in_the_one_shape() {
+    let (_, health) = tonic_health::server::health_reporter();
+    let services = crate::grpc::finish_grpc(tonic::service::Routes::new(health));
+    let services = services.into_axum_router();
+    for frame in [
+        &b""[..],
+        b"\x00",
+        b"\x00\x00\x00\x00\x05abc",
+        b"\x01\x00\x00\x00\x02\x1f\x8b",
+        b"\x02\x00\x00\x00\x00",
+        b"\x00\x00\x00\x00\x02\x0a\xff",
+    ] {
+        let request = Request::post("/grpc.health.v1.Health/Check")
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .body(Body::from(frame))
+            .unwrap();
+        let response = services.clone().oneshot(request).await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(ApiError::from_status(&status).kind, Kind::InvalidArgument, "{frame:?}");
+        assert!(!status.details().is_empty(), "{frame:?}: {status:?}");
+    }
+}

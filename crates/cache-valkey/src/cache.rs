@@ -86,7 +86,7 @@ impl Inner {
         all: impl Iterator<Item = &'k RowKey> + Clone,
         limit: usize,
     ) -> Vec<Share> {
-        let names: Vec<Bytes> = all.clone().map(|key| keys::row(epoch, key)).collect();
+        let names = keys::rows(epoch, all.clone());
         let share = |(bucket, places): (u16, Vec<usize>)| {
             let mut own = Vec::with_capacity(places.len() + 1);
             own.push(Key::from(keys::marker(epoch, bucket)));
@@ -173,24 +173,37 @@ impl Inner {
             }
             async move { (places, self.run(script, names, arguments).await) }
         });
-        let mut results = Vec::with_capacity(all.len());
-        results.resize_with(all.len(), || Err(failure::odd_answer()));
-        for (places, answer) in join_all(runs.collect::<Vec<_>>()).await {
-            match answer {
-                Ok(answers) => {
-                    for (place, answer) in places.into_iter().zip(answers) {
-                        results[place] = read(answer);
-                    }
+        gathered(all.len(), join_all(runs).await, read)
+    }
+}
+
+/// A share's places in the call, and the answers to its keys.
+type Answered<V> = (Vec<usize>, Result<Vec<V>, CacheError>);
+
+/// The answers of all shares, in the order of the call. A key without an answer has failed.
+fn gathered<V, T>(
+    count: usize,
+    shares: Vec<Answered<V>>,
+    read: impl Fn(V) -> Result<T, CacheError>,
+) -> Vec<Result<T, CacheError>> {
+    let mut results: Vec<Option<Result<T, CacheError>>> = Vec::with_capacity(count);
+    results.resize_with(count, || None);
+    for (places, answers) in shares {
+        match answers {
+            Ok(answers) => {
+                for (place, answer) in places.into_iter().zip(answers) {
+                    results[place] = Some(read(answer));
                 }
-                Err(error) => {
-                    for place in places {
-                        results[place] = Err(error.clone());
-                    }
+            }
+            Err(error) => {
+                for place in places {
+                    results[place] = Some(Err(error.clone()));
                 }
             }
         }
-        results
     }
+    let answer = |result: Option<_>| result.unwrap_or_else(|| Err(failure::odd_answer()));
+    results.into_iter().map(answer).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,23 +257,7 @@ impl RowCache for ValkeyCache {
         let looks = shares.into_iter().map(|Share { places, names }| async move {
             (places, inner.look_at(epoch, names).await)
         });
-        let mut results = Vec::with_capacity(keys.len());
-        results.resize_with(keys.len(), || Err(failure::odd_answer()));
-        for (places, found) in join_all(looks.collect::<Vec<_>>()).await {
-            match found {
-                Ok(values) => {
-                    for (place, value) in places.into_iter().zip(values) {
-                        results[place] = entry::parse(value);
-                    }
-                }
-                Err(error) => {
-                    for place in places {
-                        results[place] = Err(error.clone());
-                    }
-                }
-            }
-        }
-        results
+        gathered(keys.len(), join_all(looks).await, entry::parse)
     }
 
     async fn lease(
@@ -302,7 +299,8 @@ impl RowCache for ValkeyCache {
     ) -> Vec<Result<(), CacheError>> {
         let all: Vec<RowKey> = fences.iter().map(|(key, _)| key.clone()).collect();
         let of = |place: usize, arguments: &mut Vec<Value>| {
-            arguments.push(Value::Bytes(entry::write_bytes(fences[place].1)));
+            let (key, fence) = &fences[place];
+            arguments.push(Value::Bytes(entry::fence_bytes(*fence, key.is_entity())));
         };
         let read = |value: Value| match is_one(value)? {
             true => Ok(()),

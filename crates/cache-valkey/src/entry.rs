@@ -14,6 +14,15 @@ pub(crate) fn write_bytes(fence: FenceId) -> Bytes {
     bytes.freeze()
 }
 
+/// What the fence step takes of a write: the same, and a byte where the key's value is to be forgotten.
+pub(crate) fn fence_bytes(fence: FenceId, forget: bool) -> Bytes {
+    let mut bytes = BytesMut::from(&write_bytes(fence)[..]);
+    if forget {
+        bytes.put_u8(0);
+    }
+    bytes.freeze()
+}
+
 /// Nothing is taken for a value that isn't whole: it is an error, and the reader goes to the authority.
 pub(crate) fn parse(bytes: Option<Bytes>) -> Result<CacheEntry, CacheError> {
     let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {

@@ -35,8 +35,8 @@ impl ValkeyCache {
         let page = self.0.tell(server.as_ref(), "SCAN", arguments.to_vec()).await?;
         let (next, names) = read_page(page)?;
         let next: u64 = next.parse().map_err(|_| failure::odd_answer())?;
-        let named: Vec<RowKey> =
-            names.iter().filter_map(|name: &Bytes| keys::row_of(name)).collect();
+        let named = names.iter().filter_map(|name: &Bytes| keys::row_of(name));
+        let named: Vec<RowKey> = named.filter(|key| !key.is_entity()).collect();
         let mut fences = Vec::new();
         for (key, entry) in named.iter().zip(self.look(epoch, &named).await) {
             match entry {

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
+pub use crate::args_search::SearchArgs;
+
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
 #[command(
@@ -151,6 +153,11 @@ pub enum Verb {
     /// Remove an entity's row, for every feature of the view.
     #[command(after_help = "Example:\n  trivium delete flights/ground_stop@1 --entity origin=JFK")]
     Delete(DeleteArgs),
+    /// Find the entities whose embeddings are nearest.
+    #[command(
+        after_help = "Examples:\n  trivium search shop/products@1:picture --vector '[0.1, 0.9]'\n  trivium search shop/products@1:picture --entity sku=lamp -k 5 --where 'price<20' --where color=red --show price,color\n\nA search sees a write after the index's next refresh; `trivium put --wait-for-search` waits for it."
+    )]
+    Search(SearchArgs),
     /// List views and services.
     #[command(after_help = "Examples:\n  trivium ls\n  trivium ls flights")]
     Ls(LsArgs),
@@ -280,6 +287,9 @@ pub struct PutArgs {
     /// A feature and its value, as JSON or as bare text: `flights=3`, `reason=snow`, `reason=null`.
     #[arg(long = "set", short = 's', value_name = "FEATURE=VALUE", required = true, value_parser = Pair::from_str)]
     pub set: Vec<Pair>,
+    /// Answer only when searches see the row's embeddings.
+    #[arg(long)]
+    pub wait_for_search: bool,
     /// When, and under which conditions.
     #[command(flatten)]
     pub terms: WriteTerms,

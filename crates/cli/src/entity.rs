@@ -95,29 +95,36 @@ fn example(data_type: &DataType) -> String {
     }
 }
 
+/// The value of one pair as JSON, for a flag of this name.
+pub fn value(flag: &str, pair: &Pair, view: &FeatureView) -> Result<Json, Failure> {
+    let Pair { key, value } = pair;
+    let at = format!("{flag} {key}");
+    let served = view.served_features();
+    let Some(feature) = served.iter().find(|feature| feature.name == *key.as_str()) else {
+        let known = served.iter().map(|feature| feature.name.as_str());
+        return Err(ApiError::invalid(format!("{} has no feature `{key}`", view.reference()))
+            .at(at)
+            .help(suggest::hint(key, known))
+            .into());
+    };
+    let json = value_json(&feature.data_type, value);
+    trivium_model::json::value_from_json(&feature.data_type, &json).map_err(|message| {
+        let example = example(&feature.data_type);
+        ApiError::invalid(message)
+            .at(&at)
+            .help(format!("{} is written as in `{flag} '{key}={example}'`", feature.data_type))
+    })?;
+    Ok(json)
+}
+
 /// The values to set, as the JSON of a request.
 pub fn values(pairs: &[Pair], view: &FeatureView) -> Result<Map<String, Json>, Failure> {
-    let served = view.served_features();
     let mut values = Map::new();
-    for Pair { key, value } in pairs {
-        let at = format!("--set {key}");
-        let Some(feature) = served.iter().find(|feature| feature.name == *key.as_str()) else {
-            let known = served.iter().map(|feature| feature.name.as_str());
-            return Err(ApiError::invalid(format!("{} has no feature `{key}`", view.reference()))
-                .at(at)
-                .help(suggest::hint(key, known))
-                .into());
-        };
-        let json = value_json(&feature.data_type, value);
-        trivium_model::json::value_from_json(&feature.data_type, &json).map_err(|message| {
-            let example = example(&feature.data_type);
-            ApiError::invalid(message)
-                .at(&at)
-                .help(format!("{} is written as in `--set '{key}={example}'`", feature.data_type))
-        })?;
-        if values.insert(key.clone(), json).is_some() {
+    for pair in pairs {
+        let key = &pair.key;
+        if values.insert(key.clone(), value("--set", pair, view)?).is_some() {
             return Err(ApiError::invalid(format!("`{key}` is given twice"))
-                .at(at)
+                .at(format!("--set {key}"))
                 .help("give each feature once")
                 .into());
         }

@@ -136,6 +136,31 @@ pub fn store(error: &trivium_store_embedded::Error, path: &Path) -> Failure {
     ApiError::new(kind, chain(error)).at(path.display().to_string()).help(help).into()
 }
 
+/// Why the index of embeddings cannot be opened.
+pub fn index(error: &trivium_index_embedded::Error, path: &Path) -> Failure {
+    use trivium_index_embedded::Error;
+    let (kind, help) = match error {
+        Error::Locked { .. } => {
+            return ApiError::new(Kind::Unavailable, "another process has the embeddings open")
+                .at(path.display().to_string())
+                .help("is `trivium dev` running? Ask it with --server and the address that it printed, or stop it")
+                .into();
+        }
+        Error::Layout { .. } => {
+            (Kind::FailedPrecondition, "use the Trivium that wrote it, or a newer one")
+        }
+        Error::Directory { source, .. } => {
+            let kind = kind_of(source).map_or(Kind::Unavailable, |(kind, _)| kind);
+            (kind, "check that it is a folder, writable, and that its disk has room")
+        }
+        Error::Corrupt { .. } | Error::Engine { .. } => (
+            Kind::DataLoss,
+            "restore a copy; or remove the folder and write the rows with embeddings again",
+        ),
+    };
+    ApiError::new(kind, chain(error)).at(path.display().to_string()).help(help).into()
+}
+
 /// What the lake, a run or a materialization says.
 pub fn offline(error: &trivium_offline::Error) -> Failure {
     use trivium_offline::Error;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A server, over gRPC.
-pub struct Client(trivium_client::Client);
+pub struct Client(pub(crate) trivium_client::Client);
 
 impl Client {
     /// Connects.
@@ -144,7 +144,11 @@ impl Client {
                 idempotency_key,
                 sequence: None,
             };
-            let request = v1::PutRequest { view: name.to_owned(), row: Some(row) };
+            let request = v1::PutRequest {
+                view: name.to_owned(),
+                row: Some(row),
+                wait_for_search: request["wait_for_search"] == true,
+            };
             vec![self.0.put(request).await.map_err(|error| failure::client(&error))?]
         } else {
             let row = v1::DeleteRow {
@@ -162,7 +166,7 @@ impl Client {
     }
 }
 
-fn bytes(json: &Json) -> Result<Vec<u8>, Failure> {
+pub(crate) fn bytes(json: &Json) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(json).map_err(|error| ApiError::internal(error.to_string()).into())
 }
 
@@ -185,11 +189,11 @@ fn result(result: v1::WriteResult) -> Json {
 }
 
 /// JSON's numbers are exact up to 2^53; beyond, a string.
-fn unsigned(number: u64) -> Json {
+pub(crate) fn unsigned(number: u64) -> Json {
     if number > 1 << 53 { number.to_string().into() } else { number.into() }
 }
 
-fn keys<'v>(
+pub(crate) fn keys<'v>(
     entity: &Map<String, Json>,
     views: impl Iterator<Item = &'v FeatureView>,
 ) -> Result<BTreeMap<String, v1::KeyValue>, Failure> {
@@ -229,7 +233,7 @@ fn values(
 }
 
 /// By the rules of the model's JSON, from a value that says its own type.
-fn json_of(value: v1::Value) -> Json {
+pub(crate) fn json_of(value: v1::Value) -> Json {
     let Some(kind) = value.kind else { return Json::Null };
     let (data_type, value) = match kind {
         Kind::Null(_) => return Json::Null,

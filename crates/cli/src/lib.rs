@@ -6,12 +6,14 @@
 //! lake directly.
 
 mod args;
+mod args_search;
 mod catalog;
 mod codes;
 mod configs;
 mod entity;
 mod failure;
 mod grpc;
+mod grpc_search;
 mod openapi;
 mod output;
 mod parts;

@@ -1,4 +1,4 @@
-//! The project's parts, opened on its data folder: `registry.db`, `lake/`, `online/`.
+//! The project's parts, opened on its data folder: `registry.db`, `lake/`, `online/`, `embeddings/`.
 
 use std::{io::ErrorKind, path::PathBuf, sync::Arc};
 
@@ -7,6 +7,7 @@ use axum::Router;
 use trivium_api::ApiError;
 use trivium_engine_datafusion::DataFusionEngine;
 use trivium_history_api::HistoryApi;
+use trivium_index_embedded::EmbeddedIndex;
 use trivium_offline::Lake;
 use trivium_registry::{Registry, Snapshot, SnapshotWatch};
 use trivium_registry_api::RegistryApi;
@@ -73,6 +74,13 @@ pub fn store(project: &Project) -> Result<Arc<EmbeddedStore>, Failure> {
     EmbeddedStore::open(options).map(Arc::new).map_err(|error| failure::store(&error, &path))
 }
 
+/// Opens the index of embeddings; only one process at a time can. Call it with the online store open: who
+/// has that one has this one too.
+fn embeddings(project: &Project) -> Result<Arc<EmbeddedIndex>, Failure> {
+    let path = project.data_dir.join("embeddings");
+    EmbeddedIndex::open(&path).map(Arc::new).map_err(|error| failure::index(&error, &path))
+}
+
 /// A server's write door and checkpoints.
 pub async fn remote_door(
     base: &str,
@@ -94,9 +102,19 @@ pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
             .snapshot(None)
             .await
             .map_err(|error| failure::registry(&error, &registry_path(project)))?;
-        router = router.merge(serving(project, &snapshot, store(project)?)?.router());
+        let serving = serving(project, &snapshot, store(project)?, Lifetime::Short)?;
+        router = router.merge(serving.router());
     }
     Ok(trivium_api::finish(router))
+}
+
+/// For how long serving is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For one verb: the definitions stay as they are.
+    Short,
+    /// Definitions may come that have embeddings.
+    Long,
 }
 
 /// Serving, on the project's clocks.
@@ -104,11 +122,16 @@ pub fn serving(
     project: &Project,
     snapshot: &Snapshot,
     store: Arc<EmbeddedStore>,
+    lifetime: Lifetime,
 ) -> Result<Serving, Failure> {
     let definitions = Definitions::from_snapshot(snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
+    let mut stores = Stores::of(store);
+    if lifetime == Lifetime::Long || definitions.indexes().next().is_some() {
+        stores = stores.with_embeddings(embeddings(project)?);
+    }
     Ok(Serving::new(
-        Stores::of(store),
+        stores,
         Arc::new(ArcSwap::from_pointee(definitions)),
         project.data_clock(),
         Arc::new(SystemClock),

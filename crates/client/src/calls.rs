@@ -141,6 +141,15 @@ impl Client {
         Ok(response.results)
     }
 
+    /// The entities whose embeddings are nearest.
+    pub async fn search_nearest(
+        &self,
+        request: v1::SearchNearestRequest,
+    ) -> Result<v1::SearchNearestResponse, Error> {
+        let mut client = self.online();
+        call!(client.search_nearest, request)
+    }
+
     /// The value of a checkpoint.
     pub async fn load_checkpoint(&self, name: &str) -> Result<Option<Bytes>, Error> {
         let mut client = self.pipeline();

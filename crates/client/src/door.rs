@@ -255,8 +255,11 @@ impl Client {
                 rows: rows.iter().map(encoded_row).collect(),
                 lane: wire::lane_to_wire(lane) as i32,
             };
-            let request =
-                v1::BatchPutRequest { view: reference, rows: Some(Rows::Encoded(encoded)) };
+            let request = v1::BatchPutRequest {
+                view: reference,
+                rows: Some(Rows::Encoded(encoded)),
+                ..Default::default()
+            };
             return self.batch_put(request).await.map_err(told);
         }
         let definition = self.definition(view, rows).await.map_err(told)?;
@@ -276,7 +279,9 @@ impl Client {
         }
         let rows = rows.map(|(index, row)| values_row(&definition, row).map_err(at(index)));
         let rows = Some(Rows::Values(v1::PutRows { rows: rows.collect::<Result<_, _>>()? }));
-        self.batch_put(v1::BatchPutRequest { view: reference, rows }).await.map_err(told)
+        self.batch_put(v1::BatchPutRequest { view: reference, rows, ..Default::default() })
+            .await
+            .map_err(told)
     }
 
     /// The view, asked for again where the rows name a feature that it did not have yet.

@@ -101,8 +101,11 @@ impl Error {
         }
         let message = status.message().to_owned();
         let kind = match status.code() {
-            // The transport's own words: the request may have been carried out.
+            // The transport's own words: the request may have been carried out. `ResourceExhausted` is
+            // what it makes of a server that closes the connection with ENHANCE_YOUR_CALM, as one does
+            // that stalled and then finds many calls given up; a server's own refusals have details.
             Code::Unavailable
+            | Code::ResourceExhausted
             | Code::Unknown
             | Code::Cancelled
             | Code::DeadlineExceeded

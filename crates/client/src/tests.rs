@@ -98,6 +98,12 @@ impl OnlineService for Fake {
         self.deletes.lock().unwrap().push(request);
         Ok(Response::new(v1::DeleteResponse { results }))
     }
+    async fn search_nearest(
+        &self,
+        _: Request<v1::SearchNearestRequest>,
+    ) -> Result<Response<v1::SearchNearestResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 #[tonic::async_trait]
@@ -248,7 +254,7 @@ async fn rows_travel_encoded_and_come_back_as_outcomes() {
     ];
     let outcomes = client.write(request(rows)).await.unwrap();
     let puts = fake.puts.lock().unwrap();
-    let [v1::BatchPutRequest { view, rows: Some(Rows::Encoded(encoded)) }] = &puts[..] else {
+    let [v1::BatchPutRequest { view, rows: Some(Rows::Encoded(encoded)), .. }] = &puts[..] else {
         panic!("{puts:?}");
     };
     assert_eq!(view, "shop/cart@1");
@@ -364,9 +370,15 @@ async fn refusals_keep_their_kind_field_and_help() {
     refuse(Kind::Internal, "");
     let outcomes = write().await.unwrap();
     assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
-    *fake.refusal.lock().unwrap() = Some(Status::unavailable("broken pipe"));
-    let outcomes = write().await.unwrap();
-    assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
+    // Not the server's words, but the transport's.
+    for status in [
+        Status::unavailable("broken pipe"),
+        Status::resource_exhausted("h2 protocol error: http2 error"),
+    ] {
+        *fake.refusal.lock().unwrap() = Some(status);
+        let outcomes = write().await.unwrap();
+        assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));
+    }
 }
 
 #[tokio::test]

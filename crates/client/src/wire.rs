@@ -23,6 +23,18 @@ pub fn key_to_wire(value: &KeyValue) -> v1::KeyValue {
     }
 }
 
+/// A join key's value of a message; `None`: it has none.
+pub fn key_from_wire(value: &v1::KeyValue) -> Option<KeyValue> {
+    Some(match value.kind.as_ref()? {
+        key_value::Kind::String(value) => KeyValue::String(value.clone()),
+        key_value::Kind::Int64(value) => KeyValue::Int64(*value),
+        key_value::Kind::Bool(value) => KeyValue::Bool(*value),
+        key_value::Kind::Bytes(value) => KeyValue::Bytes(value.to_vec()),
+        key_value::Kind::Date(value) => KeyValue::Date(*value),
+        key_value::Kind::TimestampMicros(value) => KeyValue::Timestamp(Timestamp(*value)),
+    })
+}
+
 /// An entity as a message: join key values by name.
 pub fn entity_to_wire<'a>(
     entity: impl IntoIterator<Item = (&'a Name, &'a KeyValue)>,

@@ -27,6 +27,8 @@ use crate::Error;
 pub const PARTITION_BYTES_MAX: usize = 2048;
 
 const SEPARATOR: char = '\0';
+/// Stands where a row's key has its view.
+const ENTITY_SORT: &str = "*#0";
 
 /// Names one row: one entity's row of one view version. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +60,28 @@ impl RowKey {
     /// Partition, NUL, sort.
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
+    }
+    /// `namespace#entity-type`.
+    pub fn entity_type(&self) -> &str {
+        let partition = self.partition();
+        partition.match_indices('#').nth(1).map_or(partition, |(end, _)| &partition[..end])
+    }
+    /// The same entity's row of another view, given as [`RowKey::sort`] gives it.
+    pub fn sibling(&self, sort: &str) -> Self {
+        let partition = self.partition();
+        let mut text = String::with_capacity(partition.len() + sort.len() + SEPARATOR.len_utf8());
+        text.push_str(partition);
+        text.push(SEPARATOR);
+        text.push_str(sort);
+        Self::new(&text, partition.len())
+    }
+    /// What stands for the whole entity in a cache. No view has such a name.
+    pub fn entity(&self) -> Self {
+        self.sibling(ENTITY_SORT)
+    }
+    /// Whether this is such a key, not a row's.
+    pub fn is_entity(&self) -> bool {
+        self.sort() == ENTITY_SORT
     }
     /// A stable hash of the key: the same in every process and version.
     pub fn stable_hash(&self) -> u64 {
@@ -201,6 +225,15 @@ impl KeyShape {
             names,
             types,
         }
+    }
+
+    /// What [`RowKey::entity_type`] says of its keys.
+    pub fn entity_type(&self) -> &str {
+        self.prefix.strip_suffix('#').unwrap_or(&self.prefix)
+    }
+    /// What [`RowKey::sort`] says of its keys.
+    pub fn sort(&self) -> &str {
+        self.suffix.strip_prefix(SEPARATOR).unwrap_or(&self.suffix)
     }
 
     /// The join keys' names, sorted: the order of the values.

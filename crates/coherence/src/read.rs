@@ -62,17 +62,30 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         options: &ReadOptions,
         answers: &mut [Option<Answer>],
     ) {
-        let looked = self.cache.look(epoch, keys).await;
+        let joinable = self.ask_entities(epoch, keys, options, answers).await;
+        // Nearly always all of them, or all but those of a few entities.
+        let open: Vec<usize> = (0..keys.len()).filter(|index| answers[*index].is_none()).collect();
+        let asked: Vec<RowKey>;
+        let rest = if open.len() == keys.len() {
+            keys
+        } else {
+            asked = open.iter().map(|index| keys[*index].clone()).collect();
+            &asked
+        };
+        if rest.is_empty() {
+            return;
+        }
+        let looked = self.cache.look(epoch, rest).await;
         self.note_health(epoch, &looked);
         // Checked after the answer has come: while the question was under way the cache may have
         // been put aside and written past.
         if !self.keeper.still_holds(epoch) {
-            counter!("trivium_cache_late_answers_total").increment(keys.len() as u64);
+            counter!("trivium_cache_late_answers_total").increment(rest.len() as u64);
             return;
         }
         let mut hits = 0;
         let mut missing = Vec::new();
-        for (index, entry) in looked.into_iter().enumerate().take(keys.len()) {
+        for (index, entry) in open.into_iter().zip(looked) {
             match entry {
                 Ok(CacheEntry::Value(row)) => {
                     hits += 1;
@@ -84,12 +97,13 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             }
         }
         counter!("trivium_cache_reads_total", "answered_by" => "cache").increment(hits);
+        self.join_later(epoch, joinable, |index| answers[index].is_some(), options).await;
         if !missing.is_empty() {
             self.fill_missing(epoch, keys, &missing, options, answers).await;
         }
     }
 
-    fn note_health<T>(&self, epoch: CacheEpoch, results: &[Result<T, CacheError>]) {
+    pub(crate) fn note_health<T>(&self, epoch: CacheEpoch, results: &[Result<T, CacheError>]) {
         if results.iter().any(|result| matches!(result, Err(CacheError::NotMarked))) {
             self.keeper.suspect(epoch);
         }

@@ -78,7 +78,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         let barrier = Barrier { epoch: epoch.number, deadline };
         let Some(row) = self.bar(key, barrier, None).await? else { return Ok(()) };
         let fences: Vec<_> = ids.iter().map(|id| (key.clone(), *id, Some(row.clone()))).collect();
-        for removed in self.cache.unfence(epoch, &fences).await {
+        for removed in self.take_out(epoch, &fences).await {
             match removed {
                 Ok(true) => counter!("trivium_cache_repairs_total").increment(1),
                 Ok(false) => {}

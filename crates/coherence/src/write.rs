@@ -43,7 +43,7 @@ struct Unfence {
 }
 
 /// A write to take out of its fence, as the cache wants it.
-type Ended = (RowKey, FenceId, Option<Row>);
+pub(crate) type Ended = (RowKey, FenceId, Option<Row>);
 
 /// The writes of one key, in their order. One fence covers them all.
 struct Chain {
@@ -126,7 +126,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             .iter()
             .map(|chain| (chain.key.clone(), self.fence_id(epoch, Barrier::default())))
             .collect();
-        let placed = self.cache.fence(epoch, &fences).await;
+        let placed = self.fence(epoch, &fences).await;
         for ((chain, (_, id)), placed) in chains.iter_mut().zip(fences).zip(placed) {
             match placed {
                 Ok(()) => chain.grant = Some(fenced(epoch, id)),
@@ -297,7 +297,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             }
             // Always under a fresh id, and never twice under one deadline that was refused.
             let id = self.fence_id(epoch, above);
-            let placed = self.cache.fence(epoch, &[(key.clone(), id)]).await.pop();
+            let placed = self.fence(epoch, &[(key.clone(), id)]).await.pop();
             match placed {
                 Some(Ok(())) => return Ok(fenced(epoch, id)),
                 Some(Err(CacheError::Refused { is_full: true, .. })) => {
@@ -344,6 +344,11 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
         }
     }
 
+    /// For a fence that no write stands behind.
+    pub(crate) fn fence_id_now(&self, epoch: CacheEpoch) -> FenceId {
+        self.fence_id(epoch, Barrier::default())
+    }
+
     /// By when the write is over, above the barrier that refused it.
     fn write_deadline(&self, number: u64, above: Barrier) -> u64 {
         let own = self.environment.wall_micros().saturating_add(micros(self.options.write_window));
@@ -361,7 +366,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             }
         }
         for (epoch, fences) in by_epoch {
-            let results = self.cache.unfence(epoch, &fences).await;
+            let results = self.take_out(epoch, &fences).await;
             // Once more: taking an id out twice does no harm.
             let again: Vec<_> = fences
                 .into_iter()
@@ -372,8 +377,7 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
                 .map(|(fence, _)| fence)
                 .collect();
             if !again.is_empty() {
-                for error in
-                    self.cache.unfence(epoch, &again).await.into_iter().filter_map(Result::err)
+                for error in self.take_out(epoch, &again).await.into_iter().filter_map(Result::err)
                 {
                     debug!(%error, "a fence stays until a reader repairs it");
                     counter!("trivium_cache_fences_left_total").increment(1);

@@ -61,7 +61,7 @@ async fn read<S: OnlineRead>(store: &S, numbers: &[i64], ms: Option<u64>) -> Vec
     let consistency = ms.map_or(Consistency::Strong, |ms| Consistency::Cached {
         max_staleness: Duration::from_millis(ms),
     });
-    let options = ReadOptions { consistency, deadline: None };
+    let options = ReadOptions { consistency, ..ReadOptions::default() };
     let keys: Vec<RowKey> = numbers.iter().copied().map(key).collect();
     store.get(&keys, &options).await.iter().map(|row| value(row.as_ref().unwrap())).collect()
 }

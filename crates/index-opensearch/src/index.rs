@@ -52,6 +52,15 @@ impl OpenSearchIndex {
         names::alias(&self.client.options.prefix, spec)
     }
 
+    /// Whether there is an index of this feature.
+    pub async fn is_there(
+        &self,
+        spec: &IndexSpec,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error> {
+        Ok(self.found(&self.alias(spec), deadline).await?.is_some())
+    }
+
     /// The index behind the alias with its mapping, if there is one.
     async fn found(
         &self,

@@ -19,6 +19,9 @@ pub struct FeatureService {
     pub owner: Owner,
     /// The features, in the order of the model's input.
     pub features: Vec<ServiceFeature>,
+    /// Whether the rows of an entity that it reads are kept together, as one, in the cache.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub precomputed: bool,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,

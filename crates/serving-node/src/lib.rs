@@ -25,6 +25,7 @@ use trivium_runtime::Kind;
 use crate::args::{Cli, KeysVerb, StoresVerb, Verb};
 
 pub use config::{Config, SAMPLE};
+pub use run::run_with;
 
 /// Parses the command line, does what it says, and turns a failure into an exit code.
 pub fn main() -> ExitCode {

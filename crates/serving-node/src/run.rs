@@ -12,16 +12,32 @@ use trivium_api::{
     grpc::{finish_grpc, with_grpc},
     ops_router,
 };
+use trivium_cache_valkey::ValkeyCache;
 use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
 use trivium_serving::{GrpcHealth, Serving, Stores};
 use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
+use trivium_store_dynamodb::DynamoStore;
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
 
 /// Serves until a signal, then drains.
 pub async fn run(config: Config) -> Result<(), ApiError> {
+    Box::pin(run_with(config, |table| table, |cache| cache)).await
+}
+
+/// The same, with something around the table and the cache: how a test breaks the protocol on
+/// purpose. Nothing that can be configured leads here.
+pub async fn run_with<A, C>(
+    config: Config,
+    around_table: impl FnOnce(DynamoStore) -> A,
+    around_cache: impl FnOnce(ValkeyCache) -> C,
+) -> Result<(), ApiError>
+where
+    A: Authority + Checkpoints + 'static,
+    C: RowCache + 'static,
+{
     telemetry::init_logs("info", config.log);
     let metrics =
         telemetry::init_metrics().map_err(|error| ApiError::internal(error.to_string()))?;
@@ -33,6 +49,8 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
     let readiness = Readiness::new();
     let keys = config.keys.as_ref().map(|keys| ApiKeys::read(&keys.file)).transpose()?;
     let table = store::table(&config)?;
+    // Its options are looked at; it may be away.
+    store::index(&config)?;
     store::check_table(&table).await?;
     let definitions = Followed::begin(&config).await?;
     definitions.report(&readiness);
@@ -46,11 +64,11 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
     // Unlike a table that is down: another node, with another config, serves.
     readiness.probe("table", move || watched.away());
     let node = Node { http, grpc, metrics, readiness, keys, definitions, asked };
-    let table = Metered::new("dynamodb", table);
+    let table = Metered::new("dynamodb", around_table(table));
     match store::cache(&config)? {
         None => Box::pin(node.serve_behind(&config, table, NoCache)).await,
         Some(cache) => {
-            let cache = Metered::new("valkey", cache);
+            let cache = Metered::new("valkey", around_cache(cache));
             Box::pin(node.serve_behind(&config, table, cache)).await
         }
     }
@@ -98,13 +116,21 @@ impl Node {
         S: OnlineRead + OnlineWrite + Checkpoints + 'static,
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
+        let mut stores = Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max)));
+        if let Some(index) = store::index(config)? {
+            stores = stores.with_embeddings(Arc::new(Metered::new("opensearch", index)));
+        }
         let serving = Serving::new(
-            Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max))),
+            stores,
             definitions.handle()?,
             config.data_clock(),
             Arc::new(SystemClock),
             config.serving.clone(),
         );
+        if config.opensearch.is_some() {
+            let indexed = serving.clone();
+            readiness.report("embeddings", move || indexed.embeddings_report());
+        }
         let mirror = Arc::new(Mirror(definitions.watch()));
         let registry = RegistryApi::new(mirror, Arc::new(SystemClock));
         let mut router = serving.router().merge(registry.router());
@@ -127,6 +153,7 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let watch = definitions.watch();
+        tasks.spawn(serving.clone().keep_embeddings(config.sweep, asked.clone()));
         tasks.spawn(serving.follow(watch.subscribe(), asked.clone()));
         tasks.spawn(watch.run(asked.clone()));
         tasks.spawn(definitions.keep_on(asked.clone()));

@@ -83,8 +83,16 @@ fn write_values(
     }
 }
 
-/// What comes after the values of a row.
-fn write_rest(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses: &[Status]) {
+/// The values of one row and their end, for answers of another shape.
+pub(crate) fn write_row_values(out: &mut JsonBuffer, plan: &ReadPlan, row: &[RowState<'_>]) {
+    let whole: Vec<Option<&[u8]>> = row.iter().map(RowState::whole).collect();
+    let mut statuses = Vec::new();
+    write_values(out, plan, row, &whole, &mut statuses);
+    out.append(|out| write_statuses(out, &statuses));
+}
+
+/// The end of the values, and their statuses if there are any.
+fn write_statuses(out: &mut Vec<u8>, statuses: &[Status]) {
     out.push(b']');
     if !statuses.is_empty() {
         out.extend_from_slice(b",\"statuses\":[");
@@ -98,6 +106,11 @@ fn write_rest(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses
         }
         out.push(b']');
     }
+}
+
+/// What comes after the values of a row.
+fn write_rest(out: &mut Vec<u8>, plan: &ReadPlan, row: &[RowState<'_>], statuses: &[Status]) {
+    write_statuses(out, statuses);
     if row.iter().any(|state| state.stamp().is_some()) {
         out.extend_from_slice(b",\"event_times\":{");
         write_by_view(out, plan, row, |out, state| {

@@ -26,6 +26,8 @@ pub(crate) struct ReadBody<'a> {
 pub(crate) struct WriteBody<'a> {
     pub(crate) view: Text<'a>,
     pub(crate) rows: Vec<Node<'a>>,
+    /// Only of a put.
+    pub(crate) wait_for_search: bool,
 }
 
 /// One row of it. Only a put has values.
@@ -39,14 +41,18 @@ pub(crate) struct RowBody<'a> {
 }
 
 /// Takes each field of an object once; what nobody took is unknown.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// `None`: the body itself.
     path: Option<RowPath>,
     entries: Entries<'a>,
 }
 
 impl<'a> Fields<'a> {
-    fn new(node: Node<'a>, path: Option<RowPath>, known: &[&str]) -> Result<Self, ApiError> {
+    pub(crate) fn new(
+        node: Node<'a>,
+        path: Option<RowPath>,
+        known: &[&str],
+    ) -> Result<Self, ApiError> {
         let Node::Object(entries) = node else {
             return Err(ApiError::invalid(format!("expected an object, found {}", node.word()))
                 .at(path.map_or_else(String::new, |path| path.to_string())));
@@ -73,12 +79,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Node<'a>> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Node<'a>> {
         let index = self.entries.iter().position(|(known, _)| **known == *name)?;
         Some(self.entries.swap_remove(index).1)
     }
 
-    fn required(&mut self, name: &str) -> Result<Node<'a>, ApiError> {
+    pub(crate) fn required(&mut self, name: &str) -> Result<Node<'a>, ApiError> {
         self.take(name).ok_or_else(|| {
             ApiError::invalid(format!("missing field `{name}`")).at(self.field(name))
         })
@@ -90,25 +96,31 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn expected(what: &str, found: &Node<'_>, field: String) -> ApiError {
+pub(crate) fn expected(what: &str, found: &Node<'_>, field: String) -> ApiError {
     ApiError::invalid(format!("expected {what}, found {}", found.word())).at(field)
 }
 
-fn text<'a>(node: Node<'a>, field: impl FnOnce() -> String) -> Result<Text<'a>, ApiError> {
+pub(crate) fn text<'a>(
+    node: Node<'a>,
+    field: impl FnOnce() -> String,
+) -> Result<Text<'a>, ApiError> {
     match node {
         Node::Text(text) => Ok(text),
         other => Err(expected("a string", &other, field())),
     }
 }
 
-fn array<'a>(node: Node<'a>, field: &str) -> Result<Vec<Node<'a>>, ApiError> {
+pub(crate) fn array<'a>(node: Node<'a>, field: &str) -> Result<Vec<Node<'a>>, ApiError> {
     match node {
         Node::Array(items) => Ok(items),
         other => Err(expected("an array", &other, field.to_owned())),
     }
 }
 
-fn entity<'a>(node: Node<'a>, path: impl Fn() -> String) -> Result<Entries<'a>, ApiError> {
+pub(crate) fn entity<'a>(
+    node: Node<'a>,
+    path: impl Fn() -> String,
+) -> Result<Entries<'a>, ApiError> {
     match node {
         Node::Object(entries) => Ok(entries),
         other => Err(expected("an object", &other, path())),
@@ -170,11 +182,18 @@ impl<'a> ReadBody<'a> {
 }
 
 impl<'a> WriteBody<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let mut fields = Fields::new(parse(bytes)?, None, &["view", "rows"])?;
+    pub(crate) fn parse(bytes: &'a [u8], is_put: bool) -> Result<Self, ApiError> {
+        const KNOWN: [&str; 3] = ["view", "rows", "wait_for_search"];
+        let known = if is_put { &KNOWN[..] } else { &KNOWN[..2] };
+        let mut fields = Fields::new(parse(bytes)?, None, known)?;
         let view = text(fields.required("view")?, || "view".to_owned())?;
         let rows = array(fields.required("rows")?, "rows")?;
-        Ok(Self { view, rows })
+        let wait_for_search = match fields.take("wait_for_search") {
+            None => false,
+            Some(Node::Bool(waits)) => waits,
+            Some(other) => return Err(expected("a boolean", &other, "wait_for_search".to_owned())),
+        };
+        Ok(Self { view, rows, wait_for_search })
     }
 }
 

@@ -10,12 +10,15 @@ use std::{
 
 use trivium_api::{ApiError, suggest};
 use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
-use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Value, ViewRef};
+use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Timestamp, Value, ViewRef};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
-use trivium_store::embedding::{Hnsw, IndexSpec, MetaType};
+use trivium_store::{
+    Together,
+    embedding::{Hnsw, IndexSpec, MetaType},
+};
 
-use crate::{limits, metrics::ViewMetrics, plan::ReadPlan};
+use crate::{embedding::stored_layouts, limits, metrics::ViewMetrics, plan::ReadPlan};
 
 /// One view version, ready to be read and written.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct ViewDefinition {
     subject: Option<(usize, String)>,
     /// Its embedding features, each with its index.
     pub embeddings: Vec<EmbeddingFeature>,
+    /// How its rows are stored where embeddings live in an index; `None`: it has no embeddings.
+    pub(crate) stored: Option<Layouts>,
     pub(crate) metrics: ViewMetrics,
 }
 
@@ -57,6 +62,12 @@ impl ViewDefinition {
     /// The features, in the order of the row.
     pub fn fields(&self) -> &[Field] {
         self.layouts.current().fields()
+    }
+
+    /// Whether a row of this event time counts no more.
+    pub(crate) fn is_expired(&self, event_time: Timestamp, now: Timestamp) -> bool {
+        let oldest = self.ttl_micros.map(|ttl| now.0.saturating_sub(ttl));
+        oldest.is_some_and(|oldest| event_time.0 < oldest)
     }
 
     /// How long a row may be seen, for stores that forget rows by themselves.
@@ -77,6 +88,7 @@ impl ViewDefinition {
 #[derive(Debug)]
 struct ServiceDefinition {
     features: Vec<FeatureRef>,
+    is_precomputed: bool,
 }
 
 /// Why definitions could not be built from a snapshot.
@@ -93,7 +105,22 @@ pub struct Definitions {
     revision: Revision,
     views: HashMap<String, Arc<ViewDefinition>>,
     services: HashMap<String, ServiceDefinition>,
+    /// What precomputed services read. One for all of them: an entity is kept as one.
+    together: Option<Arc<Together>>,
     plans: Plans,
+}
+
+/// The views that precomputed services read.
+fn together(
+    views: &HashMap<String, Arc<ViewDefinition>>,
+    services: &HashMap<String, ServiceDefinition>,
+) -> Option<Arc<Together>> {
+    let precomputed = services.values().filter(|service| service.is_precomputed);
+    let read = precomputed
+        .flat_map(|service| &service.features)
+        .filter_map(|feature| views.get(&feature.view.to_string()));
+    let together = Together::new(read.map(|view| (view.keys.entity_type(), view.keys.sort())));
+    (!together.is_empty()).then(|| Arc::new(together))
 }
 
 /// Each embedding feature's index; all features that can be filtered by stand beside the vectors.
@@ -160,6 +187,7 @@ impl Definitions {
                 reference: reference.clone(),
                 subject,
                 embeddings: embeddings_of(reference, &schema),
+                stored: stored_layouts(&schema, &older).map_err(failed)?,
                 lane: view.lane,
                 online: view.online,
                 ttl_micros: view.ttl.map(|ttl| ttl.micros()),
@@ -171,15 +199,18 @@ impl Definitions {
             };
             views.insert(name, Arc::new(definition));
         }
-        let services = snapshot
+        let services: HashMap<String, ServiceDefinition> = snapshot
             .services
             .iter()
             .map(|(reference, stored)| {
                 let features = stored.service.feature_refs().collect();
-                (reference.to_string(), ServiceDefinition { features })
+                let is_precomputed = stored.service.precomputed;
+                (reference.to_string(), ServiceDefinition { features, is_precomputed })
             })
             .collect();
-        Ok(Self { revision: snapshot.revision, views, services, plans: Plans::default() })
+        let together = together(&views, &services);
+        let (revision, plans) = (snapshot.revision, Plans::default());
+        Ok(Self { revision, views, services, together, plans })
     }
 
     /// The indexes that the embeddings of all views live in.
@@ -237,7 +268,13 @@ impl Definitions {
     pub fn plan<S: AsRef<str>>(&self, selection: &Selection<S>) -> Result<Arc<ReadPlan>, ApiError> {
         self.plans.get_or_make(selection, || {
             let (names, fields) = self.columns(selection)?;
-            ReadPlan::new(names, fields)
+            let mut plan = ReadPlan::new(names, fields)?;
+            if let Selection::Service(name) = selection
+                && self.services.get(name.as_ref()).is_some_and(|service| service.is_precomputed)
+            {
+                plan.together.clone_from(&self.together);
+            }
+            Ok(plan)
         })
     }
 

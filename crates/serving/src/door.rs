@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use trivium_api::ApiError;
 use trivium_model::{KeyValue, Lane, Value};
-use trivium_store::{DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, Order, WriteDoor};
+use trivium_store::{
+    DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, Order, WriteDoor, embedding::Visible,
+};
 
 use crate::{
     Serving,
@@ -20,7 +22,7 @@ use crate::{
 #[async_trait]
 impl WriteDoor for Serving {
     async fn write(&self, request: DoorRequest) -> Result<Vec<DoorOutcome>, DoorError> {
-        let _entered = self.enter().map_err(|_| {
+        let _entered = self.enter("process").map_err(|_| {
             DoorError::Store(trivium_store::Error::Throttled(
                 "too many requests are under way".to_owned(),
             ))
@@ -45,7 +47,9 @@ impl WriteDoor for Serving {
             }
         }
         let deadline = request.deadline.or_else(|| self.deadline());
-        let mut outcomes = self.execute(view, request.lane, writes, deadline).await.into_iter();
+        let visible = Visible::Later;
+        let outcomes = self.execute(view, request.lane, writes, visible, deadline).await;
+        let mut outcomes = outcomes.into_iter();
         let missing = || {
             Err(DoorError::Store(trivium_store::Error::Unknown("no outcome was given".to_owned())))
         };

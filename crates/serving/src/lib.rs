@@ -10,6 +10,7 @@ mod answer_json;
 mod bodies;
 pub mod definitions;
 mod door;
+mod embedding;
 mod entity;
 mod error;
 mod json_buffer;
@@ -33,6 +34,7 @@ mod write;
 mod tests;
 
 pub use definitions::{DefinitionError, Definitions, EmbeddingFeature, Selection, ViewDefinition};
+pub use embedding::{IndexProblem, SweepOptions};
 pub use openapi::openapi;
 pub use options::Options;
 pub use rpc::GrpcHealth;

@@ -31,6 +31,8 @@ pub const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
 /// Microseconds that an event time may lie after the data clock: clocks differ, and a day's
 /// aggregate carries the end of the day; what lies further would hide every later write.
 pub const FUTURE_MICROS_MAX: i64 = 86_400_000_000;
+/// Bytes of the bodies of all requests under way in one process, where no config says otherwise.
+pub const BODY_BYTES_UNDER_WAY_MAX: u64 = trivium_api::admission::BODY_BYTES_UNDER_WAY_MAX;
 /// Requests under way in one process; more are refused at once with `RESOURCE_EXHAUSTED`.
 pub const REQUESTS_UNDER_WAY_MAX: usize = 4_096;
 /// Tries of one read-modify-write before the row counts as too busy.
@@ -46,6 +48,22 @@ pub const ALL: &[(&str, usize, &str)] = &[
     ("bytes of one answer", RESPONSE_BYTES_MAX, "TOO_LARGE"),
     ("rows of one put or delete", WRITE_ROWS_MAX, "INVALID_ARGUMENT"),
     ("rows of one request of encoded rows (gRPC)", ENCODED_ROWS_MAX, "INVALID_ARGUMENT"),
+    ("hits of one search", trivium_store::embedding::K_MAX, "INVALID_ARGUMENT"),
+    (
+        "conditions in the filter of a search",
+        trivium_store::embedding::FILTER_TERMS_MAX,
+        "INVALID_ARGUMENT",
+    ),
+    (
+        "levels of the filter of a search",
+        trivium_store::embedding::FILTER_DEPTH_MAX,
+        "INVALID_ARGUMENT",
+    ),
+    (
+        "bytes of a text that searches filter by; a longer one passes no filter",
+        trivium_store::embedding::METADATA_TEXT_BYTES_MAX,
+        "INVALID_ARGUMENT",
+    ),
     ("bytes of one value", VALUE_BYTES_MAX, "INVALID_ARGUMENT"),
     ("bytes of one row", ROW_BYTES_MAX, "INVALID_ARGUMENT"),
     ("bytes of an entity's key, escaped", trivium_codec::PARTITION_BYTES_MAX, "INVALID_ARGUMENT"),
@@ -61,6 +79,11 @@ pub const ALL: &[(&str, usize, &str)] = &[
         "INVALID_ARGUMENT",
     ),
     ("requests under way in one process", REQUESTS_UNDER_WAY_MAX, "RESOURCE_EXHAUSTED"),
+    (
+        "bytes of the bodies of all requests under way in one process",
+        BODY_BYTES_UNDER_WAY_MAX as usize,
+        "RESOURCE_EXHAUSTED",
+    ),
     (
         "tries of a put that merges with the row as it stands",
         MERGE_ATTEMPTS_MAX as usize,

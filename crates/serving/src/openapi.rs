@@ -101,6 +101,8 @@ struct PutRequest {
     view: String,
     /// At most 1,000; each is its own atomic step.
     rows: Vec<PutRow>,
+    /// Answer only when searches see the rows' embeddings; false if absent.
+    wait_for_search: Option<bool>,
 }
 
 /// One row to set.
@@ -147,6 +149,64 @@ struct DeleteRow {
     idempotency_key: Option<String>,
     /// As for a put.
     sequence: Option<u64>,
+}
+
+/// Near what, and among which. One of `vector` and `entity`.
+#[derive(ToSchema)]
+#[schema(as = OnlineSearch, example = json!({
+    "feature": "shop/products@1:picture", "vector": [0.1, 0.9], "k": 10,
+    "filter": { "all": [{ "equals": { "color": "red" } }, { "range": { "price": { "gte": 5, "lt": 20 } } }] },
+    "min_score": 0.5, "features": ["shop/products@1:price"]
+}))]
+struct SearchRequest {
+    /// An embedding feature, `namespace/view@version:feature`.
+    feature: String,
+    /// As many numbers as the feature has dimensions.
+    vector: Option<Vec<f32>>,
+    /// Join keys by name: near this entity's own embedding. The entity itself is left out.
+    entity: Option<BTreeMap<String, Json>>,
+    /// How many hits, 1 to 1,000.
+    k: u32,
+    /// Only entities whose features pass: `{"equals": {FEATURE: VALUE, …}}`, `{"range": {FEATURE: {"gt" or "gte": VALUE, "lt" or "lte": VALUE}, …}}` or `{"all": [FILTER, …]}`. Features of the same view, values of their types; null and unset pass none.
+    filter: Option<BTreeMap<String, Json>>,
+    /// Only hits with at least this score.
+    min_score: Option<f32>,
+    /// What to show beside each hit: features of the same view, or all of it, named as in a get.
+    features: Option<Vec<String>>,
+}
+
+/// What was found.
+#[derive(ToSchema)]
+#[schema(as = OnlineSearchAnswer)]
+struct SearchAnswer {
+    /// Full names of the features that were asked for, in the order of each hit's values.
+    features: Vec<String>,
+    /// Nearest first.
+    hits: Vec<SearchHit>,
+    /// Documents that were found and belong to no row as it is now: uncommitted, superseded, deleted or expired.
+    dropped: u64,
+    /// Whether so many were dropped that farther hits may be missing.
+    is_cut_off: bool,
+    /// What a search sees, in words.
+    freshness: String,
+}
+
+/// An entity that was found.
+#[derive(ToSchema)]
+#[schema(as = OnlineHit)]
+struct SearchHit {
+    /// Join keys by name.
+    entity: BTreeMap<String, Json>,
+    /// Larger is nearer. Cosine: -1 to 1. Dot: the inner product. L2: 1 / (1 + squared distance).
+    score: f32,
+    /// The row's; for `if_rev`.
+    rev: u64,
+    /// When the row was true.
+    event_time: String,
+    /// Of the row that made it a hit. Left out where no features were asked for.
+    values: Option<Vec<Json>>,
+    /// Left out where all values are PRESENT.
+    statuses: Option<Vec<ValueStatus>>,
 }
 
 /// How each row's write ended, in the order of the request.
@@ -215,8 +275,19 @@ fn put() {}
 )]
 fn delete() {}
 
+/// The entities whose embeddings are nearest. Sees a write after the index's next refresh.
+#[utoipa::path(
+    post, path = "/v1/features/online/search", tag = "online",
+    request_body = SearchRequest,
+    responses(
+        (status = 200, body = SearchAnswer, description = "the hits, nearest first"),
+        (status = "default", body = ErrorShape, description = "an error, in the one shape"),
+    ),
+)]
+fn search() {}
+
 #[derive(OpenApi)]
-#[openapi(paths(get, put, delete))]
+#[openapi(paths(get, put, delete, search))]
 struct Described;
 
 /// What this crate serves over REST, to be merged with the other crates' descriptions.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trivium_api::ApiError;
 use trivium_codec::FixedSlot;
 use trivium_model::{DataType, KeyType, Name, Value, json::value_to_json};
+use trivium_store::Together;
 
 use crate::{definitions::ViewDefinition, json_out};
 
@@ -18,6 +19,10 @@ pub struct ReadPlan {
     pub columns: Vec<PlanColumn>,
     /// The views that are read, in order of first mention.
     pub views: Vec<PlanView>,
+    /// What is kept together of the entities, if what is read is precomputed.
+    pub(crate) together: Option<Arc<Together>>,
+    /// Embeddings among the columns: index in `views`, index in the view's embeddings; none twice.
+    pub(crate) embeddings: Vec<(usize, usize)>,
     /// Every join key that one of the views needs, sorted by name.
     pub keys: KeySet,
     /// `{"features":[…],"rows":[`
@@ -116,6 +121,7 @@ impl ReadPlan {
     ) -> Result<Self, ApiError> {
         let mut views: Vec<PlanView> = Vec::new();
         let mut columns = Vec::with_capacity(fields.len());
+        let mut embeddings = Vec::new();
         for (view, field) in fields {
             let position = views.iter().position(|known| known.view.reference == view.reference);
             let position = position.unwrap_or_else(|| {
@@ -125,6 +131,11 @@ impl ReadPlan {
                 views.push(PlanView { view: view.clone(), key_slots: Vec::new(), json_name });
                 views.len() - 1
             });
+            if let Some(embedding) = view.embeddings.iter().position(|known| known.field == field)
+                && !embeddings.contains(&(position, embedding))
+            {
+                embeddings.push((position, embedding));
+            }
             let data_type = view.fields()[field].data_type.clone();
             let default = view.defaults.get(field).cloned().unwrap_or(Value::Null);
             let default_json = value_to_json(&data_type, &default).to_string().into_bytes();
@@ -153,7 +164,16 @@ impl ReadPlan {
         let values: usize = columns.iter().map(|column| json_bytes(&column.data_type)).sum();
         let stamps: usize = views.iter().map(|view| 2 * view.json_name.len() + 64).sum();
         let json_row_bytes = values + stamps + 64;
-        Ok(Self { names, columns, views, keys, json_head, json_row_bytes })
+        Ok(Self {
+            names,
+            columns,
+            views,
+            together: None,
+            embeddings,
+            keys,
+            json_head,
+            json_row_bytes,
+        })
     }
 }
 

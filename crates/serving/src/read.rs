@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Rows {
     pub(crate) entities: usize,
     pub(crate) found: Vec<Result<Option<Row>, trivium_store::Error>>,
+    /// The moment that decides what is expired.
+    pub(crate) now: Timestamp,
 }
 
 /// One row as a reader sees it.
@@ -79,7 +81,7 @@ pub(crate) enum Shown<'a> {
 
 impl Rows {
     /// Judges every row, at index entity × views + view; counts how reads ended.
-    pub(crate) fn states<'a>(&'a self, plan: &'a ReadPlan, now: Timestamp) -> Vec<RowState<'a>> {
+    pub(crate) fn states<'a>(&'a self, plan: &'a ReadPlan) -> Vec<RowState<'a>> {
         let mut states = Vec::with_capacity(self.found.len());
         let mut counts = vec![[0_u64; 4]; plan.views.len()];
         for (index, found) in self.found.iter().enumerate() {
@@ -88,11 +90,10 @@ impl Rows {
             let (state, ended) = match found {
                 Ok(Some(row)) if !row.is_deleted() => {
                     let (event_time, rev) = (row.event_time(), row.rev());
-                    let oldest = view.ttl_micros.map(|ttl| now.0.saturating_sub(ttl));
-                    if oldest.is_some_and(|oldest| event_time.0 < oldest) {
+                    if view.is_expired(event_time, self.now) {
                         (RowState::Expired { event_time, rev }, RowRead::Expired)
                     } else {
-                        match view.layouts.reader(row) {
+                        match view.reader(row) {
                             Ok(reader) => {
                                 (RowState::Live { reader, event_time, rev }, RowRead::Found)
                             }

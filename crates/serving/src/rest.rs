@@ -1,4 +1,4 @@
-//! REST: `POST /v1/features/online/{get,put,delete}`.
+//! REST: `POST /v1/features/online/{get,put,delete,search}`.
 
 use std::sync::Arc;
 
@@ -14,13 +14,14 @@ use serde_json::Value as Json;
 use trivium_api::{ApiError, read_body};
 use trivium_codec::RowKey;
 use trivium_model::{DataType, Lane, Timestamp, Value, json::value_from_json};
-use trivium_store::{DoorOutcome, Stamp, WriteOutcome};
+use trivium_store::{DoorOutcome, Stamp, WriteOutcome, embedding::Visible};
 
 use crate::{
     Serving,
     answer_json::write_answer,
     bodies::{ReadBody, RowBody, WriteBody},
     definitions::{Selection, ViewDefinition},
+    embedding::search,
     entity::{cells_of_json, push_row_keys, row_key},
     error::of_door,
     json_out::{write_instant, write_rev, write_string},
@@ -39,11 +40,12 @@ impl Serving {
             .route("/v1/features/online/get", post(get))
             .route("/v1/features/online/put", post(put))
             .route("/v1/features/online/delete", post(delete))
+            .route("/v1/features/online/search", post(search))
             .with_state(self.clone())
     }
 }
 
-fn json(body: Vec<u8>) -> Response {
+pub(crate) fn json(body: Vec<u8>) -> Response {
     let mut response = body.into_response();
     response
         .headers_mut()
@@ -58,12 +60,12 @@ async fn get(
 ) -> Result<Response, ApiError> {
     // Counted in once its body is there: who sends slowly keeps nobody else out.
     let body = read_body(&headers, body, limits::READ_BODY_BYTES_MAX).await?;
-    let _entered = serving.enter()?;
+    let _entered = serving.enter("http")?;
     let request = ReadBody::parse(&body)?;
     let consistency = request.consistency;
     let (plan, keys) = prepare_get(&serving, request)?;
     let rows = serving.read_rows(&plan, &keys, consistency).await;
-    let states = rows.states(&plan, serving.data_now());
+    let states = rows.states(&plan);
     write_answer(&plan, &states).map(json)
 }
 
@@ -121,9 +123,10 @@ async fn write(
     is_put: bool,
 ) -> Result<Response, ApiError> {
     let body = read_body(headers, body, limits::WRITE_BODY_BYTES_MAX).await?;
-    let _entered = serving.enter()?;
-    let (view, writes) = prepare_write(serving, &body, is_put)?;
-    let outcomes = serving.execute(&view, Lane::Direct, writes, serving.deadline()).await;
+    let _entered = serving.enter("http")?;
+    let (view, writes, visible) = prepare_write(serving, &body, is_put)?;
+    let deadline = serving.deadline();
+    let outcomes = serving.execute(&view, Lane::Direct, writes, visible, deadline).await;
     Ok(json(write_results(&outcomes)))
 }
 
@@ -131,10 +134,11 @@ fn prepare_write(
     serving: &Serving,
     body: &[u8],
     is_put: bool,
-) -> Result<(Arc<ViewDefinition>, Vec<Write>), ApiError> {
-    let request = WriteBody::parse(body)?;
+) -> Result<(Arc<ViewDefinition>, Vec<Write>, Visible), ApiError> {
+    let request = WriteBody::parse(body, is_put)?;
     check_row_count(request.rows.len(), limits::WRITE_ROWS_MAX, "rows")?;
     let view = serving.definitions().view(&request.view, "view")?.clone();
+    let visible = serving.visible(&view, request.wait_for_search)?;
     let keys = KeySet::of_view(&view);
     let mut writes = Vec::with_capacity(request.rows.len());
     for (index, row) in request.rows.into_iter().enumerate() {
@@ -146,12 +150,13 @@ fn prepare_write(
         let meta = row_meta(row.event_time, row.if_rev, row.idempotency_key, row.sequence, path)?;
         let (op, write_id) = match row.values {
             None => (Op::Delete, delete_id(meta.write_id)),
-            Some(values) => (
-                Op::Values(check_values(&view, values, path, |data_type, value| {
+            Some(values) => {
+                let values = check_values(&view, values, path, |data_type, value| {
                     value_from_json(data_type, &value.to_json()?)
-                })?),
-                meta.write_id,
-            ),
+                })?;
+                serving.check_embeddings(&view, &values, path)?;
+                (Op::Values(values), meta.write_id)
+            }
         };
         writes.push(Write {
             key: row_key(&view, &cells, entity_path)?,
@@ -161,7 +166,7 @@ fn prepare_write(
             write_id,
         });
     }
-    Ok((view, writes))
+    Ok((view, writes, visible))
 }
 
 fn row_meta(

@@ -12,13 +12,14 @@ use trivium_proto::v1::{
     BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, CachedRead,
     Consistency as WireConsistency, DeleteRequest, DeleteResponse, EncodedRow, EncodedRows,
     FeatureSelection, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
-    LoadCheckpointResponse, PutRequest, PutResponse, PutRow, StoreCheckpointRequest,
-    StoreCheckpointResponse, WriteResult, batch_put_request, consistency,
+    LoadCheckpointResponse, PutRequest, PutResponse, PutRow, SearchNearestRequest,
+    SearchNearestResponse, StoreCheckpointRequest, StoreCheckpointResponse, WriteResult,
+    batch_put_request, consistency,
     online_service_server::{OnlineService, OnlineServiceServer, SERVICE_NAME},
     pipeline_service_server::{PipelineService, PipelineServiceServer, SERVICE_NAME as PIPELINE},
     write_result::Outcome,
 };
-use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome};
+use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome, embedding::Visible};
 
 use crate::{
     Serving,
@@ -91,19 +92,19 @@ impl Serving {
     }
 
     async fn get_one(&self, request: GetRequest) -> Result<GetResponse, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let plan = self.selection(request.selection)?;
         let consistency = consistency(request.consistency);
         let cells = cells_of_map(&plan.keys, &request.entity, || "entity".to_owned())?;
         let mut keys = Vec::with_capacity(plan.views.len());
         push_row_keys(&plan, &cells, &mut keys, || "entity".to_owned())?;
         let rows = self.read_rows(&plan, &keys, consistency).await;
-        let states = rows.states(&plan, self.data_now());
+        let states = rows.states(&plan);
         Ok(answer_one(&plan, &states))
     }
 
     async fn get_many(&self, request: BatchGetRequest) -> Result<BatchGetResponse, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let plan = self.selection(request.selection)?;
         let consistency = consistency(request.consistency);
         let columns = KeyColumns::new(&plan.keys, &request.entities)?;
@@ -120,14 +121,15 @@ impl Serving {
             }
         }
         let rows = self.read_rows(&plan, &keys, consistency).await;
-        let states = rows.states(&plan, self.data_now());
+        let states = rows.states(&plan);
         debug_assert_eq!(rows.entities, columns.entities);
         answer_columns(&plan, &states)
     }
 
     async fn put_many(&self, request: BatchPutRequest) -> Result<Vec<WriteResult>, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
+        let visible = self.visible(&view, request.wait_for_search)?;
         let (lane, writes) = match request.rows {
             None => {
                 return Err(ApiError::invalid("no rows are given")
@@ -143,15 +145,17 @@ impl Serving {
             }
             Some(batch_put_request::Rows::Encoded(rows)) => self.encoded_writes(&view, rows)?,
         };
-        Ok(results(&self.execute(&view, lane, writes, self.deadline()).await))
+        Ok(results(&self.execute(&view, lane, writes, visible, self.deadline()).await))
     }
 
     async fn put_one(&self, request: PutRequest) -> Result<WriteResult, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let row = request.row.ok_or_else(|| ApiError::invalid("no row is given").at("row"))?;
+        let visible = self.visible(&view, request.wait_for_search)?;
         let write = self.put_write(&view, row, RowPath::Only)?;
-        let outcomes = self.execute(&view, Lane::Direct, vec![write], self.deadline()).await;
+        let deadline = self.deadline();
+        let outcomes = self.execute(&view, Lane::Direct, vec![write], visible, deadline).await;
         match outcomes.first() {
             Some(Err(error)) => Err(of_door(error)),
             _ => results(&outcomes)
@@ -161,7 +165,7 @@ impl Serving {
     }
 
     async fn delete_many(&self, request: DeleteRequest) -> Result<Vec<WriteResult>, ApiError> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         check_row_count(request.rows.len(), limits::WRITE_ROWS_MAX, "rows")?;
         let view = self.definitions().view(&request.view, "view")?.clone();
         let keys = KeySet::of_view(&view);
@@ -184,7 +188,8 @@ impl Serving {
                 write_id: delete_id(meta.write_id),
             });
         }
-        Ok(results(&self.execute(&view, Lane::Direct, writes, self.deadline()).await))
+        let (lane, visible) = (Lane::Direct, Visible::Later);
+        Ok(results(&self.execute(&view, lane, writes, visible, self.deadline()).await))
     }
 
     fn put_write(
@@ -202,9 +207,11 @@ impl Serving {
             write_id: write_id(&row.idempotency_key, || format!("{path}.idempotency_key"))?,
         };
         let key = row_key(view, &cells, entity_path)?;
+        let values = check_values(view, row.values, path, value_of_proto)?;
+        self.check_embeddings(view, &values, path)?;
         Ok(Write {
             key,
-            op: Op::Values(check_values(view, row.values, path, value_of_proto)?),
+            op: Op::Values(values),
             order: meta.order(self, path)?,
             condition: meta.condition(),
             write_id: meta.write_id,
@@ -302,7 +309,7 @@ fn consistency(wire: Option<WireConsistency>) -> Consistency {
     }
 }
 
-fn cells_of_map<'a>(
+pub(crate) fn cells_of_map<'a>(
     keys: &KeySet,
     entity: &'a BTreeMap<String, KeyValue>,
     path: impl Fn() -> String,
@@ -383,6 +390,12 @@ impl OnlineService for Serving {
         let results = self.delete_many(request.into_inner()).await?;
         Ok(Response::new(DeleteResponse { results }))
     }
+    async fn search_nearest(
+        &self,
+        request: Request<SearchNearestRequest>,
+    ) -> Result<Response<SearchNearestResponse>, Status> {
+        Ok(Response::new(self.search_nearest_proto(request.into_inner()).await?))
+    }
 }
 
 fn check_checkpoint_name(name: &str) -> Result<(), ApiError> {
@@ -402,7 +415,7 @@ impl PipelineService for Serving {
         &self,
         request: Request<LoadCheckpointRequest>,
     ) -> Result<Response<LoadCheckpointResponse>, Status> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let request = request.into_inner();
         check_checkpoint_name(&request.name)?;
         let value =
@@ -414,7 +427,7 @@ impl PipelineService for Serving {
         &self,
         request: Request<StoreCheckpointRequest>,
     ) -> Result<Response<StoreCheckpointResponse>, Status> {
-        let _entered = self.enter()?;
+        let _entered = self.enter("grpc")?;
         let StoreCheckpointRequest { name, expected, value } = request.into_inner();
         check_checkpoint_name(&name)?;
         if value.len() > limits::CHECKPOINT_BYTES_MAX {

@@ -10,14 +10,16 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use trivium_api::ApiError;
+use trivium_api::{ApiError, admission::shed};
 use trivium_codec::RowKey;
 use trivium_model::Timestamp;
 use trivium_registry::Snapshot;
-use trivium_runtime::{Clock, Kind, Shutdown};
+use trivium_runtime::{Clock, Shutdown};
 use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
-use crate::{Definitions, Options, Stores, plan::ReadPlan, read::Rows, write::BusyRows};
+use crate::{
+    Definitions, Options, Stores, embedding::Indexes, plan::ReadPlan, read::Rows, write::BusyRows,
+};
 
 /// The definitions in use, to be swapped as a whole.
 pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
@@ -28,6 +30,7 @@ pub struct Serving(Arc<Inner>);
 
 struct Inner {
     stores: Stores,
+    indexes: Option<Indexes>,
     definitions: DefinitionsHandle,
     data_clock: Arc<dyn Clock>,
     wall_clock: Arc<dyn Clock>,
@@ -56,6 +59,7 @@ impl Serving {
         options: Options,
     ) -> Self {
         Self(Arc::new(Inner {
+            indexes: stores.embeddings.clone().map(Indexes::new),
             stores,
             definitions,
             data_clock,
@@ -96,6 +100,14 @@ impl Serving {
         }
     }
 
+    /// Where embeddings live, if not in the rows.
+    pub(crate) fn indexes(&self) -> Option<&Indexes> {
+        self.0.indexes.as_ref()
+    }
+    /// The server's wall clock, as rows seed their first rev.
+    pub(crate) fn seed(&self) -> u64 {
+        u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1)
+    }
     pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
         &*self.0.stores.checkpoints
     }
@@ -114,15 +126,15 @@ impl Serving {
         Instant::now().checked_add(Duration::from_millis(self.0.options.store_time_ms_max))
     }
 
-    /// Counts a request in; refuses it where too many are under way, instead of letting it wait.
-    pub(crate) fn enter(&self) -> Result<UnderWay<'_>, ApiError> {
+    /// Counts a request in whose body is there (until then `trivium_api::admission` counts it); refuses
+    /// it where too many are under way, instead of letting it wait.
+    pub(crate) fn enter(&self, surface: &'static str) -> Result<UnderWay<'_>, ApiError> {
         let entered = UnderWay(&self.0.under_way);
         if self.0.under_way.fetch_add(1, Ordering::Relaxed) < self.0.options.requests_under_way_max
         {
             return Ok(entered);
         }
-        Err(ApiError::new(Kind::ResourceExhausted, "too many requests are under way")
-            .help("retry later, with growing pauses"))
+        Err(shed(surface, "requests", "too many requests are under way"))
     }
 
     /// The rows of a plan. A store that answers another number of rows than asked for has failed.
@@ -133,9 +145,14 @@ impl Serving {
         consistency: Consistency,
     ) -> Rows {
         let entities = keys.len() / plan.views.len().max(1);
-        let options = ReadOptions { consistency, deadline: self.deadline() };
-        let found = self.store_read(keys, &options).await;
-        Rows { entities, found }
+        let together = plan.together.clone();
+        let options = ReadOptions { consistency, together, deadline: self.deadline() };
+        let mut rows =
+            Rows { entities, found: self.store_read(keys, &options).await, now: self.data_now() };
+        if !plan.embeddings.is_empty() {
+            self.fetch_embeddings(plan, keys, &mut rows, &options).await;
+        }
+        rows
     }
 
     pub(crate) async fn store_read(
@@ -164,7 +181,7 @@ impl Serving {
         if writes.is_empty() {
             return Vec::new();
         }
-        let seed = u64::try_from(self.0.wall_clock.now_micros()).unwrap_or(1);
+        let seed = self.seed();
         let count = writes.len();
         let outcomes = self.0.stores.writer.write(writes, seed, deadline).await;
         let mut outcomes: Vec<DoorOutcome> =

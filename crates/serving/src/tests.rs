@@ -2,6 +2,7 @@
 //! client in process.
 
 mod described;
+mod embedding;
 mod failing;
 mod fixture;
 mod grpc;

@@ -12,7 +12,7 @@ use trivium_codec::{Row, RowEncoder, RowKey, ValueRef};
 use trivium_model::{Lane, Value};
 use trivium_store::{
     Condition, DoorError, DoorOutcome, Order, ReadOptions, RowWrite, Stamp, WriteId, WriteOp,
-    WriteOutcome,
+    WriteOutcome, embedding::Visible,
 };
 
 use crate::{
@@ -57,7 +57,10 @@ impl Default for BusyRows {
 
 impl BusyRows {
     /// The locks of these rows, taken in one order by everybody.
-    async fn lock<'a>(&'a self, keys: impl Iterator<Item = &'a RowKey>) -> Vec<MutexGuard<'a, ()>> {
+    pub(crate) async fn lock<'a>(
+        &'a self,
+        keys: impl Iterator<Item = &'a RowKey>,
+    ) -> Vec<MutexGuard<'a, ()>> {
         let mut stripes: Vec<usize> =
             keys.map(|key| (key.stable_hash() % STRIPES as u64) as usize).collect();
         stripes.sort_unstable();
@@ -78,12 +81,15 @@ impl Serving {
         view: &Arc<ViewDefinition>,
         lane: Lane,
         writes: Vec<Write>,
+        visible: Visible,
         deadline: Option<Instant>,
     ) -> Vec<DoorOutcome> {
         let fields = view.layouts.current().len();
         let merges =
             |write: &Write| matches!(&write.op, Op::Values(values) if values.len() < fields);
-        let outcomes = if writes.iter().any(merges) {
+        let outcomes = if let Some(indexes) = self.indexes().filter(|_| view.stored.is_some()) {
+            self.execute_named(indexes, view, lane, &writes, visible, deadline).await
+        } else if writes.iter().any(merges) {
             self.execute_merging(view, lane, &writes, deadline).await
         } else {
             self.execute_whole(view, lane, writes, deadline).await
@@ -258,7 +264,7 @@ fn prepare_merge(
     values: &[(usize, Value)],
     row: Option<&Row>,
 ) -> Prepared {
-    let stamp = row.map(stamp_of);
+    let stamp = row.map(Stamp::of);
     if let Some(stamp) = stamp
         && write.write_id.0 != 0
         && stamp.write_id == write.write_id
@@ -279,17 +285,6 @@ fn prepare_merge(
     match merge(encoder, view, lane, base, values) {
         Ok(merged) => Prepared::Write(WriteOp::Put(merged), Condition::ExactRev(exact_rev)),
         Err(error) => Prepared::Done(Err(error)),
-    }
-}
-
-fn stamp_of(row: &Row) -> Stamp {
-    let header = row.header();
-    Stamp {
-        rev: header.rev,
-        event_time: header.event_time,
-        sequence: header.sequence,
-        write_id: WriteId(header.write_id),
-        deleted: header.deleted,
     }
 }
 
@@ -337,11 +332,11 @@ fn merge(
     Ok(row)
 }
 
-fn no_answer() -> trivium_store::Error {
+pub(crate) fn no_answer() -> trivium_store::Error {
     trivium_store::Error::Unknown("the store answered fewer rows than it was asked for".to_owned())
 }
 
-fn too_busy() -> trivium_store::Error {
+pub(crate) fn too_busy() -> trivium_store::Error {
     trivium_store::Error::Throttled(format!(
         "the row changed {MERGE_ATTEMPTS_MAX} times while this put was merged with it"
     ))

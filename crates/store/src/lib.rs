@@ -18,6 +18,7 @@ pub mod memory_cache;
 pub mod metered;
 pub mod port;
 pub mod row_cache;
+pub mod together;
 
 pub use authority::{Authority, Barrier, CacheState, EpochRecord, FencedOutcome};
 pub use decide::{Decision, Step, apply, decide};
@@ -35,6 +36,7 @@ pub use row_cache::{
     CacheEntry, CacheEpoch, CacheError, CacheServer, EVICTION_POLICY, FenceId, FencePage,
     LeaseToken, RowCache,
 };
+pub use together::Together;
 
 #[cfg(test)]
 mod tests;

@@ -163,10 +163,11 @@ impl MemoryCache {
         policy.clone_into(&mut self.lock().policy);
     }
 
-    /// How many keys hold a value, a lease, a fence.
+    /// How many rows' keys hold a value, a lease, a fence.
     pub fn census(&self) -> (usize, usize, usize) {
         let state = self.lock();
-        state.content.cells.values().fold((0, 0, 0), |(values, leases, fences), cell| match cell {
+        let rows = state.content.cells.iter().filter(|((_, key), _)| !key.is_entity());
+        rows.fold((0, 0, 0), |(values, leases, fences), (_, cell)| match cell {
             Cell::Value(_) => (values + 1, leases, fences),
             Cell::Lease { .. } => (values, leases + 1, fences),
             Cell::Fence { .. } => (values, leases, fences + 1),
@@ -255,7 +256,7 @@ impl RowCache for MemoryCache {
             let at = (epoch.number, key.clone());
             let (mut ids, newest) = match cells.remove(&at) {
                 Some(Cell::Fence { ids, newest }) => (ids, newest),
-                Some(Cell::Value(row)) => (Vec::new(), Some(row)),
+                Some(Cell::Value(row)) => (Vec::new(), (!key.is_entity()).then_some(row)),
                 Some(Cell::Lease { .. }) | None => (Vec::new(), None),
             };
             if !ids.contains(fence) {
@@ -315,7 +316,7 @@ impl RowCache for MemoryCache {
             .cells
             .iter()
             .filter_map(|((number, key), cell)| match cell {
-                Cell::Fence { ids, .. } if *number == epoch.number => {
+                Cell::Fence { ids, .. } if *number == epoch.number && !key.is_entity() => {
                     Some((key.clone(), ids.clone()))
                 }
                 _ => None,

@@ -2,6 +2,8 @@
 //! operation, and `trivium_store_errors_total` by kind too. One layer around an adapter, so that no
 //! adapter counts by itself. A call counts once, its errors row by row.
 
+mod embedding;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -35,7 +37,7 @@ impl std::fmt::Debug for Timers {
     }
 }
 
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 24] = [
     "get",
     "write",
     "write_fenced",
@@ -52,10 +54,18 @@ const OPERATIONS: [&str; 16] = [
     "servers",
     "fences",
     "sweep",
+    "ensure",
+    "remove",
+    "put",
+    "put_and_wait",
+    "delete",
+    "nearest",
+    "list",
+    "refresh",
 ];
 
 impl<T> Metered<T> {
-    /// Measures `inner` under the name of its kind: `dynamodb`, `valkey`. Make it after the process's
+    /// Measures `inner` under the name of its kind: `dynamodb`, `valkey`, `opensearch`. Make it after the process's
     /// metrics have been started.
     pub fn new(store: &'static str, inner: T) -> Self {
         let timer = |operation: &'static str| {

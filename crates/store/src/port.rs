@@ -16,7 +16,7 @@ use bytes::Bytes;
 use trivium_codec::{Row, RowKey};
 use trivium_model::Timestamp;
 
-use crate::Error;
+use crate::{Error, Together};
 
 /// How fresh an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,8 @@ pub enum Consistency {
 pub struct ReadOptions {
     /// How fresh the rows must be.
     pub consistency: Consistency,
+    /// Rows that are commonly asked for with each other: a cache may keep them so.
+    pub together: Option<Arc<Together>>,
     /// Give up then; `None`: the store's own limit.
     pub deadline: Option<Instant>,
 }

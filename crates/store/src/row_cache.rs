@@ -103,7 +103,8 @@ pub trait RowCache: Send + Sync {
         rows: &[(RowKey, LeaseToken, Row)],
     ) -> Vec<Result<bool, CacheError>>;
 
-    /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`. No TTL.
+    /// Adds a write to the key's fence, whatever was there; remembers the row of a `VALUE`, except
+    /// that of a whole entity ([`RowKey::entity`]): a write of any of its rows makes it wrong. No TTL.
     /// Never sent again by the adapter or its client library: a copy that came after the id was
     /// taken out would be taken out a second time, with an old row. Who wants to try again fences
     /// under a fresh id. The same goes for [`lease`](RowCache::lease).
@@ -139,7 +140,7 @@ pub trait RowCache: Send + Sync {
     /// What the servers (shards) say of themselves, sorted by run id.
     async fn servers(&self) -> Result<Vec<CacheServer>, CacheError>;
 
-    /// Keys that are fenced in this epoch, a page at a time, so that a janitor finds those of dead
+    /// Rows' keys (no entities') that are fenced in this epoch, a page at a time, so that a janitor finds those of dead
     /// writers that nobody reads. `cursor` is what the page before gave, 0 to begin; with the page
     /// comes the next one's, 0 where it was the last. A page may be empty, a key may come twice, and
     /// one that was fenced meanwhile may be missing. An adapter that cannot tell lists nothing:

@@ -1,10 +1,14 @@
 //! What stands between a client and its server, and spoils things on purpose.
 
 use std::{
+    collections::HashMap,
     fmt,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering::SeqCst},
+    },
     thread,
     time::Duration,
 };
@@ -33,7 +37,9 @@ type Judge = Box<dyn Fn(&str, &[u8]) -> Verdict + Send + Sync>;
 /// A proxy on a free loopback port. Ends with the process; one a test is cheap.
 pub struct Proxy {
     port: u16,
+    to: Arc<AtomicU16>,
     judge: Arc<Mutex<Arc<Judge>>>,
+    open: Arc<Mutex<HashMap<u64, TcpStream>>>,
 }
 
 impl fmt::Debug for Proxy {
@@ -62,17 +68,23 @@ impl Proxy {
             address.map_err(|error| Error::io("asking for the proxy's port", &error))?.port();
         let pass: Judge = Box::new(|_, _| Verdict::Pass);
         let judge = Arc::new(Mutex::new(Arc::new(pass)));
-        let judges = judge.clone();
+        let proxy = Self { port, to: Arc::new(AtomicU16::new(to)), judge, open: Arc::default() };
+        let (to, judges, open) = (proxy.to.clone(), proxy.judge.clone(), proxy.open.clone());
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let judges = judges.clone();
+            for (number, stream) in (0..).zip(listener.incoming().flatten()) {
+                let (to, judges, open) = (to.clone(), judges.clone(), open.clone());
+                // Known before it is served, so that a cut that comes now finds it.
+                if let Ok(own) = stream.try_clone() {
+                    locked(&open).insert(number, own);
+                }
                 thread::spawn(move || {
                     let mut stream = BufReader::new(stream);
-                    while handle(&mut stream, to, &judges).is_ok() {}
+                    while handle(&mut stream, to.load(SeqCst), &judges).is_ok() {}
+                    locked(&open).remove(&number);
                 });
             }
         });
-        Ok(Self { port, judge })
+        Ok(proxy)
     }
 
     /// Its port on 127.0.0.1.
@@ -82,12 +94,30 @@ impl Proxy {
 
     /// From now on requests are judged like this: by operation (empty where it is not HTTP) and body.
     pub fn judge(&self, judge: impl Fn(&str, &[u8]) -> Verdict + Send + Sync + 'static) {
-        *self.judge.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Box::new(judge));
+        *locked(&self.judge) = Arc::new(Box::new(judge));
+    }
+
+    /// Closes every connection that is open now; what is under way on them goes unanswered.
+    pub fn cut(&self) {
+        for stream in locked(&self.open).values() {
+            // One that is closed already needs nothing.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// From now on connections are made to another server on this machine; open ones are cut.
+    pub fn retarget(&self, to: u16) {
+        self.to.store(to, SeqCst);
+        self.cut();
     }
 }
 
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn verdict(judge: &Mutex<Arc<Judge>>, operation: &str, body: &[u8]) -> Verdict {
-    let judge = judge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let judge = locked(judge).clone();
     judge(operation, body)
 }
 
@@ -165,19 +195,18 @@ fn tcp_connection(
     thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count @ 1..) = answers.read(&mut buffer) {
-            if lost.load(std::sync::atomic::Ordering::SeqCst)
-                || back.write_all(&buffer[..count]).is_err()
-            {
+            if lost.load(SeqCst) || back.write_all(&buffer[..count]).is_err() {
                 break;
             }
         }
-        let _ = back.shutdown(std::net::Shutdown::Both);
-        let _ = answers.shutdown(std::net::Shutdown::Both);
+        let _ = back.shutdown(Shutdown::Both);
+        let _ = answers.shutdown(Shutdown::Both);
     });
     let mut server = server;
     loop {
         let piece = client.fill_buf()?.to_vec();
         if piece.is_empty() {
+            let _ = server.shutdown(Shutdown::Both);
             return Err(gone());
         }
         client.consume(piece.len());
@@ -186,14 +215,14 @@ fn tcp_connection(
             Verdict::PassLate(wait) => thread::sleep(wait),
             Verdict::Silence(wait) => {
                 thread::sleep(wait);
-                let _ = server.shutdown(std::net::Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
                 return Err(gone());
             }
             Verdict::Answer(_, text) => {
                 client.get_mut().write_all(text.as_bytes())?;
                 continue;
             }
-            Verdict::LoseAnswer => lose.store(true, std::sync::atomic::Ordering::SeqCst),
+            Verdict::LoseAnswer => lose.store(true, SeqCst),
         }
         server.write_all(&piece)?;
     }

@@ -1,4 +1,6 @@
-use crate::{DynamoDb, OpenSearch, Valkey, ValkeyCluster, process::connect};
+use std::io::{Read as _, Write as _};
+
+use crate::{DynamoDb, OpenSearch, Proxy, Valkey, ValkeyCluster, process::connect};
 
 fn is_gone(port: u16) -> bool {
     connect(port).is_err()
@@ -45,4 +47,24 @@ fn a_valkey_restarts_empty_on_its_port() {
 fn a_cluster_comes_together() {
     let cluster = ValkeyCluster::start(3).unwrap();
     assert_eq!(cluster.nodes().len(), 3);
+}
+
+#[test]
+fn a_proxy_is_cut_and_turned_to_another_server() {
+    let servers = [Valkey::start(&[]).unwrap(), Valkey::start(&[]).unwrap()];
+    for (server, name) in servers.iter().zip(["one", "two"]) {
+        server.command(&["SET", "name", name]).unwrap();
+    }
+    let proxy = Proxy::tcp(servers[0].server().port()).unwrap();
+    let mut asked = connect(proxy.port()).unwrap();
+    let mut answer = [0; 9];
+    asked.write_all(b"GET name\r\n").unwrap();
+    asked.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"$3\r\none\r\n");
+    proxy.retarget(servers[1].server().port());
+    assert!(matches!(asked.read(&mut answer), Ok(0) | Err(_)), "the connection is cut");
+    let mut asked = connect(proxy.port()).unwrap();
+    asked.write_all(b"GET name\r\n").unwrap();
+    asked.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"$3\r\ntwo\r\n");
 }

@@ -14,9 +14,14 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use trivium_bench_serving::{
+    figures::Sample,
+    load::{Protocol, once},
+};
+
 use crate::{
     child::{Server, ServerArgs},
-    load::{Case, Engine, Protocol, Sample},
+    load::{Case, Engine},
 };
 
 /// As in the `trivium` command.
@@ -27,8 +32,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ENTITIES: [usize; 3] = [1, 10, 100];
 /// Connections, one request under way on each.
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
-/// Features of the view, all of them read.
-pub(crate) const FEATURES: usize = 50;
 /// Rows in the store.
 pub(crate) const ROWS: usize = 20_000;
 
@@ -69,13 +72,11 @@ async fn compare(args: Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let ours = Server::start("ours", folder.path())?;
     for entities in ENTITIES {
-        let rest =
-            load::rest_once(&ours, &load::rest_request("/v1/features/online/get", entities, 0))
-                .await?;
-        std::fs::write(folder.path().join(format!("rest-{entities}")), rest)?;
-        let grpc =
-            load::grpc_once(&ours, child::BATCH_GET, load::grpc_request(entities, 0)).await?;
-        std::fs::write(folder.path().join(format!("grpc-{entities}")), grpc)?;
+        for protocol in [Protocol::Rest, Protocol::Grpc] {
+            let answer = once(&load::requests(&ours, protocol, entities, false)).await?;
+            let name = format!("{}-{entities}", protocol.word());
+            std::fs::write(folder.path().join(name), answer)?;
+        }
     }
     let precomputed = Server::start("precomputed", folder.path())?;
 

@@ -1,10 +1,14 @@
 //! The table, and one line a case.
 
-use std::{fs, io::Write, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use trivium_bench_serving::{
+    figures::{Lines, Sample},
+    load::Protocol,
+};
 
-use crate::load::{Case, Protocol, Sample};
+use crate::load::Case;
 
 pub(crate) fn print(
     cases: &[Case],
@@ -12,15 +16,8 @@ pub(crate) fn print(
     engine: &[Sample],
     out: &Path,
 ) -> Result<()> {
-    if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(out)?;
-    let load1: f64 = fs::read_to_string("/proc/loadavg")?
-        .split_whitespace()
-        .next()
-        .and_then(|text| text.parse().ok())
-        .context("/proc/loadavg")?;
+    let mut lines = Lines::append("embedded", out)?;
+    let load1 = lines.load1();
     println!(
         "{:<26} {:>9} {:>9} {:>6}  {:>9} {:>6}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:>8}",
         "case",
@@ -52,18 +49,8 @@ pub(crate) fn print(
             ours.cpu_micros(),
             floor.cpu_micros(),
         );
-        let mut line = |suffix: &str,
-                        against: &str,
-                        own: f64,
-                        theirs: f64,
-                        unit: &str|
-         -> Result<()> {
-            let line = serde_json::json!({
-                "bench": "embedded", "case": format!("{}{suffix}", case.name()), "against": against,
-                "ours": rounded(own), "theirs": rounded(theirs), "unit": unit,
-                "ratio": rounded(own / theirs), "load1": load1,
-            });
-            Ok(writeln!(file, "{line}")?)
+        let mut line = |suffix: &str, against: &str, own: f64, theirs: f64, unit: &str| {
+            lines.line(&format!("{}{suffix}", case.name()), against, own, theirs, unit)
         };
         line("", "precomputed", ours.rate(), floor.rate(), "req/s")?;
         line("", "mget", ours.rate(), engine.rate(), "req/s")?;
@@ -88,13 +75,4 @@ pub(crate) fn print(
         }
     }
     Ok(())
-}
-
-/// Four digits are more than such a measurement is good for.
-fn rounded(value: f64) -> f64 {
-    if !value.is_finite() || value == 0.0 {
-        return 0.0;
-    }
-    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
 }

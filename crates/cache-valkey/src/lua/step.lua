@@ -32,9 +32,10 @@ if step == 'fill' then
   return out
 end
 
--- ARGV[3]: how many writes a fence may hold. Each: write (24 bytes). Gives 0 where it holds that many.
+-- ARGV[3]: how many writes a fence may hold. Each: write (24 bytes), and one byte more where the value
+-- that stands there is to be forgotten. Gives 0 where it holds that many.
 for i = 2, #KEYS do
-  local write = ARGV[i + 3]
+  local write = ARGV[i + 3]:sub(1, 24)
   local value = redis.call('GET', KEYS[i])
   local tag = value and value:sub(1, 1)
   out[i - 1] = 1
@@ -53,7 +54,7 @@ for i = 2, #KEYS do
       value = 'F' .. struct.pack('<I4', count + 1) .. value:sub(6, 5 + count * 24) .. write
         .. value:sub(6 + count * 24)
     end
-  elseif tag == 'V' then
+  elseif tag == 'V' and #ARGV[i + 3] == 24 then
     value = 'F' .. struct.pack('<I4', 1) .. write .. value:sub(2)
   else
     value = 'F' .. struct.pack('<I4', 1) .. write

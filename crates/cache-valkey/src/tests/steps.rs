@@ -8,7 +8,8 @@ use super::support::{
 };
 
 async fn ttl(server: &Valkey, number: i64) -> i64 {
-    let name = crate::keys::row(EPOCH, &key(number));
+    let key = key(number);
+    let name = crate::keys::rows(EPOCH, std::iter::once(&key)).remove(0);
     let text = String::from_utf8(name.to_vec()).unwrap();
     server.command(&["PTTL", &text]).unwrap().parse().unwrap()
 }

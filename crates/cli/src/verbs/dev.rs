@@ -14,6 +14,7 @@ use trivium_api::{
 use trivium_registry::{SnapshotWatch, WatchOptions};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Shutdown, SystemClock, telemetry};
+use trivium_serving::SweepOptions;
 
 use crate::{
     args::{DevArgs, Global, Output},
@@ -43,7 +44,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .await
         .map_err(|error| failure::registry(&error, &registry_path))?;
     let store = parts::store(&project)?;
-    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store))?;
+    let lifetime = parts::Lifetime::Long;
+    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store), lifetime)?;
     let registry_api =
         RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_watch(watch.clone());
     let history = parts::history_api(&project, &watch)?;
@@ -53,6 +55,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     readiness.probe("online store", move || {
         watched.failure().map(|why| format!("{why}; start the server again"))
     });
+    let indexed = serving.clone();
+    readiness.report("embeddings", move || indexed.embeddings_report());
     let metrics = telemetry::init_metrics()
         .map_err(|error| trivium_api::ApiError::internal(error.to_string()))?;
     let services = serving.grpc().add_service(registry_api.grpc()).add_service(history.grpc());
@@ -65,6 +69,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .merge(docs_router(openapi::document()));
     let router = with_grpc(trivium_api::finish(router), services.clone().into_axum_router());
 
+    let sweep = SweepOptions::default();
+    let keeping = tokio::spawn(serving.clone().keep_embeddings(sweep, shutdown.clone()));
     let following = tokio::spawn(serving.clone().follow(watch.subscribe(), shutdown.clone()));
     let watching = tokio::spawn(watch.run(shutdown.clone()));
     announce(global, &project, &http, &grpc, started)?;
@@ -72,8 +78,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         trivium_api::serve(http, router, grpc, services, ServeOptions::default(), shutdown.clone())
             .await;
     shutdown.trigger();
-    // Both end with the shutdown; one that panicked has said so already.
-    let _ = tokio::join!(following, watching);
+    // All end with the shutdown; one that panicked has said so already.
+    let _ = tokio::join!(keeping, following, watching);
     registry.close().await;
     drop((serving, store));
     served.map_err(|error| failure::io("serving", &error))

@@ -12,6 +12,7 @@ mod materialize;
 mod plan;
 mod put;
 mod run;
+pub mod search;
 mod show;
 mod stores;
 mod validate;
@@ -34,6 +35,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Get(args) => get::run(&global, &args).await,
         Verb::Put(args) => put::run(&global, &args).await,
         Verb::Delete(args) => delete::run(&global, &args).await,
+        Verb::Search(args) => search::run(&global, &args).await,
         Verb::Ls(args) => ls::run(&global, &args).await,
         Verb::Show(args) => show::run(&global, &args).await,
         Verb::History(args) => history::run(&global, &args).await,

@@ -39,7 +39,13 @@ pub async fn run(global: &Global, args: &PutArgs) -> Result<(), Failure> {
         row.insert("entity".into(), entity::entity(&args.entity, &[view])?.into());
         row.insert("values".into(), entity::values(&args.set, view)?.into());
         add_terms(&mut row, &args.terms);
-        Ok(json!({ "view": args.view, "rows": [row] }))
+        let mut request = Map::new();
+        request.insert("view".into(), args.view.clone().into());
+        request.insert("rows".into(), json!([row]));
+        if args.wait_for_search {
+            request.insert("wait_for_search".into(), true.into());
+        }
+        Ok(request.into())
     };
     let body = send(global, "/v1/features/online/put", make).await?;
     print(global, &args.view, &body)

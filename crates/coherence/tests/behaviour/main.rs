@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod probe;
+mod together;
 
 use std::{
     sync::{Arc, LazyLock, atomic::Ordering::Relaxed},
@@ -15,8 +16,8 @@ use trivium_coherence::{CoherentStore, Environment, Options};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 use trivium_runtime::Shutdown;
 use trivium_store::{
-    Authority, CacheState, Error, MemoryCache, OnlineRead, OnlineWrite, Order, ReadOptions,
-    RowWrite, WriteId, WriteOp, WriteOutcome,
+    Authority, CacheEntry, CacheEpoch, CacheState, Error, MemoryCache, OnlineRead, OnlineWrite,
+    Order, ReadOptions, RowCache, RowWrite, WriteId, WriteOp, WriteOutcome,
 };
 
 static SCHEMA: LazyLock<Schema> =

@@ -95,6 +95,8 @@ pub struct Link {
     /// The process stands still until then.
     pub stalled_until: Mutex<SimInstant>,
     pub hits: AtomicU64,
+    /// Of them, those of whole entities.
+    pub entity_hits: AtomicU64,
     /// Barriers raised to a deadline: repairs, and writes settled.
     pub barred: AtomicU64,
 }
@@ -331,8 +333,12 @@ impl RowCache for FaultyCache {
         }
         let found = self.inner.look(epoch, keys).await;
         self.link.way().await;
-        let hits = found.iter().filter(|entry| matches!(entry, Ok(CacheEntry::Value(_)))).count();
-        self.link.hits.fetch_add(hits as u64, Relaxed);
+        for (key, _) in
+            keys.iter().zip(&found).filter(|(_, found)| matches!(found, Ok(CacheEntry::Value(_))))
+        {
+            self.link.hits.fetch_add(1, Relaxed);
+            self.link.entity_hits.fetch_add(u64::from(key.is_entity()), Relaxed);
+        }
         found
     }
 
@@ -383,6 +389,14 @@ impl RowCache for FaultyCache {
     ) -> Vec<Result<(), CacheError>> {
         if self.link.broken == Broken::NoFences {
             return fences.iter().map(|_| Ok(())).collect();
+        }
+        if self.link.broken == Broken::NoEntityFences {
+            let rows: Vec<_> = fences.iter().filter(|(key, _)| !key.is_entity()).cloned().collect();
+            let mut placed = self.inner.fence(epoch, &rows).await.into_iter();
+            let of = |(key, _): &(RowKey, FenceId)| {
+                if key.is_entity() { Some(Ok(())) } else { placed.next() }
+            };
+            return fences.iter().filter_map(of).collect();
         }
         if let Some(refused) = self.refused(fences.len()) {
             return refused;

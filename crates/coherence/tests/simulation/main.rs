@@ -40,6 +40,7 @@ fn every_row_is_linearizable() {
     // That nothing was found only counts if the cache was in use and things went wrong.
     if seeds().count() > 1 {
         assert!(total.reads > 10_000, "{total:?}");
+        assert!(total.entity_hits > 1_000, "{total:?}");
         assert!(total.hits * 5 > total.reads && total.barred > 100, "{total:?}");
         assert!(total.applied > 1_000 && total.unknown > 10 && total.epochs > 100, "{total:?}");
     }
@@ -65,6 +66,11 @@ fn is_found_out(broken: Broken) {
 #[test]
 fn writing_without_fences_is_found_out() {
     is_found_out(Broken::NoFences);
+}
+
+#[test]
+fn entities_without_fences_are_found_out() {
+    is_found_out(Broken::NoEntityFences);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef}
 use trivium_runtime::Shutdown;
 use trivium_store::{
     Authority, Condition, Error, MemoryCache, MemoryStore, OnlineRead, OnlineWrite, Order,
-    ReadOptions, RowWrite, WriteId, WriteOp, WriteOutcome,
+    ReadOptions, RowWrite, Together, WriteId, WriteOp, WriteOutcome,
 };
 
 use crate::{
@@ -34,6 +34,8 @@ pub enum Broken {
     Nothing,
     /// Fences are not placed.
     NoFences,
+    /// Fences are placed on rows, not on their entities.
+    NoEntityFences,
     /// The cache evicts fences too.
     FencesEvicted,
     /// Raising a barrier raises nothing.
@@ -51,6 +53,7 @@ pub enum Broken {
 pub struct Seen {
     pub reads: u64,
     pub hits: u64,
+    pub entity_hits: u64,
     pub barred: u64,
     pub applied: u64,
     pub refused: u64,
@@ -63,12 +66,14 @@ pub struct Seen {
 impl Seen {
     fn collect(&mut self, link: &Link) {
         self.hits += link.hits.load(Relaxed);
+        self.entity_hits += link.entity_hits.load(Relaxed);
         self.barred += link.barred.load(Relaxed);
     }
 
     pub fn add(&mut self, other: &Self) {
         self.reads += other.reads;
         self.hits += other.hits;
+        self.entity_hits += other.entity_hits;
         self.barred += other.barred;
         self.applied += other.applied;
         self.refused += other.refused;
@@ -87,13 +92,18 @@ const RUN: Duration = Duration::from_secs(15);
 static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::new([(Name::new("number").unwrap(), DataType::Int64)]).unwrap());
 
+/// Two views of each entity.
 fn key(row: u64) -> RowKey {
     let name = |text| Name::new(text).unwrap();
-    let view = ViewRef { namespace: name("n"), view: name("v"), version: 1 };
+    let view = if row.is_multiple_of(2) { "v" } else { "w" };
+    let view = ViewRef { namespace: name("n"), view: name(view), version: 1 };
     KeyShape::from_parts(&view, [(name("k"), KeyType::Int64)])
-        .encode(&[KeyValue::Int64(row as i64)])
+        .encode(&[KeyValue::Int64(row as i64 / 2)])
         .unwrap()
 }
+
+static TOGETHER: LazyLock<Arc<Together>> =
+    LazyLock::new(|| Arc::new(Together::new([("n#k", "v#1"), ("n#k", "w#1")])));
 
 fn row(number: i64) -> Row {
     RowEncoder::new(&SCHEMA).encode(Lane::Direct, &[Some(ValueRef::Int64(number))]).unwrap()
@@ -213,6 +223,7 @@ impl World {
             dead: AtomicBool::new(false),
             stalled_until: Mutex::new(self.start),
             hits: AtomicU64::new(0),
+            entity_hits: AtomicU64::new(0),
             barred: AtomicU64::new(0),
         });
         let clock = |offset| {
@@ -263,8 +274,9 @@ impl World {
     async fn read(&self, store: &Store) {
         let rows: Vec<u64> = (0..=self.dice.below(3)).map(|_| self.dice.below(ROWS)).collect();
         let keys: Vec<RowKey> = rows.iter().map(|row| key(*row)).collect();
+        let together = self.dice.one_in(2).then(|| Arc::clone(&TOGETHER));
         let began = self.history.borrow_mut().tick();
-        let found = store.get(&keys, &ReadOptions::default()).await;
+        let found = store.get(&keys, &ReadOptions { together, ..ReadOptions::default() }).await;
         assert_eq!(found.len(), keys.len());
         for (row, found) in rows.into_iter().zip(found) {
             if let Ok(found) = found {

@@ -88,6 +88,13 @@ pub fn classify_service(old: &FeatureService, new: &FeatureService) -> Vec<Diffe
     described(&mut found, &old.description, &new.description);
     owner(&mut found, "owner", Some(&old.owner), Some(&new.owner));
     tags(&mut found, "tags", &old.tags, &new.tags);
+    found.compare(
+        ChangeClass::Cosmetic,
+        "precomputed",
+        &old.precomputed.to_string(),
+        &new.precomputed.to_string(),
+        ", the same values faster or slower",
+    );
     if old.features != new.features {
         let path = |listed: &ServiceFeature| {
             format!("`{}@{}:{}`", listed.view, listed.version, listed.feature)

@@ -7,7 +7,7 @@ use jsonc_parser::common::Ranged;
 
 use super::codes;
 use super::read::Reader;
-use super::tree::{feature_path, get, items, name, text};
+use super::tree::{feature_path, flag, get, items, name, text};
 use super::view::{check_tags, owner, tags, version};
 use crate::FeatureService;
 
@@ -32,6 +32,7 @@ pub(super) fn build(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Featur
         description: get(root, "description").and_then(text)?.to_owned(),
         owner: owner(root)?,
         features,
+        precomputed: get(root, "precomputed").and_then(flag).unwrap_or(false),
         tags: tags(root),
     })
 }

@@ -429,6 +429,9 @@ pub struct PutRequest {
     pub view: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub row: ::core::option::Option<PutRow>,
+    /// Answer only when searches see the row's embeddings; costs up to the index's refresh interval.
+    #[prost(bool, tag = "3")]
+    pub wait_for_search: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PutRow {
@@ -460,6 +463,9 @@ pub struct PutResponse {
 pub struct BatchPutRequest {
     #[prost(string, tag = "1")]
     pub view: ::prost::alloc::string::String,
+    /// As `PutRequest.wait_for_search`.
+    #[prost(bool, tag = "4")]
+    pub wait_for_search: bool,
     #[prost(oneof = "batch_put_request::Rows", tags = "2, 3")]
     pub rows: ::core::option::Option<batch_put_request::Rows>,
 }
@@ -601,6 +607,143 @@ pub mod write_result {
             }
         }
     }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchNearestRequest {
+    /// An embedding feature: `shop/products@1:picture`.
+    #[prost(string, tag = "1")]
+    pub feature: ::prost::alloc::string::String,
+    /// How many hits, 1 to 1000.
+    #[prost(uint32, tag = "4")]
+    pub k: u32,
+    /// Only entities whose features pass. Absent: all.
+    #[prost(message, optional, tag = "5")]
+    pub filter: ::core::option::Option<SearchFilter>,
+    /// Only hits with at least this score.
+    #[prost(float, optional, tag = "6")]
+    pub min_score: ::core::option::Option<f32>,
+    /// Features of the same view to show beside each hit, named as in `FeatureSelection.features`.
+    #[prost(string, repeated, tag = "7")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(oneof = "search_nearest_request::Near", tags = "2, 3")]
+    pub near: ::core::option::Option<search_nearest_request::Near>,
+}
+/// Nested message and enum types in `SearchNearestRequest`.
+pub mod search_nearest_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Near {
+        /// Near this vector.
+        #[prost(message, tag = "2")]
+        Vector(super::Embedding),
+        /// Near this entity's own embedding; the entity itself is left out of the hits.
+        #[prost(message, tag = "3")]
+        Entity(super::SearchEntity),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchEntity {
+    /// Join keys by name.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub keys: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+}
+/// A condition on features of the view. A feature that is null or unset passes none.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchFilter {
+    #[prost(oneof = "search_filter::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<search_filter::Kind>,
+}
+/// Nested message and enum types in `SearchFilter`.
+pub mod search_filter {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        /// Every one of these; none of them: everything passes.
+        #[prost(message, tag = "1")]
+        All(super::SearchFilters),
+        #[prost(message, tag = "2")]
+        Equals(super::SearchEquals),
+        #[prost(message, tag = "3")]
+        Range(super::SearchRange),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchFilters {
+    #[prost(message, repeated, tag = "1")]
+    pub filters: ::prost::alloc::vec::Vec<SearchFilter>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchEquals {
+    /// The feature's name within the view.
+    #[prost(string, tag = "1")]
+    pub feature: ::prost::alloc::string::String,
+    /// Of the feature's type.
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<Value>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchRange {
+    /// The feature's name within the view; not a bool.
+    #[prost(string, tag = "1")]
+    pub feature: ::prost::alloc::string::String,
+    #[prost(oneof = "search_range::From", tags = "2, 3")]
+    pub from: ::core::option::Option<search_range::From>,
+    #[prost(oneof = "search_range::To", tags = "4, 5")]
+    pub to: ::core::option::Option<search_range::To>,
+}
+/// Nested message and enum types in `SearchRange`.
+pub mod search_range {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum From {
+        #[prost(message, tag = "2")]
+        Gt(super::Value),
+        #[prost(message, tag = "3")]
+        Gte(super::Value),
+    }
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum To {
+        #[prost(message, tag = "4")]
+        Lt(super::Value),
+        #[prost(message, tag = "5")]
+        Lte(super::Value),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchNearestResponse {
+    /// Full names of the features that were asked for, in the order of each hit's values.
+    #[prost(string, repeated, tag = "1")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Nearest first.
+    #[prost(message, repeated, tag = "2")]
+    pub hits: ::prost::alloc::vec::Vec<SearchHit>,
+    /// Documents that were found and belong to no row as it is now: uncommitted, superseded, deleted or
+    /// expired.
+    #[prost(uint64, tag = "3")]
+    pub dropped: u64,
+    /// Whether so many were dropped that farther hits may be missing.
+    #[prost(bool, tag = "4")]
+    pub is_cut_off: bool,
+    /// What a search sees, in words.
+    #[prost(string, tag = "5")]
+    pub freshness: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchHit {
+    /// Join keys by name.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub entity: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    /// Larger is nearer. Cosine: -1 to 1. Dot: the inner product. L2: 1 / (1 + squared distance).
+    #[prost(float, tag = "2")]
+    pub score: f32,
+    /// The row's; for `if_rev`.
+    #[prost(uint64, tag = "3")]
+    pub rev: u64,
+    #[prost(int64, tag = "4")]
+    pub event_time_micros: i64,
+    /// Parallel to `features`, of the row that the hit belongs to.
+    #[prost(message, repeated, tag = "5")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
+    /// Left out when all are PRESENT.
+    #[prost(enumeration = "Status", repeated, tag = "6")]
+    pub statuses: ::prost::alloc::vec::Vec<i32>,
 }
 /// Generated client implementations.
 pub mod online_service_client {
@@ -763,6 +906,23 @@ pub mod online_service_client {
             req.extensions_mut().insert(GrpcMethod::new("trivium.v1.OnlineService", "Delete"));
             self.inner.unary(req, path, codec).await
         }
+        /// The entities whose embeddings are nearest. Sees a write after the index's next refresh.
+        pub async fn search_nearest(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SearchNearestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchNearestResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/trivium.v1.OnlineService/SearchNearest");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.OnlineService", "SearchNearest"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -803,6 +963,11 @@ pub mod online_service_server {
             &self,
             request: tonic::Request<super::DeleteRequest>,
         ) -> std::result::Result<tonic::Response<super::DeleteResponse>, tonic::Status>;
+        /// The entities whose embeddings are nearest. Sees a write after the index's next refresh.
+        async fn search_nearest(
+            &self,
+            request: tonic::Request<super::SearchNearestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchNearestResponse>, tonic::Status>;
     }
     /// The only door to the online stores, for all lanes.
     #[derive(Debug)]
@@ -1055,6 +1220,47 @@ pub mod online_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.OnlineService/SearchNearest" => {
+                    #[allow(non_camel_case_types)]
+                    struct SearchNearestSvc<T: OnlineService>(pub Arc<T>);
+                    impl<T: OnlineService> tonic::server::UnaryService<super::SearchNearestRequest>
+                        for SearchNearestSvc<T>
+                    {
+                        type Response = super::SearchNearestResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SearchNearestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OnlineService>::search_nearest(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SearchNearestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

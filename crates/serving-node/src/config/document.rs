@@ -50,6 +50,16 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("valkey", "lease_ttl_ms", Shape::Whole),
     ("valkey", "value_ttl_seconds", Shape::Whole),
     ("valkey", "fence_writes_max", Shape::Whole),
+    ("opensearch", "endpoint", Shape::Text),
+    ("opensearch", "prefix", Shape::Text),
+    ("opensearch", "engine", Shape::Text),
+    ("opensearch", "shards", Shape::Whole),
+    ("opensearch", "replicas", Shape::Whole),
+    ("opensearch", "refresh_ms", Shape::Whole),
+    ("opensearch", "attempt_timeout_ms", Shape::Whole),
+    ("opensearch", "requests_in_flight_max", Shape::Whole),
+    ("sweep", "every_ms", Shape::Whole),
+    ("sweep", "age_min_ms", Shape::Whole),
     ("coherence", "lease_ms", Shape::Whole),
     ("coherence", "renew_every_ms", Shape::Whole),
     ("coherence", "write_window_ms", Shape::Whole),
@@ -57,6 +67,7 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("coherence", "hold_off_ms", Shape::Whole),
     ("coherence", "hold_off_ms_max", Shape::Whole),
     ("limits", "requests_under_way_max", Shape::Whole),
+    ("limits", "body_bytes_under_way_max", Shape::Whole),
     ("limits", "store_time_ms_max", Shape::Whole),
     ("limits", "future_ms_max", Shape::Whole),
     ("limits", "request_ms_max", Shape::Whole),
@@ -77,6 +88,9 @@ pub(super) struct Document {
     registry: Registry,
     dynamodb: trivium_store_dynamodb::Options,
     valkey: Option<trivium_cache_valkey::Options>,
+    opensearch: Option<trivium_index_opensearch::Options>,
+    #[serde(default)]
+    sweep: Sweep,
     #[serde(default)]
     coherence: Coherence,
     #[serde(default)]
@@ -124,6 +138,21 @@ fn default_poll_ms() -> u64 {
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct Sweep {
+    every_ms: u64,
+    age_min_ms: u64,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        let options = trivium_serving::SweepOptions::default();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self { every_ms: ms(options.every), age_min_ms: ms(options.age_min) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Coherence {
     lease_ms: u64,
     renew_every_ms: u64,
@@ -152,6 +181,7 @@ impl Default for Coherence {
 #[serde(default, deny_unknown_fields)]
 struct Limits {
     requests_under_way_max: usize,
+    body_bytes_under_way_max: u64,
     store_time_ms_max: u64,
     future_ms_max: i64,
     request_ms_max: u64,
@@ -167,6 +197,7 @@ impl Default for Limits {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             requests_under_way_max: serving.requests_under_way_max,
+            body_bytes_under_way_max: serve.body_bytes_under_way_max,
             store_time_ms_max: serving.store_time_ms_max,
             future_ms_max: serving.future_micros_max / 1_000,
             // Reads and writes of rows only: training sets, which take their time, are not here.
@@ -210,14 +241,28 @@ impl Document {
         let wrong = |field: &str, message: String, help: &str| {
             ApiError::invalid(message).at(format!("{}: {field}", file.display())).help(help)
         };
-        let Self { listen, registry, dynamodb, valkey, coherence, limits, auth, clock, log } = self;
+        let Self {
+            listen,
+            registry,
+            dynamodb,
+            valkey,
+            opensearch,
+            sweep,
+            coherence,
+            limits,
+            auth,
+            clock,
+            log,
+        } = self;
         for (field, value) in [
             ("registry.poll_ms", registry.poll_ms),
             ("auth.reload_ms", auth.reload_ms),
+            ("sweep.every_ms", sweep.every_ms),
             ("coherence.lease_ms", coherence.lease_ms),
             ("coherence.renew_every_ms", coherence.renew_every_ms),
             ("coherence.write_window_ms", coherence.write_window_ms),
             ("limits.requests_under_way_max", limits.requests_under_way_max as u64),
+            ("limits.body_bytes_under_way_max", limits.body_bytes_under_way_max),
             ("limits.store_time_ms_max", limits.store_time_ms_max),
             ("limits.request_ms_max", limits.request_ms_max),
             ("limits.header_read_ms_max", limits.header_read_ms_max),
@@ -239,6 +284,16 @@ impl Document {
                 "coherence.write_window_ms",
                 format!(
                     "a write may take {} ms, and would be taken for dead before",
+                    limits.store_time_ms_max
+                ),
+                "make it longer than limits.store_time_ms_max",
+            ));
+        }
+        if sweep.age_min_ms <= limits.store_time_ms_max {
+            return Err(wrong(
+                "sweep.age_min_ms",
+                format!(
+                    "a write may take {} ms, and would be swept from under before",
                     limits.store_time_ms_max
                 ),
                 "make it longer than limits.store_time_ms_max",
@@ -304,6 +359,11 @@ impl Document {
             state_file: registry.state_file.map(|path| base.join(path)),
             dynamodb,
             valkey,
+            opensearch,
+            sweep: trivium_serving::SweepOptions {
+                every: ms(sweep.every_ms),
+                age_min: ms(sweep.age_min_ms),
+            },
             coherence: trivium_coherence::Options {
                 lease: ms(coherence.lease_ms),
                 renew_every: ms(coherence.renew_every_ms),
@@ -324,6 +384,8 @@ impl Document {
                 header_read: ms(limits.header_read_ms_max),
                 request: ms(limits.request_ms_max),
                 streams_max: limits.streams_max,
+                body_bytes_under_way_max: limits.body_bytes_under_way_max,
+                requests_sending_max: limits.requests_under_way_max,
                 ..ServeOptions::default()
             },
             keys: auth

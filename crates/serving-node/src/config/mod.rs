@@ -41,6 +41,10 @@ pub struct Config {
     pub dynamodb: trivium_store_dynamodb::Options,
     /// The cache; `None`: rows are read from the table alone.
     pub valkey: Option<trivium_cache_valkey::Options>,
+    /// The index of embeddings; `None`: embeddings stand in the rows, and nothing is searched.
+    pub opensearch: Option<trivium_index_opensearch::Options>,
+    /// When leftovers are removed from it.
+    pub sweep: trivium_serving::SweepOptions,
     /// How nodes share the cache.
     pub coherence: trivium_coherence::Options,
     /// Bytes of in-process copies of rows, for reads that allow some staleness.

@@ -54,6 +54,8 @@ fn the_sample_has_every_field_with_its_default() {
     let rows =
         trivium_store_dynamodb::Options { table: "trivium-rows".to_owned(), ..small.dynamodb };
     assert_eq!(sample.dynamodb, rows);
+    let index = trivium_index_opensearch::Options::new("http://127.0.0.1:9200");
+    assert_eq!((sample.opensearch, sample.sweep), (Some(index), small.sweep));
     assert_eq!(sample.valkey, Some(trivium_cache_valkey::Options::new("127.0.0.1:6379")));
 }
 
@@ -66,6 +68,38 @@ fn every_field_is_documented() {
             "docs/serving.md: {section}.{field}"
         );
     }
+}
+
+/// Every metric of the crates a node is made of is in the table of docs/serving.md, and nothing else.
+#[test]
+fn every_metric_is_documented() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files: Vec<_> =
+        ["api", "coherence", "serving", "store", "serving-node", "registry-api", "runtime"]
+            .map(|name| crates.join(name).join("src"))
+            .to_vec();
+    let mut in_code = BTreeSet::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            in_code.extend(metrics_of(&std::fs::read_to_string(path).unwrap(), '"'));
+        }
+    }
+    let page = include_str!("../../../../docs/serving.md");
+    assert_eq!(metrics_of(page, '`'), in_code);
+}
+
+/// The words that begin as metrics do, right behind the mark, and end as no name of a crate does.
+fn metrics_of(text: &str, mark: char) -> BTreeSet<String> {
+    let begin = format!("{mark}trivium_");
+    let words = text.match_indices(&begin).map(|(at, _)| {
+        let word = &text[at + 1..];
+        let end = word.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        let (name, rest) = word.split_at(end.unwrap_or(word.len()));
+        (name.to_owned(), rest.starts_with([mark, '{']))
+    });
+    words.filter(|(_, is_whole)| *is_whole).map(|(name, _)| name).collect()
 }
 
 #[test]

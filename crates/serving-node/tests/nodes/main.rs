@@ -1,9 +1,12 @@
 //! Serving nodes as an operator runs them: processes, on a real table and a real cache.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
+mod admission;
 mod definitions;
+mod embeddings;
 mod keys;
 mod life;
+mod precomputed;
 mod replaced;
 mod support;
 mod together;

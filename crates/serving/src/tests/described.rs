@@ -25,6 +25,14 @@ async fn every_described_field_is_taken() {
             assert!(status.is_client_error() && !answer.contains("unknown field"), "{answer}");
         }
     }
+    for (schema_name, verb) in [("OnlineSearch", "search"), ("OnlinePut", "put")] {
+        for field in schema(&document, schema_name)["properties"].as_object().unwrap().keys() {
+            let body = format!(r#"{{"{field}":{{}}}}"#);
+            let (status, answer) =
+                fixture.post_text(&format!("/v1/features/online/{verb}"), body).await;
+            assert!(status.is_client_error() && !answer.contains("unknown field"), "{answer}");
+        }
+    }
     let (_, refused) = fixture.post_text("/v1/features/online/get", "{}").await;
     let refused: Json = serde_json::from_str(&refused).unwrap();
     for field in schema(&document, "Error")["properties"].as_object().unwrap().keys() {
@@ -38,6 +46,8 @@ fn every_route_is_described() {
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(
         paths,
-        ["/v1/features/online/delete", "/v1/features/online/get", "/v1/features/online/put"]
+        ["delete", "get", "put", "search"]
+            .map(|verb| format!("/v1/features/online/{verb}"))
+            .each_ref()
     );
 }

@@ -146,7 +146,7 @@ async fn who_sends_slowly_keeps_nobody_else_out() {
         let (status, answer) = fixture.post_text("/v1/features/online/get", get).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
-    let _under_way = fixture.serving.enter().unwrap();
+    let _under_way = fixture.serving.enter("http").unwrap();
     let (status, _) = fixture.post_text(path, get).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
 }

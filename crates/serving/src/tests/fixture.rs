@@ -205,6 +205,7 @@ pub(crate) const VIEWS: [&[&str]; 7] = [
 pub(crate) struct Fixture {
     pub(crate) serving: Serving,
     pub(crate) data_clock: Arc<TestClock>,
+    pub(crate) wall_clock: Arc<TestClock>,
     router: axum::Router,
 }
 
@@ -230,18 +231,23 @@ impl Fixture {
             + trivium_store::Checkpoints
             + 'static,
     {
-        let definitions = Definitions::from_snapshot(&snapshot(1, &VIEWS)).unwrap();
+        Self::on_stores(Stores::of(store), &VIEWS, options)
+    }
+
+    /// These views on these stores.
+    pub(crate) fn on_stores(stores: Stores, views: &[&[&str]], options: Options) -> Self {
+        let definitions = Definitions::from_snapshot(&snapshot(1, views)).unwrap();
         let data_clock = Arc::new(TestClock(AtomicI64::new(NOW)));
         let wall_clock = Arc::new(TestClock(AtomicI64::new(WALL)));
         let serving = Serving::new(
-            Stores::of(store),
+            stores,
             Arc::new(ArcSwap::from_pointee(definitions)),
             data_clock.clone(),
-            wall_clock,
+            wall_clock.clone(),
             options,
         );
         let router = trivium_api::finish(serving.router());
-        Self { serving, data_clock, router }
+        Self { serving, data_clock, wall_clock, router }
     }
 
     /// Posts a text as JSON; the answer's body must be JSON too.

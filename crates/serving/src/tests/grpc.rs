@@ -68,7 +68,11 @@ async fn put_get_delete_of_one_entity() {
     let fixture = Fixture::new();
     let mut online = fixture.online();
     let row = put_row(carrier("AA", "JFK"), &[("flights", Kind::Int64(38))]);
-    let put = PutRequest { view: "flights/carrier_daily@1".to_owned(), row: Some(row) };
+    let put = PutRequest {
+        view: "flights/carrier_daily@1".to_owned(),
+        row: Some(row),
+        ..Default::default()
+    };
     let result = online.put(put).await.unwrap().into_inner().result.unwrap();
     assert_eq!(result.outcome(), Outcome::Applied);
     assert_eq!((result.rev, result.event_time_micros), (WALL as u64, NOW));
@@ -126,6 +130,7 @@ async fn a_batch_is_answered_by_column_in_order() {
     let put = BatchPutRequest {
         view: "flights/carrier_daily@1".to_owned(),
         rows: Some(Rows::Values(PutRows { rows })),
+        ..Default::default()
     };
     let put = online.batch_put(put).await.unwrap().into_inner();
     assert_eq!(outcomes(&put.results), [Outcome::Applied, Outcome::Applied]);
@@ -226,6 +231,7 @@ pub(super) fn encoded_put(fingerprint: u64, rows: Vec<EncodedRow>) -> BatchPutRe
             rows,
             lane: WireLane::Batch as i32,
         })),
+        ..Default::default()
     }
 }
 
@@ -291,7 +297,11 @@ async fn rest_and_grpc_see_the_same_row() {
     let mut row = put_row(carrier("AA", "JFK"), &[("flights", Kind::Int64(1))]);
     row.event_time_micros = Some(NOW - 1);
     row.idempotency_key = bytes::Bytes::from_static(b"order-17");
-    let put = PutRequest { view: "flights/carrier_daily@1".to_owned(), row: Some(row) };
+    let put = PutRequest {
+        view: "flights/carrier_daily@1".to_owned(),
+        row: Some(row),
+        ..Default::default()
+    };
     fixture.online().put(put).await.unwrap();
     let retried = fixture
         .call(

@@ -27,7 +27,11 @@ fn user(kind: Option<key_value::Kind>) -> BTreeMap<String, KeyValue> {
 
 fn puts() -> Vec<(&'static str, PutRequest)> {
     let good_user = || user(Some(key_value::Kind::Int64(1)));
-    let put = |row: PutRow| PutRequest { view: "shop/every_type@1".to_owned(), row: Some(row) };
+    let put = |row: PutRow| PutRequest {
+        view: "shop/every_type@1".to_owned(),
+        row: Some(row),
+        ..Default::default()
+    };
     let set = |feature: &str, kind: Kind| put(put_row(good_user(), &[(feature, kind)]));
     let list =
         |items: Vec<Kind>| Kind::List(ListValue { items: items.into_iter().map(value).collect() });
@@ -37,15 +41,29 @@ fn puts() -> Vec<(&'static str, PutRequest)> {
         put(row)
     };
     vec![
-        ("no row", PutRequest { view: "shop/every_type@1".to_owned(), row: None }),
-        ("no view", PutRequest { view: String::new(), row: Some(PutRow::default()) }),
+        (
+            "no row",
+            PutRequest { view: "shop/every_type@1".to_owned(), row: None, ..Default::default() },
+        ),
+        (
+            "no view",
+            PutRequest { view: String::new(), row: Some(PutRow::default()), ..Default::default() },
+        ),
         (
             "unknown view",
-            PutRequest { view: "shop/every_tipe@1".to_owned(), row: Some(PutRow::default()) },
+            PutRequest {
+                view: "shop/every_tipe@1".to_owned(),
+                row: Some(PutRow::default()),
+                ..Default::default()
+            },
         ),
         (
             "not online",
-            PutRequest { view: "flights/offline_only@1".to_owned(), row: Some(PutRow::default()) },
+            PutRequest {
+                view: "flights/offline_only@1".to_owned(),
+                row: Some(PutRow::default()),
+                ..Default::default()
+            },
         ),
         ("empty row", put(PutRow::default())),
         ("no values", put(put_row(good_user(), &[]))),
@@ -187,6 +205,7 @@ async fn each_bad_request_has_its_own_error() {
             let batch = BatchPutRequest {
                 view: request.view,
                 rows: Some(Rows::Values(PutRows { rows: vec![row] })),
+                ..Default::default()
             };
             let batch = fixture.online().batch_put(batch).await.unwrap_err();
             assert_eq!(batch.message(), status.message());
@@ -223,7 +242,14 @@ async fn each_bad_request_has_its_own_error() {
         rows.lane = 0;
     }
     let cases = [
-        ("no rows", BatchPutRequest { view: "flights/carrier_daily@1".to_owned(), rows: None }),
+        (
+            "no rows",
+            BatchPutRequest {
+                view: "flights/carrier_daily@1".to_owned(),
+                rows: None,
+                ..Default::default()
+            },
+        ),
         ("unknown schema", encoded_put(1, vec![good.clone()])),
         ("cut row", with(&|r| r.row = Some(row.slice(..row.len() - 1)))),
         ("no row at all", with(&|r| r.row = Some(bytes::Bytes::new()))),
@@ -263,7 +289,8 @@ async fn each_bad_request_has_its_own_error() {
         user(None),
         &[("f_string", Kind::String("x".repeat(limits::GRPC_MESSAGE_BYTES_MAX)))],
     );
-    let request = PutRequest { view: "shop/every_type@1".to_owned(), row: Some(row) };
+    let request =
+        PutRequest { view: "shop/every_type@1".to_owned(), row: Some(row), ..Default::default() };
     let status = fixture.online().put(request).await.unwrap_err();
     golden.push_str(&format!("put: message too large\n  {}\n", shown(&status)));
 

@@ -25,7 +25,7 @@ macro_rules! row_cache_conformance_tests {
             use super::*;
             $crate::row_cache_conformance_tests!(@each $make:
                 without_a_marker_nothing_happens, fills_need_their_lease, leases_spare_what_stands,
-                fences_end_everything, fences_remember_the_newest, tombstones_are_values,
+                fences_end_everything, fences_remember_the_newest, entities_are_forgotten, tombstones_are_values,
                 unfencing_twice_does_nothing, fences_of_many_writes, epochs_are_apart,
                 markers_do_not_replace_each_other, cached_batches_keep_order,
                 large_rows_are_cached, fences_are_listed, servers_show_themselves, strangers_are_not_believed,
@@ -219,6 +219,24 @@ pub async fn fences_end_everything(cache: Arc<impl RowCache>) {
     fence(&*cache, epoch, &nothing, 1).await;
     assert!(unfence(&*cache, epoch, &nothing, 1, Some(at_rev(9, 9))).await);
     assert_eq!(seen(&*cache, epoch, &nothing).await, "value 9 9");
+}
+
+/// What stood for a whole entity does not come back when a write of one of its rows is over.
+pub async fn entities_are_forgotten(cache: Arc<impl RowCache>) {
+    let (keys, epoch) = (Keys::new(), marked(&*cache).await);
+    let (row, entity) = (keys.key("a"), keys.key("a").entity());
+    filled(&*cache, epoch, &row, 5).await;
+    filled(&*cache, epoch, &entity, 5).await;
+    for key in [&row, &entity] {
+        fence(&*cache, epoch, key, 1).await;
+        fence(&*cache, epoch, key, 2).await;
+        assert_eq!(seen(&*cache, epoch, key).await, "fence 1 2");
+        assert!(unfence(&*cache, epoch, key, 1, None).await);
+        assert!(unfence(&*cache, epoch, key, 2, None).await);
+    }
+    assert_eq!(seen(&*cache, epoch, &row).await, "value 5 5");
+    assert_eq!(seen(&*cache, epoch, &entity).await, "missing");
+    assert!(!fill(&*cache, epoch, &entity, 1, at_rev(1, 1)).await, "its lease is over");
 }
 
 /// Of all rows seen under a fence the one with the highest rev is left, whatever came when. Revs

@@ -87,7 +87,8 @@ pub fn check_nearest(spec: &IndexSpec, query: &Nearest) -> Result<(), Error> {
     check_filter(spec, filter, FILTER_DEPTH_MAX, &mut terms)
 }
 
-fn check_vector(spec: &IndexSpec, vector: &[f32]) -> Result<(), Error> {
+/// Whether a vector can stand in this index, or be asked for.
+pub fn check_vector(spec: &IndexSpec, vector: &[f32]) -> Result<(), Error> {
     if vector.len() != spec.dimension as usize {
         return invalid(format!(
             "{spec} has dimension {}, the vector has {} components",

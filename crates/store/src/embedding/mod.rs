@@ -33,7 +33,7 @@ use trivium_model::{DataType, Distance, Name, Timestamp, Value, ViewRef};
 
 pub use check::{
     COMPONENT_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, K_MAX, METADATA_TEXT_BYTES_MAX,
-    check_document, check_id, check_nearest, check_spec,
+    check_document, check_id, check_nearest, check_spec, check_vector,
 };
 pub use filter::Filter;
 pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep};

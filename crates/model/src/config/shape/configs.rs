@@ -153,6 +153,12 @@ pub(in crate::config) static SERVICE: Shape = Shape {
             "The features in the order of the model's input, each `view@version:feature`.",
             r#"["carrier_daily@1:flights"]"#,
         ),
+        optional(
+            "precomputed",
+            Kind::Flag,
+            "Whether what it reads of an entity, from several views, is kept as one in the cache: reads cost less, writes a little more work for the next reader. False if absent.",
+            "true",
+        ),
         optional("tags", TAGS, "Words to find it by.", r#"["delays"]"#),
     ],
 };

@@ -86,7 +86,7 @@ fn services() {
     check_service(
         &[(r#""tags": ["delays"]"#, r#""tags": ["delays"], "online": true"#)],
         expect![[r#"
-        9:23: error[unknown-field]: unknown field `online` in a feature service, known: `$schema`, `namespace`, `name`, `version`, `description`, `owner`, `features`, `tags`
+        9:23: error[unknown-field]: unknown field `online` in a feature service, known: `$schema`, `namespace`, `name`, `version`, `description`, `owner`, `features`, `precomputed`, `tags`
     "#]],
     );
     check_service(

@@ -1,0 +1,63 @@
+//! `make chaos`: faults for a while, then what was found.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use trivium_chaos::{Plan, run};
+
+/// Serving nodes under faults: is every row linearizable?
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How long faults go on.
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
+    /// Where chance comes from; left out: from the clock. It is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// `off`: nodes neither fence nor raise barriers; then a violation is what is asked for.
+    #[arg(long, default_value = "on")]
+    fencing: Switch,
+    /// The node's program; beside this one, where it is left out.
+    #[arg(long)]
+    node: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+fn main() -> ExitCode {
+    match begin(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(arguments: Arguments) -> Result<bool> {
+    let program = match arguments.node {
+        Some(program) => program,
+        None => std::env::current_exe()?.with_file_name("chaos-node"),
+    };
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_secs();
+    let plan = Plan {
+        seconds: arguments.seconds,
+        seed: arguments.seed.unwrap_or(clock),
+        fencing: arguments.fencing == Switch::On,
+        program,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(run(&plan))?;
+    println!("{report}");
+    Ok(if plan.fencing { report.is_clean() } else { !report.violations.is_empty() })
+}

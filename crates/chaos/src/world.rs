@@ -1,0 +1,333 @@
+//! The servers and nodes of a run, and the proxies between them.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use trivium_client::{Client, Options};
+use trivium_registry_api::RegistryApi;
+use trivium_registry_sql::{SqlRegistry, SqliteOptions};
+use trivium_runtime::{Shutdown, SystemClock};
+use trivium_testkit::{DynamoDb, Proxy, Valkey, Verdict};
+
+use crate::{
+    Plan,
+    history::History,
+    node::{Node, Start, http},
+    report::Report,
+};
+
+/// Rows that all clients fight over.
+pub const HOT: u32 = 6;
+/// Rows that only fill the cache: these and the hot ones are the rows from 0 on.
+pub const COLD: u32 = 1_500;
+pub const ROWS: u32 = HOT + COLD;
+/// Bytes of a row's text: all rows together are more than the cache may hold.
+pub const PAGE: usize = 3_000;
+/// How much Valkey may hold.
+pub const MEMORY: &str = "4mb";
+const NODES: usize = 3;
+/// After which a client gives up on a request.
+const REQUEST: Duration = Duration::from_millis(2_500);
+/// How long a node may need to start on a busy machine, tries and all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const VIEW: &str = r#"{
+  "namespace": "chaos", "name": "row", "version": 1, "lane": "direct",
+  "description": "A row that everybody writes.", "owner": { "team": "chaos", "contact": "chaos@example.com" },
+  "urgency_tier": 1, "entities": [ { "name": "id", "type": "int64" } ],
+  "event_timestamp": "event_ts",
+  "features": [
+    { "name": "number", "type": "int64", "description": "Which write." },
+    { "name": "page", "type": "string", "description": "The same, at length." }
+  ],
+  "online": true
+}"#;
+
+/// A node's place: its process may come and go.
+#[derive(Debug)]
+pub struct Place {
+    pub name: String,
+    pub valkey: Proxy,
+    pub dynamodb: Proxy,
+    config: PathBuf,
+    process: Mutex<Option<Node>>,
+    client: Mutex<Option<Client>>,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct World {
+    pub places: Vec<Place>,
+    pub stopping: AtomicBool,
+    pub evicted: AtomicU64,
+    pub faults: Mutex<BTreeMap<&'static str, u64>>,
+    pub problems: Mutex<Vec<String>>,
+    valkey: Mutex<Valkey>,
+    plan: Plan,
+    began: Instant,
+    handle: Handle,
+    folder: TempDir,
+    // Ends last: nodes look for it while they stop.
+    _dynamodb: DynamoDb,
+}
+
+pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// Starts the servers, makes the table, registers the view, and starts the nodes.
+    pub async fn start(plan: &Plan) -> Result<Arc<Self>> {
+        let folder = TempDir::with_prefix("trivium-chaos-")?;
+        register(folder.path().join("registry.db")).await?;
+        let (handle, plan) = (Handle::current(), plan.clone());
+        let started = tokio::task::spawn_blocking(move || {
+            let dynamodb = DynamoDb::start()?;
+            let valkey = Valkey::start(&[
+                "--maxmemory",
+                MEMORY,
+                // So that a snapshot can be told where to go.
+                "--enable-protected-configs",
+                "yes",
+                // A replica leaves its backlog behind, which would be all the memory there is.
+                "--repl-backlog-size",
+                "16kb",
+            ])?;
+            let mut places = Vec::new();
+            for number in 0..NODES {
+                let name = format!("node{number}");
+                let valkey = Proxy::tcp(valkey.server().port())?;
+                let dynamodb = Proxy::http(dynamodb.server().port())?;
+                let config = folder.path().join(format!("{name}.toml"));
+                std::fs::write(&config, config_text(&valkey, &dynamodb))?;
+                let (process, client) = (Mutex::default(), Mutex::default());
+                places.push(Place { name, valkey, dynamodb, config, process, client });
+            }
+            let world = Self {
+                places,
+                stopping: AtomicBool::new(false),
+                evicted: AtomicU64::new(0),
+                faults: Mutex::default(),
+                problems: Mutex::default(),
+                valkey: Mutex::new(valkey),
+                plan,
+                began: Instant::now(),
+                handle,
+                folder,
+                _dynamodb: dynamodb,
+            };
+            if let Some(place) = world.places.first() {
+                // A fresh server on a busy machine takes longer than a node waits.
+                let (began, start) = (Instant::now(), world.start_of(place));
+                while let Err(error) = start.verb(&["stores", "init"]) {
+                    if began.elapsed() > PATIENCE {
+                        return Err(error);
+                    }
+                }
+            }
+            for place in &world.places {
+                world.start_node(place)?;
+            }
+            anyhow::Ok(Arc::new(world))
+        });
+        started.await?
+    }
+
+    fn start_of<'a>(&'a self, place: &'a Place) -> Start<'a> {
+        Start {
+            program: &self.plan.program,
+            config: &place.config,
+            log: self.folder.path(),
+            fencing: self.plan.fencing,
+        }
+    }
+
+    /// Says what happens, and when.
+    pub fn say(&self, what: &str) {
+        println!("[{:>8.3} s] {what}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// Something other than a violation that must not be.
+    pub fn problem(&self, what: String) {
+        self.say(&format!("PROBLEM: {what}"));
+        locked(&self.problems).push(what);
+    }
+
+    pub fn count(&self, fault: &'static str) {
+        *locked(&self.faults).entry(fault).or_default() += 1;
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Waits so long, or until the run ends.
+    pub fn pause(&self, how_long: Duration) {
+        let until = Instant::now() + how_long;
+        while !self.is_stopping() && Instant::now() < until {
+            thread::sleep(
+                until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)),
+            );
+        }
+    }
+
+    pub fn valkey(&self) -> MutexGuard<'_, Valkey> {
+        locked(&self.valkey)
+    }
+
+    /// Starts a node at its place, again and again: its stores may be spoilt just now.
+    pub fn start_node(&self, place: &Place) -> Result<()> {
+        let began = Instant::now();
+        let log = self.folder.path().join(format!("{}.log", place.name));
+        let start = Start { log: &log, ..self.start_of(place) };
+        let node = loop {
+            match start.run() {
+                Ok(node) => break node,
+                Err(error) if began.elapsed() > PATIENCE => {
+                    let said = std::fs::read_to_string(&log).unwrap_or_default();
+                    bail!("{} does not start: {error:#}; it said: {said}", place.name);
+                }
+                Err(_) => thread::sleep(Duration::from_millis(200)),
+            }
+        };
+        // A client's connection is a task.
+        let _entered = self.handle.enter();
+        let options = Options { request_timeout: REQUEST, ..Options::default() };
+        *locked(&place.client) = Some(Client::connect_lazily(&node.grpc, options)?);
+        *locked(&place.process) = Some(node);
+        Ok(())
+    }
+
+    /// Turns proxies, and what is behind them, back to what they should be.
+    pub fn heal(&self) -> Result<()> {
+        let port = self.valkey().server().port();
+        for place in &self.places {
+            place.dynamodb.judge(|_, _| Verdict::Pass);
+            place.valkey.judge(|_, _| Verdict::Pass);
+            place.valkey.retarget(port);
+            if locked(&place.process).is_none() {
+                self.start_node(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what has been evicted since Valkey's last start.
+    pub fn note_evictions(&self) {
+        let info = self.valkey().command(&["INFO", "stats"]).unwrap_or_default();
+        let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:"));
+        let count = count.and_then(|count| count.trim().parse().ok()).unwrap_or(0);
+        self.evicted.fetch_add(count, Relaxed);
+        // Counted again from here.
+        let _ = self.valkey().command(&["CONFIG", "RESETSTAT"]);
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Where something was found, copies the nodes' logs, and writes the rows it was found in, to
+    /// where they stay.
+    pub fn keep(&self, report: &mut Report, history: &History) -> Result<()> {
+        if report.is_clean() || !self.plan.fencing {
+            return Ok(());
+        }
+        let kept = std::env::temp_dir().join(format!("trivium-chaos-{}", std::process::id()));
+        std::fs::create_dir_all(&kept)?;
+        for place in &self.places {
+            let name = format!("{}.log", place.name);
+            std::fs::copy(self.folder.path().join(&name), kept.join(&name))?;
+        }
+        for ops in history.by_row() {
+            let Some(row) = ops.first().map(|op| op.row) else { continue };
+            if report.violations.iter().any(|violation| violation.row == row) {
+                let lines: Vec<String> = ops.iter().map(|op| format!("{op:?}\n")).collect();
+                std::fs::write(kept.join(format!("row{row}.txt")), lines.concat())?;
+            }
+        }
+        report.kept = Some(kept);
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Whoever wants to ask this node; `None`: it is down.
+    pub fn client(&self) -> Option<Client> {
+        locked(&self.client).clone()
+    }
+
+    pub fn signal(&self, name: &str) -> Result<()> {
+        locked(&self.process).as_ref().context("there is no process")?.signal(name)
+    }
+
+    /// Kills the process; nobody asks it from then on.
+    pub fn kill(&self) -> Result<()> {
+        self.signal("KILL")?;
+        *locked(&self.process) = None;
+        *locked(&self.client) = None;
+        Ok(())
+    }
+
+    /// One page of the node's; `None`: it does not answer.
+    pub fn page(&self, path: &str) -> Option<String> {
+        let address = locked(&self.process).as_ref()?.http.clone();
+        http(&address, path, None).ok()
+    }
+
+    /// Which process it is, so that counters can be told apart.
+    pub fn address(&self) -> Option<String> {
+        locked(&self.process).as_ref().map(|node| node.http.clone())
+    }
+
+    /// Whether the node reads the cache; `None`: it does not answer.
+    pub fn uses_cache(&self) -> Option<bool> {
+        let health: Json = serde_json::from_str(&self.page("/healthz")?).ok()?;
+        health["cache"]["in_use"].as_bool()
+    }
+}
+
+/// Short times, so that much happens in a run; each fault outlasts them.
+fn config_text(valkey: &Proxy, dynamodb: &Proxy) -> String {
+    format!(
+        "[registry]\nurl = \"sqlite:registry.db\"\n\n\
+         [dynamodb]\ntable = \"chaos\"\nregion = \"eu-central-1\"\nendpoint = \"http://127.0.0.1:{}\"\n\
+         connect_timeout_ms = 500\nattempt_timeout_ms = 800\nlimit_ms = 2000\n\n\
+         [valkey]\nservers = [\"127.0.0.1:{}\"]\nconnect_timeout_ms = 500\ncommand_timeout_ms = 200\n\
+         lease_ttl_ms = 1000\nvalue_ttl_seconds = 600\n\n\
+         [coherence]\nlease_ms = 600\nrenew_every_ms = 150\nwrite_window_ms = 2500\n\
+         pause_ms_max = 1500\nhold_off_ms = 200\nhold_off_ms_max = 800\n\n\
+         [limits]\nstore_time_ms_max = 2000\nrequest_ms_max = 5000\n\n\
+         [listen]\nhttp = \"127.0.0.1:0\"\ngrpc = \"127.0.0.1:0\"\n",
+        dynamodb.port(),
+        valkey.port(),
+    )
+}
+
+/// Accepts the view, through a registry that runs only for that.
+async fn register(file: PathBuf) -> Result<()> {
+    let registry = SqlRegistry::open_sqlite(&file, &SqliteOptions::default()).await?;
+    let router = RegistryApi::new(Arc::new(registry), Arc::new(SystemClock)).router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let (shutdown, options) = (Shutdown::new(), trivium_api::ServeOptions::default());
+    let router = trivium_api::finish(router);
+    let served = trivium_api::serve::serve_http(listener, router, options, shutdown.clone());
+    let task = tokio::spawn(served);
+    let files = json!([{ "path": "chaos/row.v1.json", "text": VIEW }]);
+    let body = json!({ "files": files, "base_revision": 0, "author": "chaos" }).to_string();
+    tokio::task::spawn_blocking(move || http(&address, "/v1/apply", Some(&body))).await??;
+    shutdown.trigger();
+    task.await?.map_err(|error| anyhow::anyhow!("the registry: {error}"))
+}

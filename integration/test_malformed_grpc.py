@@ -1,0 +1,229 @@
+"""gRPC garbage by hand: every answer is a status that says what is wrong, never a fault of the
+server, a hang or a panic."""
+
+from __future__ import annotations
+
+import random
+import socket
+from urllib.parse import urlsplit
+
+import grpc
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from conftest import Project
+
+# Generous: a hang is what never ends.
+HANG_SECONDS = 60
+ONLINE = "/trivium.v1.OnlineService/"
+METHODS = [
+    *(ONLINE + name for name in ("Get", "BatchGet", "Put", "BatchPut", "Delete")),
+    "/trivium.v1.PipelineService/LoadCheckpoint",
+    "/trivium.v1.PipelineService/StoreCheckpoint",
+    "/trivium.v1.RegistryService/Plan",
+    "/trivium.v1.RegistryService/Apply",
+    "/trivium.v1.HistoryService/GetHistorical",
+    "/grpc.health.v1.Health/Check",
+]
+OURS = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.ABORTED,
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    project = Project.flights(tmp_path_factory.mktemp("malformed-grpc"))
+    project.ok("apply", "--reason", "good")
+    with project.dev() as server:
+        yield server
+        assert server.get("/healthz").status_code == 200
+        log = (project.root / "dev.log").read_text()
+        assert "panicked" not in log, log
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    options = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(server.grpc.removeprefix("grpc://"), options=options) as channel:
+        yield channel
+
+
+def status_of(channel, method: str, message: bytes) -> grpc.StatusCode:
+    # As a stream, which any method can be called as: unary answers are a stream of one.
+    call = channel.unary_stream(
+        method, request_serializer=lambda body: body, response_deserializer=lambda body: body
+    )
+    try:
+        list(call(message, timeout=HANG_SECONDS))
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while True:
+        number, low = number >> 7, number & 0x7F
+        out.append(low | (0x80 if number else 0))
+        if not number:
+            return bytes(out)
+
+
+def field(number: int, body: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def nested(depth: int) -> bytes:
+    # Value.list (12) of ListValue.items (1), and so on.
+    body = b""
+    for _ in range(depth):
+        body = field(12, field(1, body))
+    return body
+
+
+def put_of(value: bytes) -> bytes:
+    entry = field(1, field(1, b"active") + field(2, value))
+    return field(1, b"flights/ground_stop@1") + field(2, field(2, entry[2:]))
+
+
+BROKEN = [
+    b"\xff" * 10,
+    b"\x0a",
+    b"\x0a\xff\xff\xff\xff\x0f",
+    b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\x0b" * 1_000,
+    b"\x07\x00",
+    b"\x00\x00",
+    field(1, b"\xff\xfe\xfd"),
+    field(1, field(1, b"\xc3\x28")) + field(2, b"\xff"),
+    field(2_000_000, b"unknown") * 10,
+    field(1, b"") * 10_000,
+    field(2, b"") * 100_000,
+    b"\x08\x01" * 100_000,
+    put_of(nested(50)),
+    put_of(nested(200)),
+    put_of(nested(5_000)),
+    field(2, field(1, b"") * 100_000),
+    bytes(1_000),
+]
+
+
+def test_messages_that_are_none(channel):
+    for method in METHODS:
+        for message in BROKEN:
+            code = status_of(channel, method, message)
+            assert code in OURS | {grpc.StatusCode.OK}, (method, message[:40], code)
+
+
+def test_random_messages(channel):
+    dice = random.Random(2013)
+    for _ in range(40):
+        for method in METHODS:
+            message = dice.randbytes(dice.randrange(200))
+            code = status_of(channel, method, message)
+            assert code in OURS | {grpc.StatusCode.OK}, (method, message, code)
+
+
+def test_messages_that_are_too_large(channel):
+    for method in METHODS[:5]:
+        assert status_of(channel, method, bytes(40 << 20)) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_methods_that_are_none(channel):
+    for method in ("/x/y", "/trivium.v1.OnlineService/get", "/" + "x" * 5_000, "//"):
+        assert status_of(channel, method, b"") == grpc.StatusCode.UNIMPLEMENTED
+
+
+class Raw:
+    """HTTP/2 by hand: what no gRPC client sends."""
+
+    def __init__(self, server) -> None:
+        address = urlsplit(server.grpc)
+        self.socket = socket.create_connection((address.hostname, address.port), HANG_SECONDS)
+        config = h2.config.H2Configuration(validate_outbound_headers=False)
+        self.h2 = h2.connection.H2Connection(config)
+        self.h2.initiate_connection()
+
+    def call(self, body: bytes, method: str = ONLINE + "Get", **headers: str) -> dict[str, str]:
+        """What is answered, headers and trailers; empty where the stream was reset."""
+        sent = {
+            ":method": "POST",
+            ":path": method,
+            ":scheme": "http",
+            ":authority": "x",
+            "content-type": "application/grpc",
+            "te": "trailers",
+        }
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if sent.get("method"):
+            sent[":method"] = sent.pop("method")
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, list(sent.items()))
+        for start in range(0, len(body), 16_000):
+            self.h2.send_data(stream, body[start : start + 16_000])
+        self.h2.end_stream(stream)
+        self.socket.sendall(self.h2.data_to_send())
+        said: dict[str, str] = {}
+        while piece := self.socket.recv(65_536):
+            for event in self.h2.receive_data(piece):
+                if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                    said |= {as_text(name): as_text(value) for name, value in event.headers}
+                if isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
+                    return said
+            self.socket.sendall(self.h2.data_to_send())
+        return said
+
+
+def as_text(text) -> str:
+    return text.decode() if isinstance(text, bytes) else text
+
+
+FRAMES = [
+    b"",
+    b"\x00",
+    b"\x00\x00\x00",
+    b"\x00\x00\x00\x00\x05abc",
+    b"\x00\xff\xff\xff\xff",
+    b"\x00\x7f\xff\xff\xff" + b"x" * 100,
+    b"\x01\x00\x00\x00\x02\x1f\x8b",
+    b"\x02\x00\x00\x00\x00",
+    b"\xff\x00\x00\x00\x00",
+    b"\x00\x00\x00\x00\x00" * 2,
+    b"\x00\x00\x00\x00\x00\x00\x00",
+]
+
+
+def test_frames_that_are_none(server):
+    raw = Raw(server)
+    for body in FRAMES:
+        said = raw.call(body)
+        assert said.get("grpc-status") in {"3", "12"}, (body, said)
+    raw.socket.close()
+
+
+def test_headers_that_are_none(server):
+    empty = b"\x00\x00\x00\x00\x00"
+    for headers in (
+        {"content_type": "application/json"},
+        {"content_type": ""},
+        {"content_type": "application/grpc+nonsense"},
+        {"grpc_encoding": "nonsense"},
+        {"grpc_encoding": "gzip"},
+        {"grpc_timeout": "nonsense"},
+        {"grpc_timeout": "99999999999999999H"},
+        {"authorization": "\x7f"},
+        {"x_request_id": "x" * 10_000},
+        {"method": "GET"},
+        {"method": "NONSENSE"},
+    ):
+        raw = Raw(server)
+        said = raw.call(empty, **headers)
+        raw.socket.close()
+        # Or the stream is reset, where HTTP/2 itself forbids such a header.
+        fine = said.get("grpc-status") in {"3", "12", "5"} or said.get(":status", "4")[:1] == "4"
+        assert fine, (headers, said)

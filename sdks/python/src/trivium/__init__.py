@@ -1,0 +1,41 @@
+"""A thin client of Trivium: features online, and training sets."""
+
+from trivium.client import Client, PutRow, cached
+from trivium.errors import (
+    ConflictError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    TriviumError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+)
+from trivium.results import Batch, Outcome, Row, Status, WriteResult
+
+__all__ = [
+    "Batch",
+    "Client",
+    "ConflictError",
+    "DeadlineExceededError",
+    "FailedPreconditionError",
+    "InternalError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "Outcome",
+    "PermissionDeniedError",
+    "PutRow",
+    "ResourceExhaustedError",
+    "Row",
+    "Status",
+    "TriviumError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
+    "WriteResult",
+    "cached",
+]

@@ -1,0 +1,272 @@
+"""The client. A further method is a request, a call, and a result: see `Client._call`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import pandas as pd
+import pyarrow as pa
+from google.protobuf.message import Message
+
+from trivium import errors, values
+from trivium.results import Batch, Row, WriteResult
+from trivium.v1 import history_pb2, online_pb2, registry_pb2
+
+_Answer = TypeVar("_Answer", bound=Message)
+# An answer of serving has 64 MiB at most, before gRPC's own framing.
+_ANSWER_BYTES_MAX = 128 << 20
+
+Entity = Mapping[str, Any]
+Entities = pd.DataFrame | pa.Table | Sequence[Entity] | Mapping[str, Sequence[Any]]
+
+
+def cached(max_staleness_ms: int) -> online_pb2.Consistency:
+    """A read that may be answered from a copy, no older than this."""
+    bound = online_pb2.CachedRead(max_staleness_ms=max_staleness_ms)
+    return online_pb2.Consistency(cached=bound)
+
+
+@dataclass(frozen=True)
+class PutRow:
+    """One row of `Client.batch_put`; see `Client.put`."""
+
+    entity: Entity
+    values: Mapping[str, Any]
+    event_time: dt.datetime | None = None
+    if_rev: int | None = None
+    idempotency_key: str | bytes | None = None
+    sequence: int | None = None
+
+
+class Client:
+    """Calls a server at `grpc://HOST:PORT`. Use it as a context manager, or `close` it.
+
+    `deadline` is in seconds, for each call; every method takes another by its own `deadline`. A
+    failed call raises a subclass of `TriviumError`. Nothing is sent twice.
+    """
+
+    def __init__(self, address: str, *, api_key: str | None = None, deadline: float = 10.0) -> None:
+        options = [("grpc.max_receive_message_length", _ANSWER_BYTES_MAX)]
+        target = address.removeprefix("grpc://").removeprefix("http://")
+        self._channel = grpc.insecure_channel(target, options=options)
+        self._metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._deadline = deadline
+        self._types: dict[str, dict[str, Any]] = {}
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+    def get(
+        self,
+        features: str | Sequence[str],
+        entity: Entity,
+        *,
+        consistency: str | online_pb2.Consistency = "strong",
+        deadline: float | None = None,
+    ) -> Row:
+        """Features of one entity. `features` is a list of names, or one service's name."""
+        request = online_pb2.GetRequest(
+            selection=_selection(features),
+            entity={name: values.key(each, f"entity.{name}") for name, each in entity.items()},
+            consistency=_consistency(consistency),
+        )
+        return Row.of(self._call("OnlineService/Get", request, online_pb2.GetResponse, deadline))
+
+    def batch_get(
+        self,
+        features: str | Sequence[str],
+        entities: Entities,
+        *,
+        consistency: str | online_pb2.Consistency = "strong",
+        deadline: float | None = None,
+    ) -> Batch:
+        """Features of many entities: a DataFrame, a table, a list of dicts, or a dict of lists."""
+        columns = _columns(entities)
+        count = len(next(iter(columns.values()), []))
+        request = online_pb2.BatchGetRequest(
+            selection=_selection(features),
+            entities=[values.key_column(name, each, "entities") for name, each in columns.items()],
+            consistency=_consistency(consistency),
+        )
+        answer = self._call(
+            "OnlineService/BatchGet", request, online_pb2.BatchGetResponse, deadline
+        )
+        return Batch.of(answer, count)
+
+    def put(
+        self,
+        view: str,
+        entity: Entity,
+        values: Mapping[str, Any],
+        *,
+        event_time: dt.datetime | None = None,
+        if_rev: int | None = None,
+        idempotency_key: str | bytes | None = None,
+        sequence: int | None = None,
+        deadline: float | None = None,
+    ) -> WriteResult:
+        """Sets features of one entity; others keep their values, `None` sets null."""
+        row = PutRow(entity, values, event_time, if_rev, idempotency_key, sequence)
+        request = online_pb2.PutRequest(view=view, row=self._put_row(view, row, "row", deadline))
+        answer = self._call("OnlineService/Put", request, online_pb2.PutResponse, deadline)
+        return WriteResult.of(answer.result)
+
+    def batch_put(
+        self, view: str, rows: Iterable[PutRow], *, deadline: float | None = None
+    ) -> list[WriteResult]:
+        """Sets features of many entities; each row is an atomic step with a result of its own."""
+        sent = [self._put_row(view, row, f"rows[{at}]", deadline) for at, row in enumerate(rows)]
+        request = online_pb2.BatchPutRequest(view=view, values=online_pb2.PutRows(rows=sent))
+        answer = self._call(
+            "OnlineService/BatchPut", request, online_pb2.BatchPutResponse, deadline
+        )
+        return [WriteResult.of(each) for each in answer.results]
+
+    def delete(
+        self,
+        view: str,
+        entity: Entity,
+        *,
+        event_time: dt.datetime | None = None,
+        if_rev: int | None = None,
+        idempotency_key: str | bytes | None = None,
+        sequence: int | None = None,
+        deadline: float | None = None,
+    ) -> WriteResult:
+        """Removes one entity's row, for every feature of the view."""
+        row = online_pb2.DeleteRow(
+            **_meta(PutRow(entity, {}, event_time, if_rev, idempotency_key, sequence), "rows[0]")
+        )
+        request = online_pb2.DeleteRequest(view=view, rows=[row])
+        answer = self._call("OnlineService/Delete", request, online_pb2.DeleteResponse, deadline)
+        return WriteResult.of(answer.results[0])
+
+    def historical(
+        self,
+        features: str | Sequence[str],
+        frame: pd.DataFrame | pa.Table,
+        *,
+        event_timestamp: str = "event_timestamp",
+        deadline: float | None = None,
+    ) -> pa.Table:
+        """The frame with features as they were at each row's time; `.to_pandas()` for pandas."""
+        table = (
+            frame
+            if isinstance(frame, pa.Table)
+            else pa.Table.from_pandas(frame, preserve_index=False)
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        request = history_pb2.GetHistoricalRequest(
+            selection=_selection(features),
+            frame=sink.getvalue().to_pybytes(),
+            event_timestamp=event_timestamp,
+        )
+        call = self._channel.unary_stream(
+            "/trivium.v1.HistoryService/GetHistorical",
+            request_serializer=history_pb2.GetHistoricalRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHistoricalResponse.FromString,
+        )
+        try:
+            pieces = [piece.data for piece in call(request, **self._options(deadline))]
+        except grpc.RpcError as error:
+            raise errors.of_rpc(error) from None
+        return pa.ipc.open_stream(b"".join(pieces)).read_all()
+
+    def _options(self, deadline: float | None) -> dict[str, Any]:
+        seconds = self._deadline if deadline is None else deadline
+        return {"timeout": seconds, "metadata": self._metadata}
+
+    def _call(
+        self, method: str, request: Message, answer: type[_Answer], deadline: float | None
+    ) -> _Answer:
+        call: Callable[..., _Answer] = self._channel.unary_unary(
+            f"/trivium.v1.{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )
+        try:
+            return call(request, **self._options(deadline))
+        except grpc.RpcError as error:
+            raise errors.of_rpc(error) from None
+
+    def _put_row(
+        self, view: str, row: PutRow, field: str, deadline: float | None
+    ) -> online_pb2.PutRow:
+        types = self._types.get(view) or {}
+        if not types.keys() >= row.values.keys():
+            # Not known yet, or added to the view since.
+            types = self._types[view] = self._feature_types(view, deadline)
+        sent = {}
+        for name, each in row.values.items():
+            if name in types:
+                sent[name] = values.value(types[name], each, f"{field}.values.{name}")
+            else:
+                # The server says what there is.
+                sent[name] = values.value("string", None, f"{field}.values.{name}")
+        return online_pb2.PutRow(**_meta(row, field), values=sent)
+
+    def _feature_types(self, view: str, deadline: float | None) -> dict[str, Any]:
+        """A value has its type beside it on the wire; the view's config knows it."""
+        request = registry_pb2.GetViewRequest(reference=view)
+        answer = self._call(
+            "RegistryService/GetView", request, registry_pb2.GetViewResponse, deadline
+        )
+        config = json.loads(answer.revisions[-1].config)
+        return {each["name"]: each["type"] for each in config["features"]}
+
+
+def _selection(features: str | Sequence[str]) -> online_pb2.FeatureSelection:
+    if isinstance(features, str):
+        return online_pb2.FeatureSelection(service=features)
+    return online_pb2.FeatureSelection(features=list(features))
+
+
+def _consistency(given: str | online_pb2.Consistency) -> online_pb2.Consistency | None:
+    if isinstance(given, online_pb2.Consistency):
+        return given
+    if given != "strong":
+        raise values.wrong("consistency", 'give "strong" or trivium.cached(max_staleness_ms)')
+    return None
+
+
+def _columns(entities: Entities) -> dict[str, list[Any]]:
+    if isinstance(entities, pd.DataFrame):
+        return {str(name): entities[name].tolist() for name in entities.columns}
+    if isinstance(entities, pa.Table):
+        return {name: entities[name].to_pylist() for name in entities.column_names}
+    if isinstance(entities, Mapping):
+        return {name: list(each) for name, each in entities.items()}
+    names = dict.fromkeys(name for entity in entities for name in entity)
+    for index, entity in enumerate(entities):
+        for name in names:
+            if name not in entity:
+                raise values.wrong(f"entities[{index}]", f"join key `{name}` is missing")
+    return {name: [entity[name] for entity in entities] for name in names}
+
+
+def _meta(row: PutRow, field: str) -> dict[str, Any]:
+    named = row.idempotency_key or b""
+    at = row.event_time
+    return {
+        "entity": {
+            name: values.key(each, f"{field}.entity.{name}") for name, each in row.entity.items()
+        },
+        "event_time_micros": None if at is None else values.micros(at, f"{field}.event_time"),
+        "if_rev": row.if_rev,
+        "idempotency_key": named.encode() if isinstance(named, str) else named,
+        "sequence": row.sequence,
+    }
