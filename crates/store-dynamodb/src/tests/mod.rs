@@ -5,6 +5,7 @@ mod fences;
 mod held;
 mod layout;
 mod moving;
+mod pairs;
 mod races;
 mod support;
 mod tables;
