@@ -104,6 +104,25 @@ async fn shuttle(options: Options, stopped: &AtomicBool, turns: &AtomicU64) {
     }
 }
 
+/// The suite of stores; its random part with fewer seeds, since each request is several here.
+macro_rules! suite {
+    ($make:path) => {
+        trivium_store::conformance_tests!(@each $make:
+            order_and_length_are_kept, newer_wins, ties_and_sequences, now_always_wins,
+            deletes_leave_tombstones, conditions, exact_conditions, replacing,
+            retries_are_recognised, duplicates_in_a_batch, one_bad_write_harms_no_other,
+            large_values, many_keys, tricky_keys, counters_are_linearizable,
+            concurrent_batches_do_not_block_each_other, reads_never_go_back,
+            deadlines_in_the_past, checkpoints_compare_and_set, checkpoints_contend);
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn agrees_with_the_model() {
+            for seed in 1..=2 {
+                trivium_store::conformance::agrees_with_the_model(&*$make().await, seed).await;
+            }
+        }
+    };
+}
+
 mod to_and_fro {
     use tokio::sync::OnceCell;
 
@@ -121,7 +140,7 @@ mod to_and_fro {
             .await;
         Arc::new(open(options.clone()))
     }
-    trivium_store::conformance_tests!(make);
+    suite!(make);
 
     // One of the checks moves the epoch record: nobody else does.
     trivium_store::authority_conformance_tests!(make);
@@ -143,7 +162,7 @@ mod moved {
             .await;
         Arc::new(open(options.clone()))
     }
-    trivium_store::conformance_tests!(make);
+    suite!(make);
 
     async fn make_own() -> Arc<DynamoStore> {
         let store = pair().await;
