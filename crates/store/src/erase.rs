@@ -11,8 +11,8 @@ use trivium_model::Timestamp;
 
 use crate::{Condition, Error, Order, RowWrite, Stamp, Subjects, WriteOp, WriteOutcome};
 
-/// Bytes of a subject at most: with what stores put before it, it fits an index's key anywhere.
-pub const SUBJECT_BYTES_MAX: usize = 2000;
+/// Bytes of a subject at most: DynamoDB's limit of an index's partition key.
+pub const SUBJECT_BYTES_MAX: usize = 2048;
 /// Bytes of an erasure's own record.
 pub const JOB_BYTES_MAX: usize = 256 << 10;
 

@@ -45,7 +45,9 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let store = parts::store(&project)?;
     let serving = parts::serving(&project, &watch.current(), Arc::clone(&store))?;
     let registry_api =
-        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_watch(watch.clone());
+        RegistryApi::new(registry.clone(), Arc::new(SystemClock))
+            .with_watch(watch.clone())
+            .with_orders(registry.clone());
     let history = parts::history_api(&project, &watch)?;
 
     let readiness = Readiness::new();
