@@ -12,7 +12,7 @@ use trivium_registry::{Registry, Snapshot, SnapshotWatch};
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use trivium_runtime::{Kind, SystemClock};
-use trivium_serving::{Definitions, Serving, Stores};
+use trivium_serving::{Definitions, ErasureOptions, Serving, Stores};
 use trivium_store::{Checkpoints, WriteDoor};
 use trivium_store_embedded::EmbeddedStore;
 
@@ -87,15 +87,15 @@ pub async fn remote_door(
 /// What answers a verb in this process: the registry's REST, and serving's where rows are needed.
 pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
     let registry = Arc::new(registry(project).await?);
-    let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock))
-        .with_orders(registry.clone());
+    let api =
+        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_orders(registry.clone());
     let mut router = api.router();
     if need == Need::Rows {
         let snapshot = registry
             .snapshot(None)
             .await
             .map_err(|error| failure::registry(&error, &registry_path(project)))?;
-        router = router.merge(serving(project, &snapshot, store(project)?)?.router());
+        router = router.merge(serving(project, &snapshot, store(project)?, registry)?.router());
     }
     Ok(trivium_api::finish(router))
 }
@@ -105,14 +105,19 @@ pub fn serving(
     project: &Project,
     snapshot: &Snapshot,
     store: Arc<EmbeddedStore>,
+    orders: Arc<SqlRegistry>,
 ) -> Result<Serving, Failure> {
     let definitions = Definitions::from_snapshot(snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
     Ok(Serving::new(
-        Stores::of(store),
+        Stores::of(store.clone()).with_subjects(store).with_orders(orders),
         Arc::new(ArcSwap::from_pointee(definitions)),
         project.data_clock(),
         Arc::new(SystemClock),
-        trivium_serving::Options::default(),
+        trivium_serving::Options {
+            // Rows and their index are written together.
+            erasure: ErasureOptions::without_lag(),
+            ..trivium_serving::Options::default()
+        },
     ))
 }

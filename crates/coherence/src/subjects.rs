@@ -11,14 +11,18 @@ use trivium_store::{
 use crate::{CoherentStore, NearCopies};
 
 #[async_trait]
-impl<A: Authority + SubjectStore + 'static, C: RowCache + 'static> Subjects for CoherentStore<A, C> {
+impl<A: Authority + SubjectStore + 'static, C: RowCache + 'static> Subjects
+    for CoherentStore<A, C>
+{
     async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
         self.authority().keys_of(subject, after).await
     }
 }
 
 #[async_trait]
-impl<A: Authority + SubjectStore + 'static, C: RowCache + 'static> SubjectStore for CoherentStore<A, C> {
+impl<A: Authority + SubjectStore + 'static, C: RowCache + 'static> SubjectStore
+    for CoherentStore<A, C>
+{
     async fn rows_of(
         &self,
         subject: &str,

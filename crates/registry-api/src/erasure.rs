@@ -55,7 +55,9 @@ impl RegistryApi {
     ) -> Result<Vec<(u64, ErasureOrder)>, ApiError> {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=ORDERS_LIMIT_MAX).contains(&limit) {
-            return Err(ApiError::invalid(format!("a limit is 1 to {ORDERS_LIMIT_MAX}")).at("limit"));
+            return Err(
+                ApiError::invalid(format!("a limit is 1 to {ORDERS_LIMIT_MAX}")).at("limit")
+            );
         }
         self.orders()?.orders(after, limit).await.map_err(|error| of_registry(&error))
     }

@@ -6,7 +6,8 @@ use trivium_model::Name;
 use trivium_proto::v1::{
     ApplyRequest, ApplyResponse, AuditRecord, Change as WireChange, ConfigFile,
     Diagnostic as WireDiagnostic, GetServiceRequest, GetServiceResponse, GetViewRequest,
-    GetViewResponse, LeaveErasureOrderRequest, LeaveErasureOrderResponse, ListAuditRequest, ListAuditResponse, ListErasureOrdersRequest, ListErasureOrdersResponse, ListServicesRequest,
+    GetViewResponse, LeaveErasureOrderRequest, LeaveErasureOrderResponse, ListAuditRequest,
+    ListAuditResponse, ListErasureOrdersRequest, ListErasureOrdersResponse, ListServicesRequest,
     ListServicesResponse, ListViewsRequest, ListViewsResponse, PlanRequest, PlanResponse,
     ServiceRecord, ViewRecord, change,
     registry_service_server::{RegistryService, RegistryServiceServer},

@@ -67,8 +67,7 @@ fn order(row: &AnyRow) -> Result<ErasureOrder, Error> {
     let text = |column| row.try_get::<String, _>(column).map_err(describe);
     let micros = |column| row.try_get::<i64, _>(column).map(Timestamp).map_err(describe);
     let broken = |error: serde_json::Error| Error::Corrupt(format!("an erasure order: {error}"));
-    let key_type: KeyType =
-        serde_json::from_value(text("key_type")?.into()).map_err(broken)?;
+    let key_type: KeyType = serde_json::from_value(text("key_type")?.into()).map_err(broken)?;
     Ok(ErasureOrder {
         erasure: text("erasure")?,
         namespace: text("namespace")?,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use trivium_model::{ServiceRef, ViewRef};
 
 use crate::{
-    Apply, AuditEntry, AuditFilter, ErasureOrder, ErasureOrders, Error, History, Registry, Revision, Snapshot, StoredService,
-    StoredView,
+    Apply, AuditEntry, AuditFilter, ErasureOrder, ErasureOrders, Error, History, Registry,
+    Revision, Snapshot, StoredService, StoredView,
 };
 
 /// Keeps everything in memory; gone with the process.

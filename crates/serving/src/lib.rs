@@ -11,6 +11,7 @@ mod bodies;
 pub mod definitions;
 mod door;
 mod entity;
+mod erase;
 mod error;
 mod json_buffer;
 mod json_out;
@@ -33,6 +34,7 @@ mod write;
 mod tests;
 
 pub use definitions::{DefinitionError, Definitions, EmbeddingFeature, Selection, ViewDefinition};
+pub use erase::ErasureOptions;
 pub use openapi::openapi;
 pub use options::Options;
 pub use rpc::GrpcHealth;

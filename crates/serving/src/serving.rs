@@ -17,7 +17,9 @@ use trivium_registry::Snapshot;
 use trivium_runtime::{Clock, Kind, Shutdown};
 use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
-use crate::{Definitions, Options, Stores, plan::ReadPlan, read::Rows, write::BusyRows};
+use crate::{
+    Definitions, Options, Stores, erase::Erasing, plan::ReadPlan, read::Rows, write::BusyRows,
+};
 
 /// The definitions in use, to be swapped as a whole.
 pub type DefinitionsHandle = Arc<ArcSwap<Definitions>>;
@@ -34,6 +36,7 @@ struct Inner {
     options: Options,
     busy_rows: BusyRows,
     under_way: AtomicUsize,
+    erasing: Erasing,
 }
 
 impl std::fmt::Debug for Serving {
@@ -55,6 +58,7 @@ impl Serving {
         wall_clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
+        let erasing = Erasing::new(&options.erasure);
         Self(Arc::new(Inner {
             stores,
             definitions,
@@ -63,6 +67,7 @@ impl Serving {
             options,
             busy_rows: BusyRows::default(),
             under_way: AtomicUsize::new(0),
+            erasing,
         }))
     }
 
@@ -98,6 +103,18 @@ impl Serving {
 
     pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
         &*self.0.stores.checkpoints
+    }
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.0.stores
+    }
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+    pub(crate) fn erasing(&self) -> &Erasing {
+        &self.0.erasing
+    }
+    pub(crate) fn wall_now(&self) -> Timestamp {
+        Timestamp(self.0.wall_clock.now_micros())
     }
     pub(crate) fn busy_rows(&self) -> &BusyRows {
         &self.0.busy_rows

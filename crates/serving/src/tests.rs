@@ -2,6 +2,7 @@
 //! client in process.
 
 mod described;
+mod erasing;
 mod failing;
 mod fixture;
 mod grpc;

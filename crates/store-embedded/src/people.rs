@@ -132,7 +132,11 @@ impl People {
             match value {
                 None => batch.remove(&self.keyspace, name),
                 Some((rev, erasure)) => {
-                    batch.insert(&self.keyspace, name, [rev.to_be_bytes(), erasure.to_be_bytes()].concat());
+                    batch.insert(
+                        &self.keyspace,
+                        name,
+                        [rev.to_be_bytes(), erasure.to_be_bytes()].concat(),
+                    );
                 }
             }
         }

@@ -13,9 +13,7 @@ use trivium_codec::{Row, RowKey};
 
 use crate::{
     Authority, Barrier, Checkpoints, EpochRecord, Error, FencedOutcome, OnlineRead, OnlineWrite,
-    ReadOptions, RowWrite, Stamp, WriteOutcome, apply,
-    erase::admit,
-    memory_subjects::People,
+    ReadOptions, RowWrite, Stamp, WriteOutcome, apply, erase::admit, memory_subjects::People,
     port::check_deadline,
 };
 
@@ -85,6 +83,10 @@ impl MemoryStore {
     /// How many rows there are, tombstones included.
     pub fn len(&self) -> usize {
         lock(&self.rows).rows.len()
+    }
+    /// Every row, tombstones included, in no order: for tests that look past all doors.
+    pub fn scan(&self) -> Vec<(RowKey, Row)> {
+        lock(&self.rows).rows.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
     }
     /// Whether there is no row, not even a tombstone.
     pub fn is_empty(&self) -> bool {
@@ -169,9 +171,9 @@ impl Authority for MemoryStore {
                 rows.raise(&key, Barrier { epoch: fence.epoch, deadline: 0 }, 0);
                 rows.rows.get(&key).cloned()
             }
-            WriteOutcome::Superseded(_)
-            | WriteOutcome::Conflict(_)
-            | WriteOutcome::Erased(_) => None,
+            WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_) | WriteOutcome::Erased(_) => {
+                None
+            }
         };
         Ok(FencedOutcome::Done(outcome, row))
     }

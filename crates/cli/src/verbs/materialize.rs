@@ -88,6 +88,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
                 "unchanged": report.unchanged,
                 "superseded": report.superseded,
                 "retracted": report.retracted,
+                "erased": report.erased,
                 "seconds": seconds,
             })).collect::<Vec<_>>(),
             "seconds": started.elapsed().as_secs_f64(),
@@ -115,6 +116,7 @@ fn print(view: &FeatureView, report: &MaterializeReport, seconds: f64) {
         (report.unchanged, "unchanged"),
         (report.superseded, "superseded by newer ones"),
         (report.retracted, "retracted"),
+        (report.erased, "refused: their persons are erased"),
     ] {
         if count > 0 {
             more.push_str(&format!(", {count} {word}"));

@@ -216,8 +216,7 @@ pub async fn merges_of_erased_rows_are_refused(store: Arc<impl PeopleStore>) {
         new_event_time: Timestamp(100),
         new_sequence: u64::MAX,
     };
-    let delete =
-        RowWrite { condition: Condition::ExactRev(old.rev), ..delete(key.clone(), gone) };
+    let delete = RowWrite { condition: Condition::ExactRev(old.rev), ..delete(key.clone(), gone) };
     let tombstone = applied(&*store, of(&anna, delete)).await;
     let fresh = applied(&*store, when(Condition::ExactRev(tombstone.rev), 3, 200)).await;
     let merged = applied(&*store, when(Condition::ExactRev(fresh.rev), 4, 201)).await;
