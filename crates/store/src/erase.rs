@@ -119,6 +119,7 @@ pub fn check_swap(
             new.version == old.version.saturating_add(1)
                 && new.erasure >= old.erasure
                 && new.up_to >= old.up_to
+                && (new.erasure > old.erasure || new.up_to == old.up_to)
         }
     };
     if !goes_on {
