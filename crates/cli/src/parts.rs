@@ -95,22 +95,27 @@ pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
             .snapshot(None)
             .await
             .map_err(|error| failure::registry(&error, &registry_path(project)))?;
-        router = router.merge(serving(project, &snapshot, store(project)?, registry)?.router());
+        router =
+            router.merge(serving(project, &snapshot, store(project)?, Some(registry))?.router());
     }
     Ok(trivium_api::finish(router))
 }
 
-/// Serving, on the project's clocks.
+/// Serving, on the project's clocks. Erasures leave their orders with the registry that is given.
 pub fn serving(
     project: &Project,
     snapshot: &Snapshot,
     store: Arc<EmbeddedStore>,
-    orders: Arc<SqlRegistry>,
+    orders: Option<Arc<SqlRegistry>>,
 ) -> Result<Serving, Failure> {
     let definitions = Definitions::from_snapshot(snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
+    let mut stores = Stores::of(store.clone()).with_subjects(store);
+    if let Some(orders) = orders {
+        stores = stores.with_orders(orders);
+    }
     Ok(Serving::new(
-        Stores::of(store.clone()).with_subjects(store).with_orders(orders),
+        stores,
         Arc::new(ArcSwap::from_pointee(definitions)),
         project.data_clock(),
         Arc::new(SystemClock),

@@ -16,7 +16,9 @@ use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
 use trivium_serving::{GrpcHealth, Serving, Stores};
-use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
+use trivium_store::{
+    Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache, SubjectStore,
+};
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
 
@@ -69,7 +71,7 @@ impl Node {
     /// has to tell them.
     async fn serve_behind<A, C>(self, config: &Config, table: A, cache: C) -> Result<(), ApiError>
     where
-        A: Authority + Checkpoints + 'static,
+        A: Authority + Checkpoints + SubjectStore + 'static,
         C: RowCache + 'static,
     {
         let store = CoherentStore::new(table, cache, config.coherence.clone());
@@ -92,11 +94,14 @@ impl Node {
 
     async fn serve<S>(self, config: &Config, store: S) -> Result<(), ApiError>
     where
-        S: OnlineRead + OnlineWrite + Checkpoints + 'static,
+        S: OnlineRead + OnlineWrite + Checkpoints + SubjectStore + 'static,
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
+        let store = Arc::new(NearCopies::new(store, config.near_bytes_max));
+        let orders = crate::orders::at(&config.registry)
+            .map_err(|error| ApiError::internal(error.to_string()))?;
         let serving = Serving::new(
-            Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max))),
+            Stores::of(store.clone()).with_subjects(store).with_orders(orders),
             definitions.handle()?,
             config.data_clock(),
             Arc::new(SystemClock),
@@ -124,6 +129,7 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let watch = definitions.watch();
+        tasks.spawn(serving.clone().resume_erasures(asked.clone()));
         tasks.spawn(serving.follow(watch.subscribe(), asked.clone()));
         tasks.spawn(watch.run(asked.clone()));
         tasks.spawn(definitions.keep_on(asked.clone()));

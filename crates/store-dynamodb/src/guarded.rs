@@ -46,10 +46,8 @@ impl Inner {
     ) -> Result<FencedOutcome, Error> {
         let mut pauses = Pauses::until(end);
         for _ in 0..ATTEMPTS_MAX {
-            let (item, tombstone) = try_join!(
-                self.get_item(row_key(&write.key), end),
-                self.tombstone(subject, end)
-            )?;
+            let (item, tombstone) =
+                try_join!(self.get_item(row_key(&write.key), end), self.tombstone(subject, end))?;
             let stored = Stored::parse(item.map(Box::new).as_deref_mut())?;
             let bar = tombstone.as_ref().map(SubjectTombstone::bar);
             let seen = stored.stamp;
@@ -111,7 +109,8 @@ impl Inner {
         bar: Option<Bar>,
         end: Instant,
     ) -> Result<Ended, Error> {
-        let invalid = |error: aws_sdk_dynamodb::error::BuildError| Error::Invalid(error.to_string());
+        let invalid =
+            |error: aws_sdk_dynamodb::error::BuildError| Error::Invalid(error.to_string());
         let row = Update::builder()
             .table_name(&self.options.table)
             .set_key(Some(row_key(&write.key)))
@@ -167,9 +166,7 @@ fn sort(reasons: &[CancellationReason]) -> Result<Ended, Error> {
     if codes().any(|code| code == "ConditionalCheckFailed") {
         return Ok(Ended::Refused);
     }
-    if codes().any(|code| {
-        matches!(code, "ValidationError" | "ItemCollectionSizeLimitExceeded")
-    }) {
+    if codes().any(|code| matches!(code, "ValidationError" | "ItemCollectionSizeLimitExceeded")) {
         return Err(Error::Invalid(said()));
     }
     Ok(Ended::Busy(said()))

@@ -43,7 +43,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .await
         .map_err(|error| failure::registry(&error, &registry_path))?;
     let store = parts::store(&project)?;
-    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store), registry.clone())?;
+    let serving =
+        parts::serving(&project, &watch.current(), Arc::clone(&store), Some(registry.clone()))?;
     let registry_api = RegistryApi::new(registry.clone(), Arc::new(SystemClock))
         .with_watch(watch.clone())
         .with_orders(registry.clone());

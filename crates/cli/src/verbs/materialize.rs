@@ -54,7 +54,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         }
         None => {
             let store = parts::store(&project)?;
-            let serving = parts::serving(&project, &snapshot, Arc::clone(&store))?;
+            let serving = parts::serving(&project, &snapshot, Arc::clone(&store), None)?;
             let door: Arc<dyn trivium_store::WriteDoor> = Arc::new(serving);
             let checkpoints: Arc<dyn trivium_store::Checkpoints> = store;
             (door, checkpoints)

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod definitions;
+mod erasing;
 mod keys;
 mod life;
 mod support;

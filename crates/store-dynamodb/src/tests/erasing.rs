@@ -16,7 +16,9 @@ use trivium_store::{
 };
 use trivium_testkit::{Proxy, Verdict};
 
-use super::support::{SEED, SERVER, delete, key, new_table, new_table_name, number, open, options, put};
+use super::support::{
+    SEED, SERVER, delete, key, new_table, new_table_name, number, open, options, put,
+};
 use crate::{DynamoStore, Options};
 
 async fn behind_a_proxy(attempt_timeout_ms: u64) -> (DynamoStore, DynamoStore, Proxy) {
@@ -94,7 +96,11 @@ async fn a_writer_that_stalled_is_refused() {
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(live(&direct, 1).await, None);
-        assert_eq!(live(&direct, 2).await, Some(1), "what was there before is the eraser's to delete");
+        assert_eq!(
+            live(&direct, 2).await,
+            Some(1),
+            "what was there before is the eraser's to delete"
+        );
     }
 }
 
@@ -150,8 +156,9 @@ async fn cancelled_transactions_are_sorted() {
         ("AccessDeniedException", 400, "unavailable"),
         ("InternalServerError", 500, "unknown"),
     ] {
-        let answer =
-            format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"}}"#);
+        let answer = format!(
+            r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"}}"#
+        );
         proxy.judge(move |operation, _| match operation {
             "TransactWriteItems" => Verdict::Answer(status, answer.clone()),
             _ => Verdict::Pass,
@@ -199,10 +206,7 @@ async fn barriers_and_subjects_go_together() {
         store.raise_barrier(&key("v", row), high, SEED, None).await.unwrap();
         let fence = Barrier { epoch: 4, deadline: 2 };
         let late = store.write_fenced(of_anna(put(&key("v", row), 70, 0)), fence, SEED, None).await;
-        assert!(
-            matches!(late, Ok(FencedOutcome::Done(WriteOutcome::Erased(_), None))),
-            "{late:?}"
-        );
+        assert!(matches!(late, Ok(FencedOutcome::Done(WriteOutcome::Erased(_), None))), "{late:?}");
         assert_eq!(live(&store, row).await, None);
     }
 }
