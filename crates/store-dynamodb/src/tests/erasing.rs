@@ -129,14 +129,15 @@ async fn cancelled_transactions_are_sorted() {
         )
     };
     // Refused or busy once, then let through.
-    for (row, tombstone) in [
+    let cases = [
         ("ConditionalCheckFailed", "None"),
         ("None", "ConditionalCheckFailed"),
         ("TransactionConflict", "None"),
         ("None", "TransactionConflict"),
         ("ThrottlingError", "None"),
         ("None", "ProvisionedThroughputExceeded"),
-    ] {
+    ];
+    for (number, (row, tombstone)) in (100..).zip(cases) {
         let sent = Arc::new(AtomicUsize::new(0));
         let (count, answer) = (Arc::clone(&sent), cancelled(row, tombstone));
         proxy.judge(move |operation, _| {
@@ -145,7 +146,6 @@ async fn cancelled_transactions_are_sorted() {
             }
             Verdict::Pass
         });
-        let number = sent.as_ref() as *const AtomicUsize as usize as i64;
         let done = write(&store, of_anna(put(&key("v", number), 1, 7))).await;
         assert!(matches!(done, Ok(WriteOutcome::Applied(_))), "{row} {tombstone}: {done:?}");
         assert_eq!(sent.load(SeqCst), 2, "{row} {tombstone}");

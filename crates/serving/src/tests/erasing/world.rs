@@ -268,7 +268,8 @@ impl Ports {
     async fn step(&self) -> bool {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         // Every other death comes after the deed, before its answer.
-        if left < 0 || (left == 0 && self.shared.item_calls.load(Ordering::SeqCst) % 2 == 0) {
+        let calls = self.shared.item_calls.load(Ordering::SeqCst);
+        if left < 0 || (left == 0 && calls.is_multiple_of(2)) {
             std::future::pending::<()>().await;
         }
         tokio::task::yield_now().await;
