@@ -273,3 +273,21 @@ async fn the_cost_is_linear_in_the_persons_rows() {
     let of_hundred: Vec<_> = per_row.iter().filter(|case| case.0 == 100).collect();
     assert!(of_hundred.iter().all(|case| (case.2, case.3) == (of_hundred[0].2, of_hundred[0].3)));
 }
+
+/// Wherever the node died, each row is counted, and once.
+#[tokio::test(start_paused = true)]
+async fn deaths_do_not_change_what_is_counted() {
+    for calls in 1..30 {
+        let shared = Shared::new(&[]);
+        let (dying, node) = (shared.node(), shared.node());
+        node.fill(7, 2).await;
+        dying.dies_after(calls);
+        let erasing = tokio::spawn(async move { dying.erase(7, "r").await });
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        node.resume().await;
+        erasing.abort();
+        let report = node.erase(7, "r").await;
+        assert_eq!(report["state"], "DONE", "died after {calls}: {report}");
+        assert_eq!(report["rows_verified"], 4, "died after {calls}: {report}");
+    }
+}
