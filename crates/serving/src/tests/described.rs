@@ -38,6 +38,12 @@ fn every_route_is_described() {
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(
         paths,
-        ["/v1/features/online/delete", "/v1/features/online/get", "/v1/features/online/put"]
+        [
+            "/v1/features/online/delete",
+            "/v1/features/online/get",
+            "/v1/features/online/put",
+            "/v1/subjects/erase",
+            "/v1/subjects/erasure"
+        ]
     );
 }
