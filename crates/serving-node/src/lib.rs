@@ -10,6 +10,7 @@ mod config;
 mod definitions;
 mod keys;
 mod mirror;
+mod orders;
 mod registry;
 mod run;
 mod state_file;

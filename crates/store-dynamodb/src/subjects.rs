@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use trivium_codec::RowKey;
-use trivium_store::{Error, SubjectPage, Subjects};
+use trivium_store::{Error, SubjectPage, Subjects, erase::check_subject};
 
 use crate::{
     DynamoStore,
-    item::{Item, PK, SK, SUBJECT, SUBJECT_BYTES_MAX, corrupt, row_key, text},
+    item::{Item, PK, SK, SUBJECT, corrupt, row_key, text},
     store::{Failure, Pauses},
     table::SUBJECT_INDEX,
 };
@@ -18,9 +18,7 @@ const PAGE_KEYS_MAX: i32 = 500;
 #[async_trait]
 impl Subjects for DynamoStore {
     async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
-        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
-            return Err(Error::Invalid(format!("a subject has 1 to {SUBJECT_BYTES_MAX} bytes")));
-        }
+        check_subject(subject)?;
         let start = after.map(|after| {
             let key = RowKey::from_bytes(after.as_bytes());
             let key = key.map_err(|_| Error::Invalid("that is no `next` of a page".to_owned()))?;

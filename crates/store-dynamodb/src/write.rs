@@ -12,6 +12,7 @@ use trivium_codec::{Row, RowKey};
 use trivium_store::{
     Barrier, Condition, Decision, Error, FencedOutcome, OnlineWrite, Order, RowWrite, Stamp,
     WriteOp, WriteOutcome, check_deadline, decide,
+    erase::{check_subject, meets_tombstone},
 };
 
 use crate::{
@@ -22,12 +23,15 @@ use crate::{
         self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT,
         Stored, WRITE_ID, binary, check_size, row_key,
     },
-    store::{Failure, Inner},
+    people::ERASURES,
+    store::{Failure, Inner, Pauses},
 };
 
 /// A write that is refused so often, each time for another reason, has met more writers than a row
 /// can bear. Each refusal was definite.
-const ATTEMPTS_MAX: usize = 64;
+pub(crate) const ATTEMPTS_MAX: usize = 64;
+/// Tries of an update that meets a transaction on its item.
+const CONFLICTS_MAX: usize = 8;
 
 #[async_trait]
 impl OnlineWrite for DynamoStore {
@@ -118,6 +122,13 @@ impl Inner {
         check_size(&write.key, row_bytes, write.subject.as_deref())?;
 
         let end = self.end_of(deadline);
+        if let Some(subject) = write.subject.clone() {
+            check_subject(&subject)?;
+            if meets_tombstone(&write) {
+                let step = self.write_of_subject(write, &subject, fence, seed_micros, end);
+                return Box::pin(step).await;
+            }
+        }
         // What the last refusal showed; the first attempt knows nothing.
         let mut known: Option<Stored> = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -161,7 +172,7 @@ impl Inner {
 
     /// The answer to an attempt was lost: the row's write id may tell that it was applied. That it
     /// was not, nobody can tell: it may be on its way yet.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         write: RowWrite,
         why: String,
@@ -179,7 +190,7 @@ impl Inner {
         Err(Error::Unknown(why))
     }
 
-    fn expression(
+    pub(crate) fn expression(
         &self,
         write: &RowWrite,
         known: Option<Stamp>,
@@ -211,7 +222,10 @@ impl Inner {
                 update.remove(DEAD);
                 match &write.subject {
                     Some(subject) => update.set(SUBJECT, item::text(&**subject)),
-                    None => update.remove(SUBJECT),
+                    None => {
+                        update.remove(SUBJECT);
+                        update.remove(ERASURES);
+                    }
                 }
                 match write.ttl {
                     Some(ttl) => {
@@ -225,13 +239,14 @@ impl Inner {
                 update.set(DEAD, AttributeValue::Bool(true));
                 update.remove(ROW_BYTES);
                 update.remove(SUBJECT);
+                update.remove(ERASURES);
                 update.set(EXPIRES_AT, number(now.saturating_add(grace)));
             }
         }
         update
     }
 
-    /// One `UpdateItem`, sent once.
+    /// One `UpdateItem`, sent once; again only where a transaction had the item in hand.
     pub(crate) async fn update(
         &self,
         key: &RowKey,
@@ -249,16 +264,27 @@ impl Inner {
             .set_expression_attribute_values(Some(expression.into_values()))
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match self.send(end, request.send()).await {
-            Ok(UpdateItemOutput { attributes, .. }) => {
-                Ok(Updated::Done(attributes.unwrap_or_default()))
+        let mut pauses = Pauses::until(end);
+        for conflicts in 1.. {
+            let error = match self.send(end, request.clone().send()).await {
+                Ok(UpdateItemOutput { attributes, .. }) => {
+                    return Ok(Updated::Done(attributes.unwrap_or_default()));
+                }
+                Err(Failure::Sdk(error)) => match refused(error) {
+                    Ok(item) => return Ok(Updated::Refused(item)),
+                    Err(error) => error,
+                },
+                Err(failure) => return Err(failure.of_write()),
+            };
+            // Rejected before anything was done.
+            let is_conflict = error
+                .as_service_error()
+                .is_some_and(UpdateItemError::is_transaction_conflict_exception);
+            if !is_conflict || conflicts == CONFLICTS_MAX || !pauses.sleep().await {
+                return Err(Failure::Sdk(error).of_write());
             }
-            Err(Failure::Sdk(error)) => match refused(error) {
-                Ok(item) => Ok(Updated::Refused(item)),
-                Err(error) => Err(Failure::Sdk(error).of_write()),
-            },
-            Err(failure) => Err(failure.of_write()),
         }
+        Err(Error::Throttled("a transaction has the row in hand".to_owned()))
     }
 }
 
@@ -289,14 +315,14 @@ fn refused(error: Box<UpdateError>) -> Result<Option<Item>, Box<UpdateError>> {
     }
 }
 
-fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {
+pub(crate) fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {
     let row = fence.is_some().then(|| stamp.apply_to(op));
     FencedOutcome::Done(WriteOutcome::Applied(stamp), row)
 }
 
 /// The row that an earlier attempt made, for a fenced writer: it may put it into the cache, so it
 /// gets it only where the barrier protects it as this writer's own step would have.
-fn row_if(fence: Option<Barrier>, stored: Stored) -> Result<Option<Row>, Error> {
+pub(crate) fn row_if(fence: Option<Barrier>, stored: Stored) -> Result<Option<Row>, Error> {
     let barrier = stored.barrier;
     match fence {
         Some(fence) if barrier < fence && barrier.epoch == fence.epoch => stored.into_row(),

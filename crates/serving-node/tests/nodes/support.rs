@@ -170,8 +170,8 @@ impl RegistryServer {
     pub async fn start(registry: Arc<SqlRegistry>, port: u16) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router =
-            trivium_api::finish(RegistryApi::new(registry, Arc::new(SystemClock)).router());
+        let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_orders(registry);
+        let router = trivium_api::finish(api.router());
         let (shutdown, options) = (Shutdown::new(), trivium_api::ServeOptions::default());
         let served = trivium_api::serve::serve_http(listener, router, options, shutdown.clone());
         let task = tokio::spawn(async move { served.await.unwrap() });

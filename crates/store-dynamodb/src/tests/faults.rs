@@ -72,7 +72,9 @@ async fn refusals_of_writes_are_sorted_and_sent_once() {
             Err(Error::Unknown(_)) => "unknown",
             other => panic!("{code}: {other:?}"),
         };
-        assert_eq!((word, sent.load(SeqCst)), (expected, 1), "{code}");
+        // A transaction on the row is soon over.
+        let times = if code == "TransactionConflictException" { 8 } else { 1 };
+        assert_eq!((word, sent.load(SeqCst)), (expected, times), "{code}");
     }
     assert_eq!(live(&direct, 1).await, None);
 }
