@@ -9,8 +9,8 @@ use bytes::Bytes;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, Checkpoints, EpochRecord,
-    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, ReadOptions, RowCache,
-    RowWrite,
+    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OpenPage, ReadOptions,
+    RowCache, RowWrite, SubjectPage, SubjectRow, SubjectStore, SubjectTombstone, Subjects,
 };
 
 /// Says that every fence stands, and places none.
@@ -135,5 +135,37 @@ impl<A: Checkpoints> Checkpoints for WithoutBarriers<A> {
         value: Bytes,
     ) -> Result<bool, Error> {
         self.0.store(name, expected, value).await
+    }
+}
+
+#[async_trait]
+impl<A: Subjects> Subjects for WithoutBarriers<A> {
+    async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
+        self.0.keys_of(subject, after).await
+    }
+}
+
+#[async_trait]
+impl<A: SubjectStore> SubjectStore for WithoutBarriers<A> {
+    async fn rows_of(
+        &self,
+        subject: &str,
+        keys: &[RowKey],
+    ) -> Vec<Result<Option<SubjectRow>, Error>> {
+        self.0.rows_of(subject, keys).await
+    }
+    async fn tombstone(&self, subject: &str) -> Result<Option<SubjectTombstone>, Error> {
+        self.0.tombstone(subject).await
+    }
+    async fn swap_tombstone(
+        &self,
+        subject: &str,
+        expected: Option<&SubjectTombstone>,
+        new: &SubjectTombstone,
+    ) -> Result<bool, Error> {
+        self.0.swap_tombstone(subject, expected, new).await
+    }
+    async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
+        self.0.open_tombstones(after).await
     }
 }

@@ -171,6 +171,11 @@ pub enum Verb {
         after_help = "Example:\n  trivium history --entities events.parquet --features flights/carrier_daily@1 --out training.parquet\n\nThe entity frame (Parquet or CSV) has the join keys, `event_timestamp` and any further columns. Its rows are never dropped, doubled or reordered. In CSV, the further columns are text and come back as they are written."
     )]
     History(HistoryArgs),
+    /// Erase a person: every row and embedding, and what is written of the past from now on.
+    #[command(
+        after_help = "Examples:\n  trivium erase shop user_id=7 --requested-by dpo@example.com --reason 'case 1042' --request-id case-1042\n  trivium erase shop user_id=7 --status\n\nThe same request id goes on with the same erasure; without one every call is a request of its own. A server\nanswers when all is done, or with what was done so far: it goes on by itself, and --status tells how far it is."
+    )]
+    Erase(EraseArgs),
     /// Make, check or replace the stores of serving nodes (through `trivium-serving`).
     #[command(
         after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n  trivium stores migrate start --config serving.toml --rows-per-second 500\n\nThe config is that of a serving node: docs/serving.md."
@@ -363,6 +368,29 @@ pub struct HistoryArgs {
     /// The frame's event time column.
     #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
     pub event_timestamp: String,
+}
+
+/// See [`Verb::Erase`].
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// The namespace.
+    #[arg(value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// The join key that names the person, and its value.
+    #[arg(value_name = "KEY=VALUE", value_parser = Pair::from_str)]
+    pub person: Pair,
+    /// Only tell how far the newest erasure of the person is.
+    #[arg(long, conflicts_with_all = ["reason", "requested_by", "request_id"])]
+    pub status: bool,
+    /// Why, for the report.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// For whom you ask, for the report.
+    #[arg(long, value_name = "WHO", default_value = "")]
+    pub requested_by: String,
+    /// Names this request: sent again, it goes on with the same erasure.
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub request_id: String,
 }
 
 /// See [`Verb::Stores`].

@@ -49,7 +49,8 @@ pub fn entity(pairs: &[Pair], views: &[&FeatureView]) -> Result<Map<String, Json
     Ok(entity)
 }
 
-fn key_json(key_type: KeyType, text: &str) -> Result<Json, String> {
+/// A value of a join key, as JSON.
+pub fn key_json(key_type: KeyType, text: &str) -> Result<Json, String> {
     let json = match key_type {
         KeyType::Int64 => {
             let number: i64 = text.parse().map_err(|_| format!("`{text}` is not an int64"))?;

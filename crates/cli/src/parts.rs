@@ -13,7 +13,7 @@ use trivium_registry::{Registry, Snapshot, SnapshotWatch};
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use trivium_runtime::{Kind, SystemClock};
-use trivium_serving::{Definitions, Serving, Stores};
+use trivium_serving::{Definitions, ErasureOptions, Serving, Stores};
 use trivium_store::{Checkpoints, WriteDoor};
 use trivium_store_embedded::EmbeddedStore;
 
@@ -95,14 +95,16 @@ pub async fn remote_door(
 /// What answers a verb in this process: the registry's REST, and serving's where rows are needed.
 pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
     let registry = Arc::new(registry(project).await?);
-    let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock));
+    let api =
+        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_orders(registry.clone());
     let mut router = api.router();
     if need == Need::Rows {
         let snapshot = registry
             .snapshot(None)
             .await
             .map_err(|error| failure::registry(&error, &registry_path(project)))?;
-        let serving = serving(project, &snapshot, store(project)?, Lifetime::Short)?;
+        let serving =
+            serving(project, &snapshot, store(project)?, Lifetime::Short, Some(registry))?;
         router = router.merge(serving.router());
     }
     Ok(trivium_api::finish(router))
@@ -117,16 +119,20 @@ pub enum Lifetime {
     Long,
 }
 
-/// Serving, on the project's clocks.
+/// Serving, on the project's clocks. Erasures leave their orders with the registry that is given.
 pub fn serving(
     project: &Project,
     snapshot: &Snapshot,
     store: Arc<EmbeddedStore>,
     lifetime: Lifetime,
+    orders: Option<Arc<SqlRegistry>>,
 ) -> Result<Serving, Failure> {
     let definitions = Definitions::from_snapshot(snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
-    let mut stores = Stores::of(store);
+    let mut stores = Stores::of(store.clone()).with_subjects(store);
+    if let Some(orders) = orders {
+        stores = stores.with_orders(orders);
+    }
     if lifetime == Lifetime::Long || definitions.indexes().next().is_some() {
         stores = stores.with_embeddings(embeddings(project)?);
     }
@@ -135,6 +141,10 @@ pub fn serving(
         Arc::new(ArcSwap::from_pointee(definitions)),
         project.data_clock(),
         Arc::new(SystemClock),
-        trivium_serving::Options::default(),
+        trivium_serving::Options {
+            // Rows and their index are written together.
+            erasure: ErasureOptions::without_lag(),
+            ..trivium_serving::Options::default()
+        },
     ))
 }

@@ -232,6 +232,7 @@ fn outcome(view: &ViewRef, row: &DoorRow, result: v1::WriteResult) -> DoorOutcom
             Ok(WriteOutcome::Conflict(None))
         }
         Ok(Outcome::Conflict) => Ok(WriteOutcome::Conflict(Some(other()))),
+        Ok(Outcome::Erased) => Ok(WriteOutcome::Erased(Timestamp(result.event_time_micros))),
         Ok(Outcome::Failed | Outcome::Unspecified) | Err(_) => {
             let detail = result.error.unwrap_or_default();
             Err(Error::from_detail(detail).into_door(view))

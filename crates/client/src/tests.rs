@@ -63,6 +63,18 @@ impl Fake {
 
 #[tonic::async_trait]
 impl OnlineService for Fake {
+    async fn erase_subject(
+        &self,
+        _: Request<v1::EraseSubjectRequest>,
+    ) -> Result<Response<v1::EraseSubjectResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+    async fn get_erasure(
+        &self,
+        _: Request<v1::GetErasureRequest>,
+    ) -> Result<Response<v1::GetErasureResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
     async fn get(&self, _: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
         Err(Status::unimplemented(""))
     }
@@ -140,6 +152,18 @@ const CONFIG: &str = r#"{
 
 #[tonic::async_trait]
 impl RegistryService for Fake {
+    async fn leave_erasure_order(
+        &self,
+        _: Request<v1::LeaveErasureOrderRequest>,
+    ) -> Result<Response<v1::LeaveErasureOrderResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+    async fn list_erasure_orders(
+        &self,
+        _: Request<v1::ListErasureOrdersRequest>,
+    ) -> Result<Response<v1::ListErasureOrdersResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
     async fn get_view(
         &self,
         request: Request<v1::GetViewRequest>,

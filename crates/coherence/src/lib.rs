@@ -23,6 +23,7 @@ mod options;
 mod read;
 mod repair;
 mod store;
+mod subjects;
 mod together;
 mod write;
 

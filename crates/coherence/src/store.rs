@@ -97,6 +97,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> CoherentStore<A, C> {
         self.node.keeper.round().await
     }
 
+    pub(crate) fn authority(&self) -> &A {
+        &self.node.authority
+    }
+
     /// Whether this node may read the cache at this moment.
     pub fn has_lease(&self) -> bool {
         self.node.keeper.lease().is_some()

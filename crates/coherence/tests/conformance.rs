@@ -28,11 +28,13 @@ async fn uncached() -> Arc<Store> {
 mod with_a_cache {
     use super::cached;
     trivium_store::conformance_tests!(cached);
+    trivium_store::subject_conformance_tests!(cached);
 }
 
 mod without_a_cache {
     use super::uncached;
     trivium_store::conformance_tests!(uncached);
+    trivium_store::subject_conformance_tests!(uncached);
 }
 
 mod of_a_node_that_has_none {
@@ -50,6 +52,7 @@ mod of_a_node_that_has_none {
     }
 
     trivium_store::conformance_tests!(plain);
+    trivium_store::subject_conformance_tests!(plain);
 }
 
 /// As a serving node stacks them: copies in the process, the protocol, measured stores.
@@ -76,4 +79,5 @@ mod as_in_a_node {
     }
 
     trivium_store::conformance_tests!(stacked);
+    trivium_store::subject_conformance_tests!(stacked);
 }

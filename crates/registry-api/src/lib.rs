@@ -5,6 +5,7 @@
 //! names, and refused as a whole if any change of it is. This crate knows the registry's port and no
 //! adapter.
 
+mod erasure;
 mod error;
 pub mod limits;
 mod openapi;
@@ -18,7 +19,7 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-use trivium_registry::{Registry, SnapshotWatch};
+use trivium_registry::{ErasureOrders, Registry, SnapshotWatch};
 use trivium_runtime::Clock;
 
 pub use openapi::openapi;
@@ -29,12 +30,13 @@ pub struct RegistryApi {
     registry: Arc<dyn Registry>,
     wall_clock: Arc<dyn Clock>,
     watch: Option<SnapshotWatch>,
+    orders: Option<Arc<dyn ErasureOrders>>,
 }
 
 impl RegistryApi {
     /// Over this registry; applies are stamped by the wall clock.
     pub fn new(registry: Arc<dyn Registry>, wall_clock: Arc<dyn Clock>) -> Self {
-        Self { registry, wall_clock, watch: None }
+        Self { registry, wall_clock, watch: None, orders: None }
     }
 
     /// Brings this watch up to date before an apply is answered, so that whoever applied finds the

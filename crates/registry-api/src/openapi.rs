@@ -2,7 +2,7 @@
 
 use utoipa::{OpenApi, ToSchema};
 
-use crate::rest;
+use crate::{erasure, rest};
 
 /// The one shape of errors, as the description names it.
 #[derive(ToSchema)]
@@ -28,7 +28,9 @@ pub(crate) struct ErrorShape {
     rest::list_services,
     rest::get_service,
     rest::list_audit,
-    rest::snapshot
+    rest::snapshot,
+    erasure::leave_order,
+    erasure::list_orders
 ))]
 struct Described;
 

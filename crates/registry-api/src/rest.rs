@@ -16,6 +16,7 @@ use trivium_registry::Revision;
 
 use crate::{
     RegistryApi,
+    erasure::{leave_order, list_orders},
     limits::REQUEST_BYTES_MAX,
     openapi::ErrorShape,
     operations::{ApplyInput, Planned},
@@ -26,9 +27,9 @@ use crate::{
     },
 };
 
-type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
+pub(crate) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 type Parts = Result<Path<(String, String, String)>, PathRejection>;
-type Answer<T> = Result<JsonAnswer<T>, ApiError>;
+pub(crate) type Answer<T> = Result<JsonAnswer<T>, ApiError>;
 
 impl RegistryApi {
     /// The REST surface, without the layers that [`trivium_api::finish`] adds.
@@ -42,6 +43,7 @@ impl RegistryApi {
             .route("/v1/feature-services/{namespace}/{service}/{version}", get(get_service))
             .route("/v1/audit", get(list_audit))
             .route("/v1/snapshot", get(snapshot))
+            .route("/v1/erasure-orders", post(leave_order).get(list_orders))
             .with_state(self.clone())
     }
 }
@@ -240,7 +242,7 @@ pub(crate) async fn snapshot(
 }
 
 /// The values of the known query parameters; an unknown one and one that stands twice are errors.
-fn parameters<const COUNT: usize>(
+pub(crate) fn parameters<const COUNT: usize>(
     query: Pairs,
     known: [&str; COUNT],
 ) -> Result<[Option<String>; COUNT], ApiError> {
@@ -281,7 +283,7 @@ fn name(field: &str, text: &str) -> Result<Name, ApiError> {
     Name::new(text).map_err(|error| ApiError::invalid(error.to_string()).at(field))
 }
 
-fn number<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, ApiError> {
+pub(crate) fn number<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, ApiError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| {
         ApiError::invalid(format!("`{text}` is not a whole number in range")).at(field)

@@ -6,7 +6,8 @@ use trivium_model::Name;
 use trivium_proto::v1::{
     ApplyRequest, ApplyResponse, AuditRecord, Change as WireChange, ConfigFile,
     Diagnostic as WireDiagnostic, GetServiceRequest, GetServiceResponse, GetViewRequest,
-    GetViewResponse, ListAuditRequest, ListAuditResponse, ListServicesRequest,
+    GetViewResponse, LeaveErasureOrderRequest, LeaveErasureOrderResponse, ListAuditRequest,
+    ListAuditResponse, ListErasureOrdersRequest, ListErasureOrdersResponse, ListServicesRequest,
     ListServicesResponse, ListViewsRequest, ListViewsResponse, PlanRequest, PlanResponse,
     ServiceRecord, ViewRecord, change,
     registry_service_server::{RegistryService, RegistryServiceServer},
@@ -15,6 +16,7 @@ use trivium_registry::{Change, Class, File, Revision, StoredService, StoredView}
 
 use crate::{
     RegistryApi,
+    erasure::{order_of_wire, order_to_wire},
     limits::REQUEST_BYTES_MAX,
     operations::{ApplyInput, Planned},
     shapes::{DiagnosticAnswer, errors},
@@ -121,6 +123,26 @@ impl RegistryService for RegistryApi {
             reason: entry.reason,
         });
         Ok(Response::new(ListAuditResponse { entries: entries.collect() }))
+    }
+
+    async fn leave_erasure_order(
+        &self,
+        request: Request<LeaveErasureOrderRequest>,
+    ) -> Result<Response<LeaveErasureOrderResponse>, Status> {
+        let missing = || ApiError::invalid("no order is given").at("order");
+        let order = order_of_wire(request.into_inner().order.ok_or_else(missing)?)?;
+        let number = self.leave(&order).await?;
+        Ok(Response::new(LeaveErasureOrderResponse { number }))
+    }
+
+    async fn list_erasure_orders(
+        &self,
+        request: Request<ListErasureOrdersRequest>,
+    ) -> Result<Response<ListErasureOrdersResponse>, Status> {
+        let ListErasureOrdersRequest { after, limit } = request.into_inner();
+        let orders = self.list(after, (limit != 0).then_some(limit)).await?;
+        let orders = orders.into_iter().map(|(number, order)| order_to_wire(number, order));
+        Ok(Response::new(ListErasureOrdersResponse { orders: orders.collect() }))
     }
 }
 

@@ -4,7 +4,8 @@
 //! `registry_head` has one row, the head revision. `registry_revision` has one row an apply;
 //! `feature_view` and `feature_service` have one row for each accepted form of a version, keyed by
 //! (namespace, name, version, revision); `audit` has one row a change. All but the head are written
-//! once; on SQLite triggers refuse anything else.
+//! once; on SQLite triggers refuse anything else. `erasure_order` has one row an erasure that the offline
+//! store has to carry out; no revision knows of it.
 //!
 //! # The atomic step
 //! An apply is one transaction. Its first statement moves the head from the planned revision to the
@@ -22,6 +23,7 @@
 //! `sqlite.rs`.
 
 mod error;
+mod orders;
 mod rows;
 mod schema;
 mod sqlite;

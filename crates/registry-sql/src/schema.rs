@@ -9,7 +9,10 @@ use trivium_registry::Error;
 use crate::error::describe;
 
 /// The migrations, oldest first; the first is version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_registry.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/0001_registry.sql"),
+    include_str!("../migrations/0002_erasure_orders.sql"),
+];
 
 /// The schema that this release writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;

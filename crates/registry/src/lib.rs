@@ -10,6 +10,7 @@
 //! new revision or not at all. No I/O here: whoever calls reads the files and tells the time.
 
 pub mod conformance;
+pub mod erasure;
 pub mod history;
 pub mod memory;
 pub mod plan;
@@ -19,6 +20,7 @@ mod saved;
 pub mod snapshot;
 pub mod watch;
 
+pub use erasure::{ErasureOrder, ErasureOrders};
 pub use history::History;
 pub use memory::MemoryRegistry;
 pub use plan::{Change, Class, Plan, plan};

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use trivium_model::{ServiceRef, ViewRef};
 
 use crate::{
-    Apply, AuditEntry, AuditFilter, Error, History, Registry, Revision, Snapshot, StoredService,
-    StoredView,
+    Apply, AuditEntry, AuditFilter, ErasureOrder, ErasureOrders, Error, History, Registry,
+    Revision, Snapshot, StoredService, StoredView,
 };
 
 /// Keeps everything in memory; gone with the process.
@@ -18,6 +18,7 @@ pub struct MemoryRegistry(Mutex<State>);
 struct State {
     history: History,
     audit: Vec<AuditEntry>,
+    orders: Vec<ErasureOrder>,
 }
 
 impl MemoryRegistry {
@@ -76,5 +77,25 @@ impl Registry for MemoryRegistry {
             .take(filter.limit as usize)
             .cloned()
             .collect())
+    }
+}
+
+#[async_trait]
+impl ErasureOrders for MemoryRegistry {
+    async fn leave(&self, order: &ErasureOrder) -> Result<u64, Error> {
+        order.check()?;
+        let orders = &mut self.state().orders;
+        let known = orders.iter().position(|known| known.erasure == order.erasure);
+        let place = known.unwrap_or_else(|| {
+            orders.push(order.clone());
+            orders.len() - 1
+        });
+        Ok(place as u64 + 1)
+    }
+
+    async fn orders(&self, after: u64, limit: u32) -> Result<Vec<(u64, ErasureOrder)>, Error> {
+        let state = self.state();
+        let orders = (1..).zip(&state.orders).filter(|(number, _)| *number > after);
+        Ok(orders.take(limit as usize).map(|(number, order)| (number, order.clone())).collect())
     }
 }

@@ -11,6 +11,7 @@ mod definitions;
 mod keys;
 mod migrate;
 mod mirror;
+mod orders;
 mod registry;
 mod run;
 mod state_file;

@@ -21,16 +21,14 @@ use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use crate::config::RegistryAddress;
 
 /// How long a running registry may take to accept a connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long it may take to answer: definitions of ten thousand views are megabytes.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The registry at this address. Asks nobody yet.
 pub fn at(address: &RegistryAddress) -> Result<Arc<dyn Registry>, Error> {
     Ok(match address {
-        RegistryAddress::Sqlite(path) => {
-            Arc::new(SqliteFile { path: path.clone(), open: Mutex::default() })
-        }
+        RegistryAddress::Sqlite(path) => Arc::new(file(path)),
         RegistryAddress::Http(base) => Arc::new(Running::new(base)?),
     })
 }
@@ -39,9 +37,14 @@ fn not_here<T>(what: &str) -> Result<T, Error> {
     Err(Error::Invalid(format!("a serving node does not {what}")))
 }
 
+/// The database file at this path. Asks nobody yet.
+pub(crate) fn file(path: &Path) -> SqliteFile {
+    SqliteFile { path: path.to_path_buf(), open: Mutex::default() }
+}
+
 /// A registry's database file. Never made here: a registry that a serving node made would be empty,
 /// and every view unknown.
-struct SqliteFile {
+pub(crate) struct SqliteFile {
     path: PathBuf,
     open: Mutex<Option<(FileId, SqlRegistry)>>,
 }
@@ -56,7 +59,7 @@ impl SqliteFile {
         Ok((about.dev(), about.ino()))
     }
 
-    async fn database(&self) -> Result<SqlRegistry, Error> {
+    pub(crate) async fn database(&self) -> Result<SqlRegistry, Error> {
         let mut open = self.open.lock().await;
         let id = Self::id(&self.path)?;
         if let Some((opened, database)) = &*open

@@ -17,7 +17,9 @@ use trivium_coherence::{CoherentStore, NearCopies, NoCache};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
 use trivium_serving::{GrpcHealth, Serving, Stores};
-use trivium_store::{Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache};
+use trivium_store::{
+    Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache, SubjectStore,
+};
 use trivium_store_dynamodb::DynamoStore;
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
@@ -35,7 +37,7 @@ pub async fn run_with<A, C>(
     around_cache: impl FnOnce(ValkeyCache) -> C,
 ) -> Result<(), ApiError>
 where
-    A: Authority + Checkpoints + 'static,
+    A: Authority + Checkpoints + SubjectStore + 'static,
     C: RowCache + 'static,
 {
     telemetry::init_logs("info", config.log);
@@ -54,6 +56,9 @@ where
     store::check_table(&table).await?;
     let definitions = Followed::begin(&config).await?;
     definitions.report(&readiness);
+    if config.dynamodb.moving_to.is_some() {
+        definitions.hold_no_persons()?;
+    }
     if let Some(instant) = config.data_clock {
         tracing::warn!(
             micros = instant.0,
@@ -90,7 +95,7 @@ impl Node {
     /// has to tell them.
     async fn serve_behind<A, C>(self, config: &Config, table: A, cache: C) -> Result<(), ApiError>
     where
-        A: Authority + Checkpoints + 'static,
+        A: Authority + Checkpoints + SubjectStore + 'static,
         C: RowCache + 'static,
     {
         let store = CoherentStore::new(table, cache, config.coherence.clone());
@@ -113,10 +118,13 @@ impl Node {
 
     async fn serve<S>(self, config: &Config, store: S) -> Result<(), ApiError>
     where
-        S: OnlineRead + OnlineWrite + Checkpoints + 'static,
+        S: OnlineRead + OnlineWrite + Checkpoints + SubjectStore + 'static,
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
-        let mut stores = Stores::of(Arc::new(NearCopies::new(store, config.near_bytes_max)));
+        let store = Arc::new(NearCopies::new(store, config.near_bytes_max));
+        let orders = crate::orders::at(&config.registry)
+            .map_err(|error| ApiError::internal(error.to_string()))?;
+        let mut stores = Stores::of(store.clone()).with_subjects(store).with_orders(orders);
         if let Some(index) = store::index(config)? {
             stores = stores.with_embeddings(Arc::new(Metered::new("opensearch", index)));
         }
@@ -154,6 +162,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         let watch = definitions.watch();
         tasks.spawn(serving.clone().keep_embeddings(config.sweep, asked.clone()));
+        tasks.spawn(serving.clone().resume_erasures(asked.clone()));
         tasks.spawn(serving.follow(watch.subscribe(), asked.clone()));
         tasks.spawn(watch.run(asked.clone()));
         tasks.spawn(definitions.keep_on(asked.clone()));

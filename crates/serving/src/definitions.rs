@@ -10,7 +10,9 @@ use std::{
 
 use trivium_api::{ApiError, suggest};
 use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
-use trivium_model::{DataType, FeatureRef, Lane, ServiceRef, Timestamp, Value, ViewRef};
+use trivium_model::{
+    DataType, FeatureRef, KeyType, Lane, Name, ServiceRef, Timestamp, Value, ViewRef,
+};
 use trivium_registry::{Revision, Snapshot};
 use trivium_runtime::Kind;
 use trivium_store::{
@@ -73,6 +75,12 @@ impl ViewDefinition {
     /// How long a row may be seen, for stores that forget rows by themselves.
     pub(crate) fn row_ttl(&self) -> Option<Duration> {
         self.ttl_micros.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)
+    }
+
+    /// The join key that names the person whose data its rows are.
+    pub(crate) fn subject_key(&self) -> Option<(&Name, KeyType)> {
+        let (index, _) = self.subject.as_ref()?;
+        Some((self.keys.key_names().get(*index)?, *self.keys.key_types().get(*index)?))
     }
 
     /// Whose data a row is: `namespace#join-key#value`, the value spelled as in row keys. The same
@@ -216,6 +224,11 @@ impl Definitions {
     /// The indexes that the embeddings of all views live in.
     pub fn indexes(&self) -> impl Iterator<Item = &IndexSpec> {
         self.views.values().flat_map(|view| &view.embeddings).map(|embedding| &embedding.spec)
+    }
+
+    /// Every view, served online or not.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<ViewDefinition>> {
+        self.views.values()
     }
 
     /// The registry's revision that these are of.

@@ -12,6 +12,7 @@ pub mod definitions;
 mod door;
 mod embedding;
 mod entity;
+mod erase;
 mod error;
 mod json_buffer;
 mod json_out;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use definitions::{DefinitionError, Definitions, EmbeddingFeature, Selection, ViewDefinition};
 pub use embedding::{IndexProblem, SweepOptions};
+pub use erase::ErasureOptions;
 pub use openapi::openapi;
 pub use options::Options;
 pub use rpc::GrpcHealth;

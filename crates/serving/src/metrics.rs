@@ -17,6 +17,7 @@ pub(crate) enum RowWritten {
     Applied,
     Superseded,
     Conflict,
+    Erased,
     Failed,
 }
 
@@ -24,7 +25,7 @@ pub(crate) enum RowWritten {
 /// `trivium_online_rows_written_total{view,outcome}`.
 pub(crate) struct ViewMetrics {
     read: [Counter; 4],
-    written: [Counter; 4],
+    written: [Counter; 5],
     merge_retries: Counter,
 }
 
@@ -39,7 +40,7 @@ impl ViewMetrics {
         let read = ["found", "not_found", "expired", "error"].map(|status| {
             counter!("trivium_online_rows_read_total", "view" => view.to_owned(), "status" => status)
         });
-        let written = ["applied", "superseded", "conflict", "failed"].map(|outcome| {
+        let written = ["applied", "superseded", "conflict", "erased", "failed"].map(|outcome| {
             counter!("trivium_online_rows_written_total", "view" => view.to_owned(), "outcome" => outcome)
         });
         let merge_retries =
@@ -53,7 +54,7 @@ impl ViewMetrics {
             }
         }
     }
-    pub(crate) fn written(&self, rows: [u64; 4]) {
+    pub(crate) fn written(&self, rows: [u64; 5]) {
         for (counter, rows) in self.written.iter().zip(rows) {
             if rows > 0 {
                 counter.increment(rows);

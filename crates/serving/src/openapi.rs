@@ -11,7 +11,7 @@ use utoipa::{OpenApi, ToSchema};
 /// The one shape of errors.
 #[derive(ToSchema)]
 #[schema(as = Error)]
-struct ErrorShape {
+pub(crate) struct ErrorShape {
     /// The kind: `INVALID_ARGUMENT`, `NOT_FOUND`, …
     code: String,
     /// What is wrong.
@@ -231,7 +231,7 @@ struct WriteResult {
     error: Option<ErrorShape>,
 }
 
-/// APPLIED; SUPERSEDED (a row at least as new stands there; not an error); CONFLICT (`if_rev` does not hold); FAILED (see `error`).
+/// APPLIED; SUPERSEDED (a row at least as new stands there; not an error); CONFLICT (`if_rev` does not hold); ERASED (the row's subject has been erased up to `event_time`, and the write is not newer; not an error); FAILED (see `error`).
 #[derive(ToSchema)]
 #[schema(as = Outcome)]
 #[allow(clippy::upper_case_acronyms)]
@@ -239,6 +239,7 @@ enum WriteOutcome {
     APPLIED,
     SUPERSEDED,
     CONFLICT,
+    ERASED,
     FAILED,
 }
 
@@ -292,5 +293,7 @@ struct Described;
 
 /// What this crate serves over REST, to be merged with the other crates' descriptions.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Described::openapi()
+    let mut document = Described::openapi();
+    document.merge(crate::erase::openapi::Described::openapi());
+    document
 }

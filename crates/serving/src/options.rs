@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{ErasureOptions, limits};
 
 /// Options of serving.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Options {
     pub future_micros_max: i64,
     /// Requests under way at once; more are refused.
     pub requests_under_way_max: usize,
+    /// Of erasures.
+    pub erasure: ErasureOptions,
 }
 
 impl Default for Options {
@@ -22,6 +24,7 @@ impl Default for Options {
             store_time_ms_max: 10_000,
             future_micros_max: limits::FUTURE_MICROS_MAX,
             requests_under_way_max: limits::REQUESTS_UNDER_WAY_MAX,
+            erasure: ErasureOptions::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     definitions::{Selection, ViewDefinition},
     embedding::search,
     entity::{cells_of_json, push_row_keys, row_key},
+    erase,
     error::of_door,
     json_out::{write_instant, write_rev, write_string},
     limits,
@@ -41,6 +42,7 @@ impl Serving {
             .route("/v1/features/online/put", post(put))
             .route("/v1/features/online/delete", post(delete))
             .route("/v1/features/online/search", post(search))
+            .merge(erase::routes())
             .with_state(self.clone())
     }
 }
@@ -242,6 +244,9 @@ fn write_results(outcomes: &[DoorOutcome]) -> Vec<u8> {
             Ok(WriteOutcome::Conflict(stamp)) => {
                 let rev = stamp.as_ref().map_or(0, live_rev);
                 write_outcome(&mut out, "CONFLICT", rev, stamp.map(|stamp| stamp.event_time));
+            }
+            Ok(WriteOutcome::Erased(up_to)) => {
+                write_outcome(&mut out, "ERASED", 0, Some(*up_to));
             }
             Err(error) => {
                 let error = of_door(error);

@@ -11,7 +11,8 @@ use trivium_model::{Lane, Timestamp};
 use trivium_proto::v1::{
     BatchGetRequest, BatchGetResponse, BatchPutRequest, BatchPutResponse, CachedRead,
     Consistency as WireConsistency, DeleteRequest, DeleteResponse, EncodedRow, EncodedRows,
-    FeatureSelection, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
+    EraseSubjectRequest, EraseSubjectResponse, FeatureSelection, GetErasureRequest,
+    GetErasureResponse, GetRequest, GetResponse, KeyValue, Lane as WireLane, LoadCheckpointRequest,
     LoadCheckpointResponse, PutRequest, PutResponse, PutRow, SearchNearestRequest,
     SearchNearestResponse, StoreCheckpointRequest, StoreCheckpointResponse, WriteResult,
     batch_put_request, consistency,
@@ -346,6 +347,7 @@ fn results(outcomes: &[DoorOutcome]) -> Vec<WriteResult> {
                 stamp.as_ref().map_or(0, live_rev),
                 stamp.map_or(0, |stamp| stamp.event_time.0),
             ),
+            Ok(WriteOutcome::Erased(up_to)) => (Outcome::Erased, 0, up_to.0),
             Err(error) => {
                 let mut error = of_door(error);
                 error.field = row_field(index, &error.field);
@@ -395,6 +397,18 @@ impl OnlineService for Serving {
         request: Request<SearchNearestRequest>,
     ) -> Result<Response<SearchNearestResponse>, Status> {
         Ok(Response::new(self.search_nearest_proto(request.into_inner()).await?))
+    }
+    async fn erase_subject(
+        &self,
+        request: Request<EraseSubjectRequest>,
+    ) -> Result<Response<EraseSubjectResponse>, Status> {
+        self.rpc_erase_subject(request).await
+    }
+    async fn get_erasure(
+        &self,
+        request: Request<GetErasureRequest>,
+    ) -> Result<Response<GetErasureResponse>, Status> {
+        self.rpc_get_erasure(request).await
     }
 }
 

@@ -18,7 +18,8 @@ use trivium_runtime::{Clock, Shutdown};
 use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOptions, RowWrite};
 
 use crate::{
-    Definitions, Options, Stores, embedding::Indexes, plan::ReadPlan, read::Rows, write::BusyRows,
+    Definitions, Options, Stores, embedding::Indexes, erase::Erasing, plan::ReadPlan, read::Rows,
+    write::BusyRows,
 };
 
 /// The definitions in use, to be swapped as a whole.
@@ -37,6 +38,7 @@ struct Inner {
     options: Options,
     busy_rows: BusyRows,
     under_way: AtomicUsize,
+    erasing: Erasing,
 }
 
 impl std::fmt::Debug for Serving {
@@ -58,6 +60,7 @@ impl Serving {
         wall_clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
+        let erasing = Erasing::new(&options.erasure);
         Self(Arc::new(Inner {
             indexes: stores.embeddings.clone().map(Indexes::new),
             stores,
@@ -67,6 +70,7 @@ impl Serving {
             options,
             busy_rows: BusyRows::default(),
             under_way: AtomicUsize::new(0),
+            erasing,
         }))
     }
 
@@ -110,6 +114,18 @@ impl Serving {
     }
     pub(crate) fn checkpoints(&self) -> &dyn Checkpoints {
         &*self.0.stores.checkpoints
+    }
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.0.stores
+    }
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+    pub(crate) fn erasing(&self) -> &Erasing {
+        &self.0.erasing
+    }
+    pub(crate) fn wall_now(&self) -> Timestamp {
+        Timestamp(self.0.wall_clock.now_micros())
     }
     pub(crate) fn busy_rows(&self) -> &BusyRows {
         &self.0.busy_rows

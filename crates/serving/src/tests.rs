@@ -3,6 +3,7 @@
 
 mod described;
 mod embedding;
+mod erasing;
 mod failing;
 mod fixture;
 mod grpc;

@@ -5,7 +5,11 @@
 //! that was read, again until it holds. The first try takes no lock; later ones of a busy row queue
 //! up, so that writers of one process do not chase each other.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use tokio::sync::{Mutex, MutexGuard};
 use trivium_codec::{Row, RowEncoder, RowKey, ValueRef};
@@ -18,6 +22,7 @@ use trivium_store::{
 use crate::{
     Serving,
     definitions::ViewDefinition,
+    erase,
     limits::{MERGE_ATTEMPTS_MAX, ROW_BYTES_MAX},
     metrics::RowWritten,
 };
@@ -94,12 +99,13 @@ impl Serving {
         } else {
             self.execute_whole(view, lane, writes, deadline).await
         };
-        let mut rows = [0; 4];
+        let mut rows = [0; 5];
         for outcome in &outcomes {
             let written = match outcome {
                 Ok(WriteOutcome::Applied(_)) => RowWritten::Applied,
                 Ok(WriteOutcome::Superseded(_)) => RowWritten::Superseded,
                 Ok(WriteOutcome::Conflict(_)) => RowWritten::Conflict,
+                Ok(WriteOutcome::Erased(_)) => RowWritten::Erased,
                 Err(_) => RowWritten::Failed,
             };
             rows[written as usize] += 1;
@@ -213,6 +219,7 @@ impl Serving {
         let mut encoder = RowEncoder::new(view.layouts.current());
         let mut done = Vec::with_capacity(round.len());
         let mut sent = Vec::with_capacity(round.len());
+        let mut bases: HashMap<usize, Stamp> = HashMap::new();
         let mut batch = Vec::with_capacity(round.len());
         for &index in round {
             let write = &writes[index];
@@ -221,7 +228,12 @@ impl Serving {
                 Op::Row(row) => Prepared::Write(WriteOp::Put(row.clone()), write.condition),
                 Op::Values(values) => match rows.next().unwrap_or_else(|| Err(no_answer())) {
                     Err(error) => Prepared::Done(Err(error.into())),
-                    Ok(row) => prepare_merge(&mut encoder, view, lane, write, values, row.as_ref()),
+                    Ok(row) => {
+                        if let Some(row) = row.as_ref().filter(|row| !row.is_deleted()) {
+                            bases.insert(index, Stamp::of(row));
+                        }
+                        prepare_merge(&mut encoder, view, lane, write, values, row.as_ref())
+                    }
                 },
             };
             match prepared {
@@ -241,10 +253,24 @@ impl Serving {
             }
         }
         drop(encoder);
+        let mut erased = Vec::new();
         for (index, outcome) in sent.into_iter().zip(self.store_write(batch, deadline).await) {
-            let changed = is_merge(index) && matches!(outcome, Ok(WriteOutcome::Conflict(_)));
+            let mut changed = is_merge(index) && matches!(outcome, Ok(WriteOutcome::Conflict(_)));
+            let write = &writes[index];
+            if let (Ok(WriteOutcome::Erased(up_to)), Some(base)) = (&outcome, bases.get(&index))
+                && erase::is_newer(write.order, *up_to)
+            {
+                // The person has come back before the erasure came by this row: nothing of it may be
+                // merged with. It goes, as it would have gone, and the put begins with none.
+                let subject = view.subject_of(&write.key);
+                let delete = erase::delete_of(&write.key, base, *up_to);
+                erased.push(RowWrite { subject, ..delete });
+                changed = true;
+            }
             done.push((index, (!changed).then_some(outcome)));
         }
+        // However it ends: the next try reads the row again.
+        self.store_write(erased, deadline).await;
         done
     }
 }

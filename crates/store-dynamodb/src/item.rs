@@ -8,6 +8,8 @@ use trivium_codec::{Row, RowKey};
 use trivium_model::Timestamp;
 use trivium_store::{Barrier, Error, Stamp, WriteId, WriteOp};
 
+use crate::people::ERASURES;
+
 /// Attributes of an item by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -94,6 +96,10 @@ pub(crate) struct Stored {
     pub(crate) raw_barrier: [Option<u64>; 3],
     /// Seconds since 1970.
     pub(crate) expires_at: Option<u64>,
+    /// Whose data the row is.
+    pub(crate) subject: Option<String>,
+    /// How many times they had been erased when it was put.
+    pub(crate) erasure: u64,
 }
 
 impl Stored {
@@ -128,6 +134,12 @@ impl Stored {
             deadline: deadline.filter(|_| raised == epoch).unwrap_or(0),
         };
         let expires_at = number(item, EXPIRES_AT)?;
+        let subject = match item.remove(SUBJECT) {
+            None => None,
+            Some(AttributeValue::S(subject)) => Some(subject),
+            Some(_) => return Err(corrupt(SUBJECT)),
+        };
+        let erasure = number(item, ERASURES)?.unwrap_or(0);
         Ok(Self {
             stamp,
             bytes,
@@ -135,6 +147,8 @@ impl Stored {
             barrier,
             raw_barrier: [epoch, deadline, raised],
             expires_at,
+            subject,
+            erasure,
         })
     }
 

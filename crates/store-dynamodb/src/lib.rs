@@ -13,9 +13,11 @@
 //! | `dead` | BOOL | there, and true: a tombstone |
 //! | `barrier_epoch`, `barrier_deadline`, `barrier_raised` | N | see [`item::Stored::barrier`]; the deadline counts only in the epoch `barrier_raised` |
 //! | `subject` | S | whose data; partition key of the index `subject` (keys only) |
+//! | `erasures` | N | how many times the subject had been erased when the row was put; left out where never |
 //! | `expires_at` | N | seconds since 1970: DynamoDB's TTL. Write time + ttl + grace, never event time |
 //!
 //! Beside the rows, under partition keys that no row has (a row's has two `#` and starts with a name):
+//! `#subject/` and a subject / `t/`, the subject's tombstone (see `people`);
 //! `#cache` / `epoch`, the cache's epoch record; `#checkpoint` / name, a checkpoint, whose parts, where
 //! it is too large for one item, are `#checkpoint-part` / generation and number; `#migration`, what a
 //! migration keeps.
@@ -30,6 +32,9 @@
 //! A store may know a second table, which rows move to one by one. `moving` decides in which of the two an
 //! item is, `migrate` moves them, `marks` says what stands in items meanwhile. Every write carries the
 //! conditions of `step::when_here`: an item that has moved is written by nobody here.
+//!
+//! A put that names a subject is a transaction of that update with a look at the subject's tombstone, pinned
+//! to the row and the tombstone as they were read just before (`guarded`): two trips, and twice the units.
 //!
 //! # What a crash leaves
 //! Every item is whole. A checkpoint's parts that no head names cost space and nothing else.
@@ -46,12 +51,14 @@ mod error;
 mod expression;
 mod failure;
 mod fence;
+mod guarded;
 mod guards;
 mod item;
 mod marks;
 mod migrate;
 mod moving;
 mod options;
+mod people;
 mod read;
 mod step;
 mod store;

@@ -5,11 +5,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use trivium_codec::RowKey;
-use trivium_store::{Error, SubjectPage, Subjects};
+use trivium_store::{Error, SubjectPage, Subjects, erase::check_subject};
 
 use crate::{
     DynamoStore,
-    item::{Item, PK, SK, SUBJECT, SUBJECT_BYTES_MAX, corrupt, row_key, text},
+    item::{Item, PK, SK, SUBJECT, corrupt, row_key, text},
     marks::is_plain,
     store::{Failure, Inner, Pauses, Table},
     table::SUBJECT_INDEX,
@@ -26,9 +26,7 @@ impl Subjects for DynamoStore {
     /// the first. A marker has no subject. A row that moves meanwhile is seen in one of them or the other,
     /// unless it moves from the second to the first: whoever erases asks again until nothing is found.
     async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
-        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
-            return Err(Error::Invalid(format!("a subject has 1 to {SUBJECT_BYTES_MAX} bytes")));
-        }
+        check_subject(subject)?;
         let inner = &*self.0;
         inner.may_serve()?;
         let end = inner.end_of(None);

@@ -9,6 +9,7 @@ use trivium_codec::{Row, RowKey};
 use trivium_store::{
     Barrier, Condition, Decision, Error, FencedOutcome, OnlineWrite, Order, RowWrite, Stamp,
     WriteOp, WriteOutcome, check_deadline, decide,
+    erase::{check_subject, meets_tombstone},
 };
 
 use crate::{
@@ -19,13 +20,14 @@ use crate::{
         self, BARRIER_EPOCH, DEAD, EVENT_TIME, EXPIRES_AT, Item, REV, ROW_BYTES, SEQ, SUBJECT,
         Stored, WRITE_ID, binary, check_size, row_key,
     },
+    people::ERASURES,
     step::{Change, Step, Updated},
     store::Inner,
 };
 
 /// A write that is refused so often, each time for another reason, has met more writers than a row
 /// can bear. Each refusal was definite.
-const ATTEMPTS_MAX: usize = 64;
+pub(crate) const ATTEMPTS_MAX: usize = 64;
 
 #[async_trait]
 impl OnlineWrite for DynamoStore {
@@ -116,6 +118,13 @@ impl Inner {
         check_size(&write.key, row_bytes, write.subject.as_deref())?;
 
         let end = self.end_of(deadline);
+        if let Some(subject) = write.subject.clone() {
+            check_subject(&subject)?;
+            if meets_tombstone(&write) {
+                let step = self.write_of_subject(write, &subject, fence, seed_micros, end);
+                return Box::pin(step).await;
+            }
+        }
         // What the last refusal showed; the first attempt knows nothing.
         let mut known: Option<Stored> = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -161,7 +170,7 @@ impl Inner {
 
     /// The answer to an attempt was lost: the row's write id may tell that it was applied. That it
     /// was not, nobody can tell: it may be on its way yet.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         write: RowWrite,
         why: String,
@@ -188,7 +197,7 @@ impl Inner {
         stub
     }
 
-    fn expression(
+    pub(crate) fn expression(
         &self,
         write: &RowWrite,
         known: Option<Stamp>,
@@ -220,7 +229,10 @@ impl Inner {
                 update.remove(DEAD);
                 match &write.subject {
                     Some(subject) => update.set(SUBJECT, item::text(&**subject)),
-                    None => update.remove(SUBJECT),
+                    None => {
+                        update.remove(SUBJECT);
+                        update.remove(ERASURES);
+                    }
                 }
                 match write.ttl {
                     Some(ttl) => {
@@ -234,6 +246,7 @@ impl Inner {
                 update.set(DEAD, AttributeValue::Bool(true));
                 update.remove(ROW_BYTES);
                 update.remove(SUBJECT);
+                update.remove(ERASURES);
                 update.set(EXPIRES_AT, number(now.saturating_add(grace)));
             }
         }
@@ -241,14 +254,14 @@ impl Inner {
     }
 }
 
-fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {
+pub(crate) fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {
     let row = fence.is_some().then(|| stamp.apply_to(op));
     FencedOutcome::Done(WriteOutcome::Applied(stamp), row)
 }
 
 /// The row that an earlier attempt made, for a fenced writer: it may put it into the cache, so it
 /// gets it only where the barrier protects it as this writer's own step would have.
-fn row_if(fence: Option<Barrier>, stored: Stored) -> Result<Option<Row>, Error> {
+pub(crate) fn row_if(fence: Option<Barrier>, stored: Stored) -> Result<Option<Row>, Error> {
     let barrier = stored.barrier;
     match fence {
         Some(fence) if barrier < fence && barrier.epoch == fence.epoch => stored.into_row(),

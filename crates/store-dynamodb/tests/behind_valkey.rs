@@ -104,6 +104,7 @@ async fn make() -> Arc<Nodes> {
     Arc::new(Nodes { nodes: [node().await, node().await], turn: AtomicU64::new(0) })
 }
 trivium_store::conformance_tests!(make);
+trivium_store::subject_conformance_tests!(node);
 
 /// Or else all of the above would show nothing about the cache.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

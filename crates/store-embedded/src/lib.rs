@@ -1,9 +1,10 @@
 //! The online store in one directory of this machine, on the fjall key-value engine.
 //!
 //! # Layout
-//! Three keyspaces (LSM trees) that share one journal:
+//! Four keyspaces (LSM trees) that share one journal:
 //! `rows` (key: [`RowKey`](trivium_codec::RowKey) bytes, value: row bytes), `checkpoints` (name →
-//! value) and `meta` (the layout's own version).
+//! value), `subjects` (whose rows there are, and subjects' tombstones: see `people`) and `meta` (the
+//! layout's own version, and since when subjects are kept).
 //!
 //! # The atomic step
 //! Locks are sharded by key hash. A batch takes the locks of all of its shards in ascending order
@@ -25,7 +26,9 @@ mod cache;
 mod error;
 mod flush;
 mod options;
+mod people;
 mod store;
+mod subjects;
 
 pub use error::Error;
 pub use options::{Durability, Options};

@@ -12,11 +12,16 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use indexmap::IndexMap;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
-    Checkpoints, Error, OnlineRead, OnlineWrite, ReadOptions, RowWrite, WriteOutcome, apply,
-    check_deadline,
+    Checkpoints, Error, OnlineRead, OnlineWrite, ReadOptions, RowWrite, Stamp, WriteOutcome, apply,
+    check_deadline, erase::admit,
 };
 
-use crate::{Durability, Options, cache::RowCache, flush::GroupFlush};
+use crate::{
+    Durability, Options,
+    cache::RowCache,
+    flush::GroupFlush,
+    people::{Entries, People},
+};
 
 /// The layout described in this crate's header.
 const LAYOUT: &str = "1";
@@ -33,7 +38,7 @@ const JOURNAL_BYTES: u64 = 128 << 20;
 /// A store in a directory. Cheap to clone; the directory is free again when the last clone and the
 /// last call on it are gone.
 #[derive(Clone)]
-pub struct EmbeddedStore(Arc<Inner>);
+pub struct EmbeddedStore(pub(crate) Arc<Inner>);
 
 impl fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,11 +59,12 @@ pub struct CacheStats {
     pub bytes: u64,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     options: Options,
-    database: Database,
+    pub(crate) database: Database,
     rows: Keyspace,
     checkpoints: Keyspace,
+    pub(crate) people: People,
     cache: RowCache,
     checkpoint_lock: Mutex<()>,
     flush: GroupFlush,
@@ -117,12 +123,14 @@ impl EmbeddedStore {
         let rows = database.keyspace("rows", for_rows).map_err(engine)?;
         let checkpoints =
             database.keyspace("checkpoints", KeyspaceCreateOptions::default).map_err(engine)?;
+        let people = People::open(&database, &rows, &meta).map_err(engine)?;
         let cache = RowCache::new(options.row_cache_bytes);
         tracing::debug!(path = %path.display(), elapsed = ?started.elapsed(), "online store open");
         Ok(Self(Arc::new(Inner {
             database,
             rows,
             checkpoints,
+            people,
             cache,
             checkpoint_lock: Mutex::new(()),
             flush: GroupFlush::default(),
@@ -160,7 +168,7 @@ impl EmbeddedStore {
 
     /// Runs `work` on a thread that may block. It goes on when the caller stops waiting, so that
     /// locks, engine and cache always change together.
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
     ) -> Result<T, Error> {
@@ -182,7 +190,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, key: &RowKey) -> Result<Option<Row>, Error> {
+    pub(crate) fn read(&self, key: &RowKey) -> Result<Option<Row>, Error> {
         let before = self.cache.before(key);
         let found = self.read_stored(key)?;
         if let Some(row) = &found {
@@ -198,6 +206,8 @@ impl Inner {
         deadline: Option<Instant>,
     ) -> Vec<Result<WriteOutcome, Error>> {
         let locked = self.cache.lock(writes.iter().map(|write| &write.key));
+        // Until the commit: a tombstone comes before this batch or after it.
+        let _people = self.people.writing(&writes);
         // Waiting for the locks may have taken long.
         if let Err(error) = check_deadline(deadline) {
             return vec![Err(error); writes.len()];
@@ -206,9 +216,10 @@ impl Inner {
         // What this batch leaves, for a key that comes again in it; in its order, because the engine
         // is fastest with sorted keys, which loads bring.
         let mut changed: IndexMap<RowKey, Row> = IndexMap::with_capacity(writes.len());
+        let mut entries = Entries::default();
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
-            outcomes.push(self.step(write, seed_micros, &mut changed));
+            outcomes.push(self.step(write, seed_micros, &mut changed, &mut entries));
         }
         if changed.is_empty() {
             drop(locked);
@@ -218,6 +229,7 @@ impl Inner {
         for (key, row) in &changed {
             batch.insert(&self.rows, key.as_bytes(), row.as_bytes().as_ref());
         }
+        self.people.commit(entries, &mut batch);
         let committed = batch.commit().map_err(|error| self.write_error(&error));
         if committed.is_ok() {
             locked.committed(changed.iter());
@@ -239,9 +251,10 @@ impl Inner {
 
     fn step(
         &self,
-        write: RowWrite,
+        mut write: RowWrite,
         seed_micros: u64,
         changed: &mut IndexMap<RowKey, Row>,
+        entries: &mut Entries,
     ) -> Result<WriteOutcome, Error> {
         let key = write.key.clone();
         let existing = match changed.get(&key) {
@@ -251,8 +264,27 @@ impl Inner {
                 None => self.read_stored(&key)?,
             },
         };
+        let subject = write.subject.clone();
+        let bar = match &subject {
+            None => None,
+            Some(subject) => self.people.bar(subject, &write)?,
+        };
+        if let Some(subject) = subject.as_deref().filter(|_| bar.is_some()) {
+            let stamp = existing.as_ref().map(Stamp::of);
+            let under = match stamp {
+                None => 0,
+                Some(stamp) => self.people.written_under(subject, &key, stamp.rev, entries)?,
+            };
+            match admit(bar, stamp.as_ref(), under, &write) {
+                Ok(order) => write.order = order,
+                Err(outcome) => return Ok(outcome),
+            }
+        }
         let step = apply(existing.as_ref(), write, seed_micros)?;
         if let Some(row) = step.store {
+            if let Some(subject) = subject {
+                entries.put(&subject, &key, &row, bar);
+            }
             changed.insert(key, row);
         }
         Ok(step.outcome)
@@ -275,12 +307,12 @@ impl Inner {
         outcomes
     }
 
-    fn sync(&self) -> Result<(), String> {
+    pub(crate) fn sync(&self) -> Result<(), String> {
         self.flush
             .flush(|| self.database.persist(PersistMode::SyncAll).map_err(|error| describe(&error)))
     }
 
-    fn write_error(&self, error: &fjall::Error) -> Error {
+    pub(crate) fn write_error(&self, error: &fjall::Error) -> Error {
         let text = describe(error);
         if self.failure.set(text.clone()).is_ok() {
             tracing::error!(path = %self.options.path.display(), error = text, "the online store failed");
@@ -319,10 +351,16 @@ impl Inner {
         batch.insert(&self.checkpoints, name, value);
         batch.commit().map_err(|error| self.write_error(&error))?;
         drop(guard);
-        if self.options.durability == Durability::Power {
-            self.sync().map_err(Error::Unknown)?;
-        }
+        self.on_disk()?;
         Ok(true)
+    }
+
+    /// As durable as was asked for.
+    pub(crate) fn on_disk(&self) -> Result<(), Error> {
+        match self.options.durability {
+            Durability::Process => Ok(()),
+            Durability::Power => self.sync().map_err(Error::Unknown),
+        }
     }
 }
 
@@ -356,7 +394,7 @@ fn describe(error: &fjall::Error) -> String {
     }
 }
 
-fn read_error(error: &fjall::Error) -> Error {
+pub(crate) fn read_error(error: &fjall::Error) -> Error {
     match error {
         fjall::Error::Poisoned => Error::Failed(describe(error)),
         fjall::Error::Io(_) => Error::Unavailable(describe(error)),

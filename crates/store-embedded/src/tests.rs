@@ -27,6 +27,7 @@ mod by_default {
         Arc::new(EmbeddedStore::open(Options::new(kept_folder())).unwrap())
     }
     trivium_store::conformance_tests!(make);
+    trivium_store::subject_conformance_tests!(make);
 }
 
 /// Nothing stays in the cache for long, so that every path to the engine is taken.
@@ -37,6 +38,7 @@ mod with_a_tiny_cache {
         Arc::new(EmbeddedStore::open(options).unwrap())
     }
     trivium_store::conformance_tests!(make);
+    trivium_store::subject_conformance_tests!(make);
 }
 
 mod against_power_failures {

@@ -13,23 +13,25 @@ use trivium_codec::{Row, RowKey};
 
 use crate::{
     Authority, Barrier, Checkpoints, EpochRecord, Error, FencedOutcome, OnlineRead, OnlineWrite,
-    ReadOptions, RowWrite, WriteOutcome, apply, port::check_deadline,
+    ReadOptions, RowWrite, Stamp, WriteOutcome, apply, erase::admit, memory_subjects::People,
+    port::check_deadline,
 };
 
 /// Rows and checkpoints behind one lock: a batch is seen whole or not at all, which is more than
 /// the port promises. Do not rely on it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    rows: Mutex<Rows>,
+    pub(crate) rows: Mutex<Rows>,
     checkpoints: Mutex<HashMap<String, Bytes>>,
     epoch: Mutex<Option<EpochRecord>>,
 }
 
 #[derive(Debug, Default)]
-struct Rows {
-    rows: HashMap<RowKey, Row>,
+pub(crate) struct Rows {
+    pub(crate) rows: HashMap<RowKey, Row>,
     /// Only keys that have one: a store that never stands behind a cache pays nothing.
     barriers: HashMap<RowKey, Guard>,
+    pub(crate) people: People,
 }
 
 /// What keeps late writes of a row away.
@@ -52,11 +54,21 @@ impl Rows {
     }
 
     /// The step of a plain write and of a fenced one.
-    fn step(&mut self, write: RowWrite, seed_micros: u64) -> Result<WriteOutcome, Error> {
+    fn step(&mut self, mut write: RowWrite, seed_micros: u64) -> Result<WriteOutcome, Error> {
         let key = write.key.clone();
         let seed = self.barriers.get(&key).map_or(0, |guard| guard.seed.saturating_add(1));
-        let step = apply(self.rows.get(&key), write, seed_micros.max(seed))?;
+        let bar = self.people.bar(&write)?;
+        let existing = self.rows.get(&key);
+        let stamp = existing.map(Stamp::of);
+        match admit(bar, stamp.as_ref(), self.people.written_under(&key), &write) {
+            Ok(order) => write.order = order,
+            Err(outcome) => return Ok(outcome),
+        }
+        let subject = write.subject.clone();
+        let step = apply(existing, write, seed_micros.max(seed))?;
         if let Some(row) = step.store {
+            let subject = subject.filter(|_| !row.is_deleted());
+            self.people.put(&key, subject.map(|subject| (subject, bar)));
             self.rows.insert(key, row);
         }
         Ok(step.outcome)
@@ -72,6 +84,10 @@ impl MemoryStore {
     pub fn len(&self) -> usize {
         lock(&self.rows).rows.len()
     }
+    /// Every row, tombstones included, in no order: for tests that look past all doors.
+    pub fn scan(&self) -> Vec<(RowKey, Row)> {
+        lock(&self.rows).rows.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
     /// Whether there is no row, not even a tombstone.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -79,7 +95,7 @@ impl MemoryStore {
 }
 
 /// A panic elsewhere leaves each map whole: every change is a single insert.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -155,7 +171,9 @@ impl Authority for MemoryStore {
                 rows.raise(&key, Barrier { epoch: fence.epoch, deadline: 0 }, 0);
                 rows.rows.get(&key).cloned()
             }
-            WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_) => None,
+            WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_) | WriteOutcome::Erased(_) => {
+                None
+            }
         };
         Ok(FencedOutcome::Done(outcome, row))
     }

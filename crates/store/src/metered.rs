@@ -16,8 +16,9 @@ use trivium_codec::{Row, RowKey};
 
 use crate::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, Checkpoints, EpochRecord,
-    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OnlineWrite, ReadOptions,
-    RowCache, RowWrite, WriteOutcome,
+    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OnlineWrite, OpenPage,
+    ReadOptions, RowCache, RowWrite, SubjectPage, SubjectRow, SubjectStore, SubjectTombstone,
+    Subjects, WriteOutcome,
 };
 
 /// A store or a cache, measured under a name.
@@ -37,7 +38,7 @@ impl std::fmt::Debug for Timers {
     }
 }
 
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 29] = [
     "get",
     "write",
     "write_fenced",
@@ -62,6 +63,11 @@ const OPERATIONS: [&str; 24] = [
     "nearest",
     "list",
     "refresh",
+    "keys_of",
+    "rows_of",
+    "tombstone",
+    "swap_tombstone",
+    "open_tombstones",
 ];
 
 impl<T> Metered<T> {
@@ -177,6 +183,39 @@ impl<T: Checkpoints> Checkpoints for Metered<T> {
         value: Bytes,
     ) -> Result<bool, Error> {
         self.timed("checkpoint", self.inner.store(name, expected, value), one).await
+    }
+}
+
+#[async_trait]
+impl<T: Subjects> Subjects for Metered<T> {
+    async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
+        self.timed("keys_of", self.inner.keys_of(subject, after), one).await
+    }
+}
+
+#[async_trait]
+impl<T: SubjectStore> SubjectStore for Metered<T> {
+    async fn rows_of(
+        &self,
+        subject: &str,
+        keys: &[RowKey],
+    ) -> Vec<Result<Option<SubjectRow>, Error>> {
+        self.timed("rows_of", self.inner.rows_of(subject, keys), rows).await
+    }
+    async fn tombstone(&self, subject: &str) -> Result<Option<SubjectTombstone>, Error> {
+        self.timed("tombstone", self.inner.tombstone(subject), one).await
+    }
+    async fn swap_tombstone(
+        &self,
+        subject: &str,
+        expected: Option<&SubjectTombstone>,
+        new: &SubjectTombstone,
+    ) -> Result<bool, Error> {
+        let call = self.inner.swap_tombstone(subject, expected, new);
+        self.timed("swap_tombstone", call, one).await
+    }
+    async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
+        self.timed("open_tombstones", self.inner.open_tombstones(after), one).await
     }
 }
 

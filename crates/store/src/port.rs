@@ -132,7 +132,8 @@ pub struct RowWrite {
     /// time + ttl + a grace above every deadline and cache ttl); `None`: for ever. Only space depends
     /// on it: what is expired is the reader's business. Stores without physical expiry ignore it.
     pub ttl: Option<Duration>,
-    /// Whose data the row is, as [`Subjects::keys_of`] will be asked for it. A delete drops it.
+    /// Whose data the row is, as [`Subjects::keys_of`] will be asked for it. A delete drops it. A put
+    /// that has one meets the subject's tombstone in its atomic step: [`admit`](crate::erase::admit).
     pub subject: Option<Arc<str>>,
 }
 
@@ -160,6 +161,9 @@ pub enum WriteOutcome {
     Superseded(Stamp),
     /// The condition does not hold; nothing changed. The row as it is, if there is any.
     Conflict(Option<Stamp>),
+    /// The row's subject has been erased up to this event time, and the write is not newer, or was merged
+    /// with what is to be erased; nothing changed. Not an error: the person is to stay away.
+    Erased(Timestamp),
 }
 
 /// Reading rows.

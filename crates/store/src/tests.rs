@@ -14,6 +14,7 @@ async fn memory() -> Arc<MemoryStore> {
 }
 crate::conformance_tests!(memory);
 crate::authority_conformance_tests!(memory);
+crate::subject_conformance_tests!(memory);
 
 async fn memory_cache() -> Arc<MemoryCache> {
     Arc::new(MemoryCache::new())
@@ -70,6 +71,7 @@ fn show(existing: Option<Stamp>, write: &RowWrite) -> String {
         Decision::Answer(WriteOutcome::Applied(_)) => "retry".to_owned(),
         Decision::Answer(WriteOutcome::Superseded(_)) => "superseded".to_owned(),
         Decision::Answer(WriteOutcome::Conflict(_)) => "conflict".to_owned(),
+        Decision::Answer(WriteOutcome::Erased(_)) => "erased".to_owned(),
     }
 }
 

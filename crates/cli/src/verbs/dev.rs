@@ -45,9 +45,11 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .map_err(|error| failure::registry(&error, &registry_path))?;
     let store = parts::store(&project)?;
     let lifetime = parts::Lifetime::Long;
-    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store), lifetime)?;
-    let registry_api =
-        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_watch(watch.clone());
+    let orders = Some(registry.clone());
+    let serving = parts::serving(&project, &watch.current(), Arc::clone(&store), lifetime, orders)?;
+    let registry_api = RegistryApi::new(registry.clone(), Arc::new(SystemClock))
+        .with_watch(watch.clone())
+        .with_orders(registry.clone());
     let history = parts::history_api(&project, &watch)?;
 
     let readiness = Readiness::new();
@@ -73,13 +75,14 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let keeping = tokio::spawn(serving.clone().keep_embeddings(sweep, shutdown.clone()));
     let following = tokio::spawn(serving.clone().follow(watch.subscribe(), shutdown.clone()));
     let watching = tokio::spawn(watch.run(shutdown.clone()));
+    let erasing = tokio::spawn(serving.clone().resume_erasures(shutdown.clone()));
     announce(global, &project, &http, &grpc, started)?;
     let served =
         trivium_api::serve(http, router, grpc, services, ServeOptions::default(), shutdown.clone())
             .await;
     shutdown.trigger();
     // All end with the shutdown; one that panicked has said so already.
-    let _ = tokio::join!(keeping, following, watching);
+    let _ = tokio::join!(keeping, following, watching, erasing);
     registry.close().await;
     drop((serving, store));
     served.map_err(|error| failure::io("serving", &error))

@@ -54,8 +54,13 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         }
         None => {
             let store = parts::store(&project)?;
-            let serving =
-                parts::serving(&project, &snapshot, Arc::clone(&store), parts::Lifetime::Short)?;
+            let serving = parts::serving(
+                &project,
+                &snapshot,
+                Arc::clone(&store),
+                parts::Lifetime::Short,
+                None,
+            )?;
             let door: Arc<dyn trivium_store::WriteDoor> = Arc::new(serving);
             let checkpoints: Arc<dyn trivium_store::Checkpoints> = store;
             (door, checkpoints)
@@ -89,6 +94,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
                 "unchanged": report.unchanged,
                 "superseded": report.superseded,
                 "retracted": report.retracted,
+                "erased": report.erased,
                 "seconds": seconds,
             })).collect::<Vec<_>>(),
             "seconds": started.elapsed().as_secs_f64(),
@@ -116,6 +122,7 @@ fn print(view: &FeatureView, report: &MaterializeReport, seconds: f64) {
         (report.unchanged, "unchanged"),
         (report.superseded, "superseded by newer ones"),
         (report.retracted, "retracted"),
+        (report.erased, "refused: their persons are erased"),
     ] {
         if count > 0 {
             more.push_str(&format!(", {count} {word}"));

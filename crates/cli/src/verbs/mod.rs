@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod delete;
 mod dev;
+mod erase;
 mod get;
 mod history;
 pub mod init;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Ls(args) => ls::run(&global, &args).await,
         Verb::Show(args) => show::run(&global, &args).await,
         Verb::History(args) => history::run(&global, &args).await,
+        Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
         Verb::Completions(args) => {

@@ -115,6 +115,10 @@ pub fn print(global: &Global, view: &str, body: &[u8]) -> Result<(), Failure> {
         "SUPERSEDED" => {
             (output::WARN, "superseded (a row at least as new stands there; nothing was changed)")
         }
+        "ERASED" => (
+            output::WARN,
+            "refused (the person has been erased up to this time; nothing was changed)",
+        ),
         _ => (output::GOOD, "applied"),
     };
     output::line(format!(

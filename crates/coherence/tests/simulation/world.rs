@@ -334,7 +334,8 @@ impl World {
                     seen.refused += 1;
                     Told::Refused { rev: stamp.rev }
                 }
-                Ok(WriteOutcome::Conflict(None)) => {
+                // Nobody is erased here.
+                Ok(WriteOutcome::Conflict(None) | WriteOutcome::Erased(_)) => {
                     seen.refused += 1;
                     Told::Refused { rev: 0 }
                 }

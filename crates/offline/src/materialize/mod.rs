@@ -97,6 +97,8 @@ pub struct MaterializeReport {
     pub superseded: u64,
     /// Rows taken back: replaced by an older row, or removed.
     pub retracted: u64,
+    /// Rows of persons who have been erased since: refused, and not to be tried again.
+    pub erased: u64,
 }
 
 /// Is told how a materialization comes along. Return at once.
@@ -208,6 +210,7 @@ impl Materializer {
         report.unchanged = tally.unchanged;
         report.superseded = tally.superseded;
         report.retracted = tally.retracted;
+        report.erased = tally.erased;
         Ok(report)
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Tally {
     pub(super) unchanged: u64,
     pub(super) superseded: u64,
     pub(super) retracted: u64,
+    pub(super) erased: u64,
 }
 
 /// Sends rows; each request on its own task, so that the store and the reader both have a core.
@@ -111,7 +112,10 @@ impl Writer {
         self.tally.unchanged += tally.unchanged;
         self.tally.superseded += tally.superseded;
         self.tally.retracted += tally.retracted;
-        self.progress.rows(tally.applied + tally.unchanged + tally.superseded + tally.retracted);
+        self.tally.erased += tally.erased;
+        self.progress.rows(
+            tally.applied + tally.unchanged + tally.superseded + tally.retracted + tally.erased,
+        );
         Ok(())
     }
 }
@@ -144,6 +148,8 @@ async fn write(
             {
                 tally.unchanged += 1;
             }
+            // The person asked to be forgotten: a rerun of history does not bring anybody back.
+            (WriteOutcome::Erased(_), _) => tally.erased += 1,
             // What a retraction does not meet is gone already, or somebody wrote over it.
             (_, Order::Replacing { .. }) => tally.unchanged += 1,
             (WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_), _) => tally.superseded += 1,

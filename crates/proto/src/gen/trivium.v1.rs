@@ -237,6 +237,206 @@ impl Lane {
         }
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EraseSubjectRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// The one join key that names the person, and its value.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub subject: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    /// Why, for the report.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// For whom the caller asks, for the report.
+    #[prost(string, tag = "4")]
+    pub requested_by: ::prost::alloc::string::String,
+    /// Names this request, 64 bytes at most: sent again, it goes on with the same erasure. Without one every
+    /// call is a request of its own, up to its own time.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EraseSubjectResponse {
+    #[prost(message, optional, tag = "1")]
+    pub report: ::core::option::Option<ErasureReport>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetErasureRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub subject: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetErasureResponse {
+    /// The subject's newest erasure.
+    #[prost(message, optional, tag = "1")]
+    pub report: ::core::option::Option<ErasureReport>,
+}
+/// What an erasure found and did, so far.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ErasureReport {
+    #[prost(enumeration = "erasure_report::State", tag = "1")]
+    pub state: i32,
+    #[prost(string, tag = "2")]
+    pub erasure: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub subject: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    /// The name of the caller's API key; empty where no keys are asked for.
+    #[prost(string, tag = "6")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(int64, tag = "9")]
+    pub requested_at_micros: i64,
+    /// Writes with an event time up to this are refused, for ever.
+    #[prost(int64, tag = "10")]
+    pub up_to_micros: i64,
+    #[prost(int64, optional, tag = "11")]
+    pub finished_at_micros: ::core::option::Option<i64>,
+    /// By view.
+    #[prost(btree_map = "string, message", tag = "12")]
+    pub views: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ErasedRows>,
+    /// Documents deleted, by index of embeddings.
+    #[prost(btree_map = "string, uint64", tag = "13")]
+    pub embeddings: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+    /// Rows that were read again after their deletion, and found gone.
+    #[prost(uint64, tag = "14")]
+    pub rows_verified: u64,
+    /// Whether the order for the offline store is left.
+    #[prost(bool, tag = "15")]
+    pub offline_order_left: bool,
+    /// Times that the subject's rows were looked for.
+    #[prost(uint32, tag = "16")]
+    pub sweeps: u32,
+    /// Questions to the index of subjects.
+    #[prost(uint64, tag = "17")]
+    pub index_calls: u64,
+    /// Rows read and deleted, one each time.
+    #[prost(uint64, tag = "18")]
+    pub item_calls: u64,
+    /// What keeps it from going on, at the moment.
+    #[prost(string, tag = "19")]
+    pub problem: ::prost::alloc::string::String,
+    /// Requests that this one took over before they were done, or that were done before it: oldest first.
+    #[prost(message, repeated, tag = "20")]
+    pub earlier: ::prost::alloc::vec::Vec<EarlierErasure>,
+}
+/// Nested message and enum types in `ErasureReport`.
+pub mod erasure_report {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum State {
+        Unspecified = 0,
+        /// Writes up to `up_to_micros` are refused; rows are being deleted, or looked for again.
+        InProgress = 1,
+        /// Nothing is left online; the order for the offline store cannot be left yet.
+        AwaitingRegistry = 2,
+        Done = 3,
+    }
+    impl State {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "STATE_UNSPECIFIED",
+                Self::InProgress => "IN_PROGRESS",
+                Self::AwaitingRegistry => "AWAITING_REGISTRY",
+                Self::Done => "DONE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "STATE_UNSPECIFIED" => Some(Self::Unspecified),
+                "IN_PROGRESS" => Some(Self::InProgress),
+                "AWAITING_REGISTRY" => Some(Self::AwaitingRegistry),
+                "DONE" => Some(Self::Done),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ErasedRows {
+    #[prost(uint64, tag = "1")]
+    pub deleted: u64,
+    /// Rows written since the request, which stay.
+    #[prost(uint64, tag = "2")]
+    pub newer: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EarlierErasure {
+    #[prost(string, tag = "1")]
+    pub erasure: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "5")]
+    pub requested_at_micros: i64,
+    /// Whether it was done; else the newer one goes on for it.
+    #[prost(bool, tag = "6")]
+    pub done: bool,
+}
+/// What the offline store has to erase. Kept in the registry.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ErasureOrder {
+    /// Counts orders, in the order in which they were left.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(string, tag = "2")]
+    pub erasure: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub subject: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    #[prost(int64, tag = "5")]
+    pub up_to_micros: i64,
+    #[prost(int64, tag = "6")]
+    pub requested_at_micros: i64,
+    #[prost(string, tag = "7")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LeaveErasureOrderRequest {
+    /// Its number is ignored.
+    #[prost(message, optional, tag = "1")]
+    pub order: ::core::option::Option<ErasureOrder>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaveErasureOrderResponse {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListErasureOrdersRequest {
+    /// Orders after this number.
+    #[prost(uint64, tag = "1")]
+    pub after: u64,
+    /// At most so many; 100 if 0.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListErasureOrdersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub orders: ::prost::alloc::vec::Vec<ErasureOrder>,
+}
 /// What to read: one of the two.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FeatureSelection {
@@ -580,6 +780,8 @@ pub mod write_result {
         Conflict = 3,
         /// See `error`. Whether the row was written is only unknown where the code is UNKNOWN.
         Failed = 4,
+        /// The row's subject has been erased up to `event_time_micros`, and the write is not newer. Not an error.
+        Erased = 5,
     }
     impl Outcome {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -593,6 +795,7 @@ pub mod write_result {
                 Self::Superseded => "SUPERSEDED",
                 Self::Conflict => "CONFLICT",
                 Self::Failed => "FAILED",
+                Self::Erased => "ERASED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -603,6 +806,7 @@ pub mod write_result {
                 "SUPERSEDED" => Some(Self::Superseded),
                 "CONFLICT" => Some(Self::Conflict),
                 "FAILED" => Some(Self::Failed),
+                "ERASED" => Some(Self::Erased),
                 _ => None,
             }
         }
@@ -923,6 +1127,38 @@ pub mod online_service_client {
                 .insert(GrpcMethod::new("trivium.v1.OnlineService", "SearchNearest"));
             self.inner.unary(req, path, codec).await
         }
+        /// Erases a person: refuses writes up to now, then deletes every row and embedding.
+        pub async fn erase_subject(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EraseSubjectRequest>,
+        ) -> std::result::Result<tonic::Response<super::EraseSubjectResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/trivium.v1.OnlineService/EraseSubject");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.OnlineService", "EraseSubject"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the person's newest erasure did so far.
+        pub async fn get_erasure(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetErasureRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetErasureResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/trivium.v1.OnlineService/GetErasure");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("trivium.v1.OnlineService", "GetErasure"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -968,6 +1204,16 @@ pub mod online_service_server {
             &self,
             request: tonic::Request<super::SearchNearestRequest>,
         ) -> std::result::Result<tonic::Response<super::SearchNearestResponse>, tonic::Status>;
+        /// Erases a person: refuses writes up to now, then deletes every row and embedding.
+        async fn erase_subject(
+            &self,
+            request: tonic::Request<super::EraseSubjectRequest>,
+        ) -> std::result::Result<tonic::Response<super::EraseSubjectResponse>, tonic::Status>;
+        /// What the person's newest erasure did so far.
+        async fn get_erasure(
+            &self,
+            request: tonic::Request<super::GetErasureRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetErasureResponse>, tonic::Status>;
     }
     /// The only door to the online stores, for all lanes.
     #[derive(Debug)]
@@ -1261,6 +1507,86 @@ pub mod online_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SearchNearestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.OnlineService/EraseSubject" => {
+                    #[allow(non_camel_case_types)]
+                    struct EraseSubjectSvc<T: OnlineService>(pub Arc<T>);
+                    impl<T: OnlineService> tonic::server::UnaryService<super::EraseSubjectRequest>
+                        for EraseSubjectSvc<T>
+                    {
+                        type Response = super::EraseSubjectResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EraseSubjectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OnlineService>::erase_subject(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EraseSubjectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.OnlineService/GetErasure" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetErasureSvc<T: OnlineService>(pub Arc<T>);
+                    impl<T: OnlineService> tonic::server::UnaryService<super::GetErasureRequest> for GetErasureSvc<T> {
+                        type Response = super::GetErasureResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetErasureRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OnlineService>::get_erasure(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetErasureSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2396,6 +2722,42 @@ pub mod registry_service_client {
             req.extensions_mut().insert(GrpcMethod::new("trivium.v1.RegistryService", "ListAudit"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps what the offline store has to erase. Leaving an order again changes nothing.
+        pub async fn leave_erasure_order(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaveErasureOrderRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaveErasureOrderResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/trivium.v1.RegistryService/LeaveErasureOrder",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.RegistryService", "LeaveErasureOrder"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the offline store has to erase, oldest first.
+        pub async fn list_erasure_orders(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListErasureOrdersRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListErasureOrdersResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/trivium.v1.RegistryService/ListErasureOrders",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.RegistryService", "ListErasureOrders"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2440,6 +2802,16 @@ pub mod registry_service_server {
             &self,
             request: tonic::Request<super::ListAuditRequest>,
         ) -> std::result::Result<tonic::Response<super::ListAuditResponse>, tonic::Status>;
+        /// Keeps what the offline store has to erase. Leaving an order again changes nothing.
+        async fn leave_erasure_order(
+            &self,
+            request: tonic::Request<super::LeaveErasureOrderRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaveErasureOrderResponse>, tonic::Status>;
+        /// What the offline store has to erase, oldest first.
+        async fn list_erasure_orders(
+            &self,
+            request: tonic::Request<super::ListErasureOrdersRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListErasureOrdersResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct RegistryServiceServer<T> {
@@ -2774,6 +3146,90 @@ pub mod registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.RegistryService/LeaveErasureOrder" => {
+                    #[allow(non_camel_case_types)]
+                    struct LeaveErasureOrderSvc<T: RegistryService>(pub Arc<T>);
+                    impl<T: RegistryService>
+                        tonic::server::UnaryService<super::LeaveErasureOrderRequest>
+                        for LeaveErasureOrderSvc<T>
+                    {
+                        type Response = super::LeaveErasureOrderResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaveErasureOrderRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RegistryService>::leave_erasure_order(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LeaveErasureOrderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.RegistryService/ListErasureOrders" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListErasureOrdersSvc<T: RegistryService>(pub Arc<T>);
+                    impl<T: RegistryService>
+                        tonic::server::UnaryService<super::ListErasureOrdersRequest>
+                        for ListErasureOrdersSvc<T>
+                    {
+                        type Response = super::ListErasureOrdersResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListErasureOrdersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RegistryService>::list_erasure_orders(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListErasureOrdersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -447,6 +447,7 @@ fn the_description_names_every_path() {
         [
             "/v1/apply",
             "/v1/audit",
+            "/v1/erasure-orders",
             "/v1/feature-services",
             "/v1/feature-services/{namespace}/{service}/{version}",
             "/v1/feature-views",

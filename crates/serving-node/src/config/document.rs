@@ -74,6 +74,11 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("limits", "header_read_ms_max", Shape::Whole),
     ("limits", "streams_max", Shape::Whole),
     ("limits", "near_bytes_max", Shape::Whole),
+    ("erasure", "index_lag_ms", Shape::Whole),
+    ("erasure", "wait_ms_max", Shape::Whole),
+    ("erasure", "lease_ms", Shape::Whole),
+    ("erasure", "resume_every_ms", Shape::Whole),
+    ("erasure", "at_once_max", Shape::Whole),
     ("auth", "keys_file", Shape::Text),
     ("auth", "reload_ms", Shape::Whole),
     ("clock", "data", Shape::Text),
@@ -95,6 +100,8 @@ pub(super) struct Document {
     coherence: Coherence,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    erasure: trivium_serving::ErasureOptions,
     #[serde(default)]
     auth: Auth,
     #[serde(default)]
@@ -250,6 +257,7 @@ impl Document {
             sweep,
             coherence,
             limits,
+            erasure,
             auth,
             clock,
             log,
@@ -267,6 +275,9 @@ impl Document {
             ("limits.request_ms_max", limits.request_ms_max),
             ("limits.header_read_ms_max", limits.header_read_ms_max),
             ("limits.streams_max", u64::from(limits.streams_max)),
+            ("erasure.lease_ms", erasure.lease_ms),
+            ("erasure.resume_every_ms", erasure.resume_every_ms),
+            ("erasure.at_once_max", erasure.at_once_max as u64),
         ] {
             if value == 0 {
                 return Err(wrong(field, "it is 0".to_owned(), "give at least 1"));
@@ -297,6 +308,13 @@ impl Document {
                     limits.store_time_ms_max
                 ),
                 "make it longer than limits.store_time_ms_max",
+            ));
+        }
+        if erasure.wait_ms_max >= limits.request_ms_max {
+            return Err(wrong(
+                "erasure.wait_ms_max",
+                format!("a request is cut off after {} ms", limits.request_ms_max),
+                "make it shorter than limits.request_ms_max: the erasure goes on all the same",
             ));
         }
         // A row that stays in the cache for longer than its tombstone in the table would come back.
@@ -378,6 +396,7 @@ impl Document {
                 store_time_ms_max: limits.store_time_ms_max,
                 future_micros_max: limits.future_ms_max.saturating_mul(1_000),
                 requests_under_way_max: limits.requests_under_way_max,
+                erasure,
             },
             serve: ServeOptions {
                 drain: ms(listen.drain_ms),

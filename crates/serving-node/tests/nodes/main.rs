@@ -4,6 +4,7 @@
 mod admission;
 mod definitions;
 mod embeddings;
+mod erasing;
 mod keys;
 mod life;
 mod precomputed;

@@ -63,8 +63,17 @@ impl World {
     }
 
     pub async fn without_cache(table: &'static str) -> Self {
+        Self::of(table, SESSION).await
+    }
+
+    /// Without a cache, with rows that are nobody's.
+    pub async fn without_people(table: &'static str) -> Self {
+        Self::of(table, &SESSION.replace("\"subject\": \"user_id\", ", "")).await
+    }
+
+    async fn of(table: &'static str, session: &str) -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap(), table, valkey: None };
-        world.apply(&[("shop/session.v1.json", SESSION)]).await;
+        world.apply(&[("shop/session.v1.json", session)]).await;
         let made = world.command(&world.config("init", ""), &["stores", "init"]);
         assert!(made.status.success(), "{made:?}");
         world
@@ -175,8 +184,8 @@ impl RegistryServer {
     pub async fn start(registry: Arc<SqlRegistry>, port: u16) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router =
-            trivium_api::finish(RegistryApi::new(registry, Arc::new(SystemClock)).router());
+        let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_orders(registry);
+        let router = trivium_api::finish(api.router());
         let (shutdown, options) = (Shutdown::new(), trivium_api::ServeOptions::default());
         let served = trivium_api::serve::serve_http(listener, router, options, shutdown.clone());
         let task = tokio::spawn(async move { served.await.unwrap() });

@@ -21,6 +21,7 @@ pub use indexes::IndexProblem;
 pub use sweep::SweepOptions;
 
 pub(crate) use indexes::Indexes;
+pub(crate) use owners::RowOwners;
 #[cfg(test)]
 pub(crate) use search::{Near, Question};
 pub(crate) use search_json::search;

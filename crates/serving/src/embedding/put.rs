@@ -27,6 +27,7 @@ use super::{
 use crate::{
     Serving,
     definitions::ViewDefinition,
+    erase,
     limits::MERGE_ATTEMPTS_MAX,
     write::{Op, Write, no_answer as no_row, too_busy},
 };
@@ -147,14 +148,31 @@ impl Serving {
             }
         }
         let (sent, batch): (Vec<usize>, Vec<RowWrite>) = batch.into_iter().unzip();
+        let mut erased = Vec::new();
         for (at, outcome) in sent.into_iter().zip(self.store_write(batch, request.deadline).await) {
             let draft = drafts.iter().find(|(of, _)| *of == at).map(|(_, draft)| draft);
             if let Ok(WriteOutcome::Applied(_)) = &outcome {
                 leftovers.applied(at, draft.map_or(&[], |draft| &draft.parts));
             }
-            let moved = draft.is_some() && matches!(outcome, Ok(WriteOutcome::Conflict(_)));
+            let mut moved = draft.is_some() && matches!(outcome, Ok(WriteOutcome::Conflict(_)));
+            let write = &writes[at];
+            if let (Ok(WriteOutcome::Erased(up_to)), true) = (&outcome, draft.is_some())
+                && erase::is_newer(write.order, *up_to)
+                && let Some((_, Ok(Some(base)))) =
+                    round.iter().zip(&rows).find(|(of, _)| **of == at)
+                && !base.is_deleted()
+            {
+                // The person has come back before the erasure came by this row: nothing of it may be
+                // kept. It goes, as it would have gone, and the put begins with none.
+                let subject = view.subject_of(&write.key);
+                let delete = erase::delete_of(&write.key, &Stamp::of(base), *up_to);
+                erased.push(RowWrite { subject, ..delete });
+                moved = true;
+            }
             done.push((at, (!moved).then_some(outcome)));
         }
+        // However it ends: the next try reads the row again.
+        self.store_write(erased, request.deadline).await;
         done
     }
 

@@ -1,5 +1,6 @@
 //! Against a real DynamoDB API: DynamoDB Local, one for all tests, a table of its own for most.
 
+mod erasing;
 mod faults;
 mod fences;
 mod held;
@@ -18,6 +19,7 @@ async fn make() -> Arc<DynamoStore> {
     Arc::new(support::shared_table().await)
 }
 trivium_store::conformance_tests!(make);
+trivium_store::subject_conformance_tests!(make);
 
 async fn make_own() -> Arc<DynamoStore> {
     Arc::new(support::new_table().await)

@@ -212,6 +212,7 @@ pub async fn duplicates_in_a_batch(store: Arc<impl Store>) {
             Ok(WriteOutcome::Applied(_)) => "applied",
             Ok(WriteOutcome::Superseded(_)) => "superseded",
             Ok(WriteOutcome::Conflict(_)) => "conflict",
+            Ok(WriteOutcome::Erased(_)) => "erased",
             Err(_) => "failed",
         })
         .collect();
@@ -329,7 +330,7 @@ pub async fn counters_are_linearizable(store: Arc<impl Store + 'static>) {
                     match write_one(&*store, write).await {
                         WriteOutcome::Applied(_) => break,
                         WriteOutcome::Conflict(_) => {}
-                        WriteOutcome::Superseded(row) => unreachable!("now lost to {row:?}"),
+                        other => unreachable!("now lost to {other:?}"),
                     }
                 }
             }

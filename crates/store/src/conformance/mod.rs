@@ -8,6 +8,7 @@ mod checks;
 pub mod embedding;
 mod model;
 pub mod row_cache;
+pub mod subjects;
 mod support;
 
 pub use checks::*;

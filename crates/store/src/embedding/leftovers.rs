@@ -119,6 +119,43 @@ async fn leftovers_of(
     leftovers
 }
 
+/// Deletes the documents of a subject that no row names, until a listing after a refresh finds none; what a
+/// row names is left, and so is what could not be judged (`left`). Safe beside any writer.
+pub async fn sweep_subject(
+    index: &(impl EmbeddingIndex + ?Sized),
+    spec: &IndexSpec,
+    owners: &(impl Owners + ?Sized),
+    subject: &str,
+    deadline: Option<Instant>,
+) -> Result<Swept, Error> {
+    let listing = Listing { subject: Some(Arc::from(subject)), ..Listing::default() };
+    let mut total = Swept::default();
+    loop {
+        index.refresh(spec, deadline).await?;
+        let mut round = Swept::default();
+        let mut after: Option<String> = None;
+        loop {
+            let page = index.list(spec, &listing, after.as_deref(), deadline).await?;
+            round.listed += page.ids.len() as u64;
+            let leftovers = leftovers_of(owners, page.ids, &mut round).await;
+            for result in index.delete(spec, &leftovers, deadline).await {
+                round.deleted += u64::from(result?);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        total.listed += round.listed;
+        total.deleted += round.deleted;
+        total.moved += round.moved;
+        total.left = round.left;
+        if round.deleted == 0 {
+            return Ok(total);
+        }
+    }
+}
+
 /// Deletes every document of a subject, until a listing after a refresh finds none; tells how many. The
 /// subject's rows have to be gone, and its writes refused, before the last listing: else more may come.
 pub async fn delete_subject(

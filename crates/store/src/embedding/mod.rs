@@ -36,7 +36,7 @@ pub use check::{
     check_document, check_id, check_nearest, check_spec, check_vector,
 };
 pub use filter::Filter;
-pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep};
+pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep, sweep_subject};
 pub use memory::MemoryIndex;
 pub use moving::{IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index};
 pub use named::{Found, nearest_named};

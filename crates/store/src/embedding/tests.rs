@@ -130,7 +130,7 @@ impl World {
             match self.write(write).await.unwrap() {
                 WriteOutcome::Applied(_) => return,
                 WriteOutcome::Conflict(_) => {}
-                WriteOutcome::Superseded(stamp) => panic!("superseded by {stamp:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }

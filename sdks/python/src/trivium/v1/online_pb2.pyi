@@ -1,3 +1,4 @@
+from trivium.v1 import erasure_pb2 as _erasure_pb2
 from trivium.v1 import value_pb2 as _value_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -154,12 +155,14 @@ class RowColumn(_message.Message):
     def __init__(self, view: _Optional[str] = ..., event_times_micros: _Optional[_Iterable[int]] = ..., revs: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PutRequest(_message.Message):
-    __slots__ = ("view", "row")
+    __slots__ = ("view", "row", "wait_for_search")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_SEARCH_FIELD_NUMBER: _ClassVar[int]
     view: str
     row: PutRow
-    def __init__(self, view: _Optional[str] = ..., row: _Optional[_Union[PutRow, _Mapping]] = ...) -> None: ...
+    wait_for_search: bool
+    def __init__(self, view: _Optional[str] = ..., row: _Optional[_Union[PutRow, _Mapping]] = ..., wait_for_search: _Optional[bool] = ...) -> None: ...
 
 class PutRow(_message.Message):
     __slots__ = ("entity", "values", "event_time_micros", "if_rev", "idempotency_key", "sequence")
@@ -198,14 +201,16 @@ class PutResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[WriteResult, _Mapping]] = ...) -> None: ...
 
 class BatchPutRequest(_message.Message):
-    __slots__ = ("view", "values", "encoded")
+    __slots__ = ("view", "values", "encoded", "wait_for_search")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     ENCODED_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_SEARCH_FIELD_NUMBER: _ClassVar[int]
     view: str
     values: PutRows
     encoded: EncodedRows
-    def __init__(self, view: _Optional[str] = ..., values: _Optional[_Union[PutRows, _Mapping]] = ..., encoded: _Optional[_Union[EncodedRows, _Mapping]] = ...) -> None: ...
+    wait_for_search: bool
+    def __init__(self, view: _Optional[str] = ..., values: _Optional[_Union[PutRows, _Mapping]] = ..., encoded: _Optional[_Union[EncodedRows, _Mapping]] = ..., wait_for_search: _Optional[bool] = ...) -> None: ...
 
 class PutRows(_message.Message):
     __slots__ = ("rows",)
@@ -297,11 +302,13 @@ class WriteResult(_message.Message):
         SUPERSEDED: _ClassVar[WriteResult.Outcome]
         CONFLICT: _ClassVar[WriteResult.Outcome]
         FAILED: _ClassVar[WriteResult.Outcome]
+        ERASED: _ClassVar[WriteResult.Outcome]
     OUTCOME_UNSPECIFIED: WriteResult.Outcome
     APPLIED: WriteResult.Outcome
     SUPERSEDED: WriteResult.Outcome
     CONFLICT: WriteResult.Outcome
     FAILED: WriteResult.Outcome
+    ERASED: WriteResult.Outcome
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REV_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_MICROS_FIELD_NUMBER: _ClassVar[int]
@@ -311,3 +318,109 @@ class WriteResult(_message.Message):
     event_time_micros: int
     error: _value_pb2.ErrorDetail
     def __init__(self, outcome: _Optional[_Union[WriteResult.Outcome, str]] = ..., rev: _Optional[int] = ..., event_time_micros: _Optional[int] = ..., error: _Optional[_Union[_value_pb2.ErrorDetail, _Mapping]] = ...) -> None: ...
+
+class SearchNearestRequest(_message.Message):
+    __slots__ = ("feature", "vector", "entity", "k", "filter", "min_score", "features")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    vector: _value_pb2.Embedding
+    entity: SearchEntity
+    k: int
+    filter: SearchFilter
+    min_score: float
+    features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, feature: _Optional[str] = ..., vector: _Optional[_Union[_value_pb2.Embedding, _Mapping]] = ..., entity: _Optional[_Union[SearchEntity, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[SearchFilter, _Mapping]] = ..., min_score: _Optional[float] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchEntity(_message.Message):
+    __slots__ = ("keys",)
+    class KeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _value_pb2.KeyValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.KeyValue, _Mapping]] = ...) -> None: ...
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.MessageMap[str, _value_pb2.KeyValue]
+    def __init__(self, keys: _Optional[_Mapping[str, _value_pb2.KeyValue]] = ...) -> None: ...
+
+class SearchFilter(_message.Message):
+    __slots__ = ("all", "equals", "range")
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    EQUALS_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    all: SearchFilters
+    equals: SearchEquals
+    range: SearchRange
+    def __init__(self, all: _Optional[_Union[SearchFilters, _Mapping]] = ..., equals: _Optional[_Union[SearchEquals, _Mapping]] = ..., range: _Optional[_Union[SearchRange, _Mapping]] = ...) -> None: ...
+
+class SearchFilters(_message.Message):
+    __slots__ = ("filters",)
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    filters: _containers.RepeatedCompositeFieldContainer[SearchFilter]
+    def __init__(self, filters: _Optional[_Iterable[_Union[SearchFilter, _Mapping]]] = ...) -> None: ...
+
+class SearchEquals(_message.Message):
+    __slots__ = ("feature", "value")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    value: _value_pb2.Value
+    def __init__(self, feature: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class SearchRange(_message.Message):
+    __slots__ = ("feature", "gt", "gte", "lt", "lte")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    GT_FIELD_NUMBER: _ClassVar[int]
+    GTE_FIELD_NUMBER: _ClassVar[int]
+    LT_FIELD_NUMBER: _ClassVar[int]
+    LTE_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    gt: _value_pb2.Value
+    gte: _value_pb2.Value
+    lt: _value_pb2.Value
+    lte: _value_pb2.Value
+    def __init__(self, feature: _Optional[str] = ..., gt: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., gte: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., lt: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., lte: _Optional[_Union[_value_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class SearchNearestResponse(_message.Message):
+    __slots__ = ("features", "hits", "dropped", "is_cut_off", "freshness")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedScalarFieldContainer[str]
+    hits: _containers.RepeatedCompositeFieldContainer[SearchHit]
+    dropped: int
+    is_cut_off: bool
+    freshness: str
+    def __init__(self, features: _Optional[_Iterable[str]] = ..., hits: _Optional[_Iterable[_Union[SearchHit, _Mapping]]] = ..., dropped: _Optional[int] = ..., is_cut_off: _Optional[bool] = ..., freshness: _Optional[str] = ...) -> None: ...
+
+class SearchHit(_message.Message):
+    __slots__ = ("entity", "score", "rev", "event_time_micros", "values", "statuses")
+    class EntityEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _value_pb2.KeyValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.KeyValue, _Mapping]] = ...) -> None: ...
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    REV_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_MICROS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    entity: _containers.MessageMap[str, _value_pb2.KeyValue]
+    score: float
+    rev: int
+    event_time_micros: int
+    values: _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]
+    statuses: _containers.RepeatedScalarFieldContainer[_value_pb2.Status]
+    def __init__(self, entity: _Optional[_Mapping[str, _value_pb2.KeyValue]] = ..., score: _Optional[float] = ..., rev: _Optional[int] = ..., event_time_micros: _Optional[int] = ..., values: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ..., statuses: _Optional[_Iterable[_Union[_value_pb2.Status, str]]] = ...) -> None: ...

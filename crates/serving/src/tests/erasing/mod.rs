@@ -1,0 +1,6 @@
+//! Erasing persons: on nodes that die, with an index that lags, beside writers.
+
+mod crashes;
+mod documents;
+mod semantics;
+mod world;
