@@ -309,6 +309,7 @@ fn config_text(valkey: &Proxy, dynamodb: &Proxy) -> String {
          [coherence]\nlease_ms = 600\nrenew_every_ms = 150\nwrite_window_ms = 2500\n\
          pause_ms_max = 1500\nhold_off_ms = 200\nhold_off_ms_max = 800\n\n\
          [limits]\nstore_time_ms_max = 2000\nrequest_ms_max = 5000\n\n\
+         [erasure]\nwait_ms_max = 1000\n\n\
          [listen]\nhttp = \"127.0.0.1:0\"\ngrpc = \"127.0.0.1:0\"\n",
         dynamodb.port(),
         valkey.port(),
