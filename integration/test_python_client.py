@@ -217,3 +217,83 @@ def test_generated_code_is_up_to_date(tmp_path):
     made = {path.name: path.read_text() for path in (tmp_path / "trivium/v1").iterdir()}
     kept = (SDK / "src/trivium/v1").glob("*_pb2.py*")
     assert {path.name: path.read_text() for path in kept} == made
+
+
+SHOP = {
+    "visits": {"visits": "int64"},
+    "products": {
+        "price": "float64",
+        "color": "string",
+        "picture": {"embedding": {"dimension": 2, "metric": "cosine"}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shop")
+    (root / "configs/sdk").mkdir(parents=True)
+    (root / "trivium.toml").write_text('[project]\nconfigs = "configs"\ndata_dir = ".trivium"\n')
+    for name, types in SHOP.items():
+        config = json.loads(view(name, types))
+        config["subject"] = "id"
+        (root / f"configs/sdk/{name}.v1.json").write_text(json.dumps(config))
+    project = Project(root)
+    project.ok("apply", "--reason", "for the client")
+    with project.dev() as server:
+        yield server
+
+
+def test_search(shop):
+    with trivium.Client(shop.grpc) as client:
+        rows = [
+            (1, {"price": 5.0, "color": "red", "picture": [1.0, 0.0]}),
+            (2, {"price": 50.0, "color": "red", "picture": [1.0, 1.0]}),
+            (3, {"price": 20.0, "picture": [0.0, 1.0]}),
+        ]
+        for id_, given in rows:
+            done = client.put("sdk/products@1", {"id": id_}, given, wait_for_search=True)
+            assert done.outcome is trivium.Outcome.APPLIED
+
+        def found(near, **more):
+            hits = client.search("sdk/products@1:picture", near, **more)
+            return [hit.entity["id"] for hit in hits.hits]
+
+        assert found([1.0, 0.0]) == [1, 2, 3]
+        assert found({"id": 3}) == [2, 1]
+        assert found([1, 0], k=1) == [1]
+        assert found([1, 0], filter={"range": {"price": {"gte": 20}}}) == [2, 3]
+        red = {"all": [{"equals": {"color": "red"}}, {"range": {"price": {"gt": 5, "lte": 50}}}]}
+        assert found([1, 0], filter=red) == [2]
+        assert found([1, 0], min_score=0.9) == [1]
+        hits = client.search("sdk/products@1:picture", [1, 0], 1, features=["sdk/products@1:price"])
+        assert hits.hits[0].values == {"sdk/products@1:price": 5.0}
+        assert hits.hits[0].score == pytest.approx(1.0) and hits.hits[0].rev > 0
+        with pytest.raises(trivium.InvalidArgumentError, match="dimension|components"):
+            client.search("sdk/products@1:picture", [1.0])
+        for wrong in ({}, {"near": {}}, {"range": {"price": {"gt": 1, "gte": 1}}}):
+            with pytest.raises(trivium.InvalidArgumentError):
+                client.search("sdk/products@1:picture", [1, 0], filter=wrong)
+
+
+def test_erase(shop):
+    with trivium.Client(shop.grpc) as client:
+        for name, given in [("visits", {"visits": 7}), ("products", {"picture": [1.0, 0.5]})]:
+            client.put(f"sdk/{name}@1", {"id": 77}, given)
+        before = dt.datetime.now(dt.UTC)
+        done = client.erase("sdk", {"id": 77}, reason="asked", request_id="r1", deadline=60)
+        while not done.is_done:
+            assert not done.problem, done
+            done = client.erasure("sdk", {"id": 77})
+        assert done.deleted == {"sdk/products@1": 1, "sdk/visits@1": 1}
+        assert done.request_id == "r1" and done.subject == {"id": 77} and done.up_to >= before
+        row = client.get(["sdk/visits@1"], {"id": 77})
+        assert row.statuses["sdk/visits@1:visits"] is trivium.Status.NOT_FOUND
+        old = client.put("sdk/visits@1", {"id": 77}, {"visits": 1}, event_time=before)
+        assert old.outcome is trivium.Outcome.ERASED
+        hits = client.search("sdk/products@1:picture", [1.0, 0.5])
+        assert 77 not in [hit.entity["id"] for hit in hits.hits]
+        new = client.put("sdk/visits@1", {"id": 77}, {"visits": 2})
+        assert new.outcome is trivium.Outcome.APPLIED
+        with pytest.raises(trivium.TriviumError):
+            client.erase("sdk", {"nobody": 1})

@@ -268,6 +268,8 @@ async fn a_cache_is_replaced_and_nobody_notices() {
 async fn a_table_with_rows_of_persons_is_not_replaced() {
     let world = World::without_cache("persons").await;
     let config = config(&world, "moving", world.table, Some("persons-2"));
+    let made = world.command(&config, &["stores", "init"]);
+    assert!(made.status.success(), "{made:?}");
     let started = world.command(&config, &[]);
     assert_eq!(started.status.code(), Some(5), "{started:?}");
     let said = String::from_utf8_lossy(&started.stderr).into_owned();

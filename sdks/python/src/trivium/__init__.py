@@ -1,6 +1,7 @@
 """A thin client of Trivium: features online, and training sets."""
 
 from trivium.client import Client, PutRow, cached
+from trivium.erasing import Erasure
 from trivium.errors import (
     ConflictError,
     DeadlineExceededError,
@@ -16,13 +17,17 @@ from trivium.errors import (
     UnimplementedError,
 )
 from trivium.results import Batch, Outcome, Row, Status, WriteResult
+from trivium.searching import Hit, Hits
 
 __all__ = [
     "Batch",
     "Client",
     "ConflictError",
     "DeadlineExceededError",
+    "Erasure",
     "FailedPreconditionError",
+    "Hit",
+    "Hits",
     "InternalError",
     "InvalidArgumentError",
     "NotFoundError",

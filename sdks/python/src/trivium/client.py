@@ -13,9 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from google.protobuf.message import Message
 
-from trivium import errors, values
+from trivium import errors, searching, values
+from trivium.erasing import Erasure
 from trivium.results import Batch, Row, WriteResult
-from trivium.v1 import history_pb2, online_pb2, registry_pb2
+from trivium.v1 import erasure_pb2, history_pb2, online_pb2, registry_pb2
 
 _Answer = TypeVar("_Answer", bound=Message)
 # An answer of serving has 64 MiB at most, before gRPC's own framing.
@@ -115,20 +116,35 @@ class Client:
         if_rev: int | None = None,
         idempotency_key: str | bytes | None = None,
         sequence: int | None = None,
+        wait_for_search: bool = False,
         deadline: float | None = None,
     ) -> WriteResult:
-        """Sets features of one entity; others keep their values, `None` sets null."""
+        """Sets features of one entity; others keep their values, `None` sets null.
+
+        With `wait_for_search` it is answered when searches see it.
+        """
         row = PutRow(entity, values, event_time, if_rev, idempotency_key, sequence)
-        request = online_pb2.PutRequest(view=view, row=self._put_row(view, row, "row", deadline))
+        request = online_pb2.PutRequest(
+            view=view,
+            row=self._put_row(view, row, "row", deadline),
+            wait_for_search=wait_for_search,
+        )
         answer = self._call("OnlineService/Put", request, online_pb2.PutResponse, deadline)
         return WriteResult.of(answer.result)
 
     def batch_put(
-        self, view: str, rows: Iterable[PutRow], *, deadline: float | None = None
+        self,
+        view: str,
+        rows: Iterable[PutRow],
+        *,
+        wait_for_search: bool = False,
+        deadline: float | None = None,
     ) -> list[WriteResult]:
         """Sets features of many entities; each row is an atomic step with a result of its own."""
         sent = [self._put_row(view, row, f"rows[{at}]", deadline) for at, row in enumerate(rows)]
-        request = online_pb2.BatchPutRequest(view=view, values=online_pb2.PutRows(rows=sent))
+        request = online_pb2.BatchPutRequest(
+            view=view, values=online_pb2.PutRows(rows=sent), wait_for_search=wait_for_search
+        )
         answer = self._call(
             "OnlineService/BatchPut", request, online_pb2.BatchPutResponse, deadline
         )
@@ -152,6 +168,63 @@ class Client:
         request = online_pb2.DeleteRequest(view=view, rows=[row])
         answer = self._call("OnlineService/Delete", request, online_pb2.DeleteResponse, deadline)
         return WriteResult.of(answer.results[0])
+
+    def search(
+        self,
+        feature: str,
+        near: Sequence[float] | Entity,
+        k: int = 10,
+        *,
+        filter: searching.Filter | None = None,
+        min_score: float | None = None,
+        features: Sequence[str] = (),
+        deadline: float | None = None,
+    ) -> searching.Hits:
+        """The entities nearest to a vector, or to an entity's own embedding (itself left out)."""
+        view = feature.partition(":")[0]
+        types = {} if filter is None else self._types.get(view) or self._known_types(view, deadline)
+        request = searching.request(
+            feature, near, types, k=k, filter=filter, min_score=min_score, features=features
+        )
+        answer = self._call(
+            "OnlineService/SearchNearest", request, online_pb2.SearchNearestResponse, deadline
+        )
+        return searching.Hits.of(answer)
+
+    def erase(
+        self,
+        namespace: str,
+        subject: Entity,
+        *,
+        reason: str = "",
+        requested_by: str = "",
+        request_id: str = "",
+        deadline: float | None = None,
+    ) -> Erasure:
+        """Erases a person, named by the one join key that the namespace's views call `subject`.
+
+        It may be in progress when this returns, and goes on by itself: ask `erasure`, or erase
+        again under the same `request_id`.
+        """
+        request = erasure_pb2.EraseSubjectRequest(
+            namespace=namespace,
+            subject=_subject(subject),
+            reason=reason,
+            requested_by=requested_by,
+            request_id=request_id,
+        )
+        answer = self._call(
+            "OnlineService/EraseSubject", request, erasure_pb2.EraseSubjectResponse, deadline
+        )
+        return Erasure.of(answer.report)
+
+    def erasure(self, namespace: str, subject: Entity, *, deadline: float | None = None) -> Erasure:
+        """The person's newest erasure, as far as it is."""
+        request = erasure_pb2.GetErasureRequest(namespace=namespace, subject=_subject(subject))
+        answer = self._call(
+            "OnlineService/GetErasure", request, erasure_pb2.GetErasureResponse, deadline
+        )
+        return Erasure.of(answer.report)
 
     def historical(
         self,
@@ -209,7 +282,7 @@ class Client:
         types = self._types.get(view) or {}
         if not types.keys() >= row.values.keys():
             # Not known yet, or added to the view since.
-            types = self._types[view] = self._feature_types(view, deadline)
+            types = self._known_types(view, deadline)
         sent = {}
         for name, each in row.values.items():
             if name in types:
@@ -219,6 +292,10 @@ class Client:
                 sent[name] = values.value("string", None, f"{field}.values.{name}")
         return online_pb2.PutRow(**_meta(row, field), values=sent)
 
+    def _known_types(self, view: str, deadline: float | None) -> dict[str, Any]:
+        types = self._types[view] = self._feature_types(view, deadline)
+        return types
+
     def _feature_types(self, view: str, deadline: float | None) -> dict[str, Any]:
         """A value has its type beside it on the wire; the view's config knows it."""
         request = registry_pb2.GetViewRequest(reference=view)
@@ -227,6 +304,10 @@ class Client:
         )
         config = json.loads(answer.revisions[-1].config)
         return {each["name"]: each["type"] for each in config["features"]}
+
+
+def _subject(subject: Entity) -> dict[str, Any]:
+    return {name: values.key(each, f"subject.{name}") for name, each in subject.items()}
 
 
 def _selection(features: str | Sequence[str]) -> online_pb2.FeatureSelection:

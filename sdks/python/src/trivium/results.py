@@ -32,6 +32,8 @@ class Outcome(enum.IntEnum):
     SUPERSEDED = 2
     CONFLICT = 3
     FAILED = 4
+    # Refused: the person was erased, and this is of before. Not an error.
+    ERASED = 5
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,20 @@ def key_column(name: str, values: Sequence[Any], field: str) -> online_pb2.KeyCo
     return online_pb2.KeyColumn(name=name, **{column: make(values=items)})
 
 
+def of_key(given: value_pb2.KeyValue) -> Any:
+    """Python's value of a join key."""
+    kind = given.WhichOneof("kind")
+    found = getattr(given, kind) if kind else None
+    if kind == "date":
+        return _DAY_ZERO + dt.timedelta(days=found)
+    return instant(found) if kind == "timestamp_micros" else found
+
+
+def embedding(components: list[float]) -> value_pb2.Embedding:
+    """A vector."""
+    return value_pb2.Embedding(components=components)
+
+
 def value(data_type: Any, given: Any, field: str) -> value_pb2.Value:
     """A feature's value, of the feature's type as its config spells it."""
     given = plain(given)
