@@ -1,10 +1,12 @@
 //! Logs and metrics. Logs go to standard error, so that a command's output stays its own; feature
 //! values are never logged.
 
-use std::{ffi::OsStr, io::IsTerminal};
+use std::{ffi::OsStr, io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+use crate::Shutdown;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +54,20 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_SECONDS)?
         .install_recorder()
+}
+
+/// How often samples of histograms are folded in.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Folds samples of histograms in until the shutdown: a server that nobody scrapes would keep each of
+/// them.
+pub async fn keep_metrics(metrics: PrometheusHandle, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => return,
+            () = tokio::time::sleep(UPKEEP_EVERY) => metrics.run_upkeep(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -155,11 +155,12 @@ impl Node {
         let services = finish_grpc(services);
         let router = Router::new()
             .merge(router)
-            .merge(ops_router(readiness.clone(), Some(metrics)))
+            .merge(ops_router(readiness.clone(), Some(metrics.clone())))
             .merge(docs_router(document()));
         let router = with_grpc(trivium_api::finish(router), services.clone().into_axum_router());
 
         let mut tasks = JoinSet::new();
+        tasks.spawn(telemetry::keep_metrics(metrics, asked.clone()));
         let watch = definitions.watch();
         tasks.spawn(serving.clone().keep_embeddings(config.sweep, asked.clone()));
         tasks.spawn(serving.clone().resume_erasures(asked.clone()));

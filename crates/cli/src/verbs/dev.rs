@@ -67,7 +67,7 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .merge(serving.router())
         .merge(registry_api.router())
         .merge(history.router())
-        .merge(ops_router(readiness, Some(metrics)))
+        .merge(ops_router(readiness, Some(metrics.clone())))
         .merge(docs_router(openapi::document()));
     let router = with_grpc(trivium_api::finish(router), services.clone().into_axum_router());
 
@@ -75,6 +75,7 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let keeping = tokio::spawn(serving.clone().keep_embeddings(sweep, shutdown.clone()));
     let following = tokio::spawn(serving.clone().follow(watch.subscribe(), shutdown.clone()));
     let watching = tokio::spawn(watch.run(shutdown.clone()));
+    let measuring = tokio::spawn(telemetry::keep_metrics(metrics, shutdown.clone()));
     let erasing = tokio::spawn(serving.clone().resume_erasures(shutdown.clone()));
     announce(global, &project, &http, &grpc, started)?;
     let served =
@@ -82,7 +83,7 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
             .await;
     shutdown.trigger();
     // All end with the shutdown; one that panicked has said so already.
-    let _ = tokio::join!(keeping, following, watching, erasing);
+    let _ = tokio::join!(keeping, following, watching, measuring, erasing);
     registry.close().await;
     drop((serving, store));
     served.map_err(|error| failure::io("serving", &error))
