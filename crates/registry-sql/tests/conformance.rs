@@ -33,13 +33,13 @@ async fn memory_is_a_registry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_of_erasures_are_kept() {
-    use trivium_registry::erasure::{ErasureOrders as _, conformance::keeps_orders};
+    use trivium_registry::{conformance::orders::keeps_orders, erasure::ErasureOrders as _};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registry.db");
     let registry = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
-    keeps_orders(&registry).await;
+    keeps_orders(&registry).await.unwrap();
     registry.close().await;
     let again = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
     assert_eq!(again.orders(0, 10).await.unwrap().len(), 5);
-    keeps_orders(&trivium_registry::MemoryRegistry::new()).await;
+    keeps_orders(&trivium_registry::MemoryRegistry::new()).await.unwrap();
 }

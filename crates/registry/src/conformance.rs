@@ -3,6 +3,8 @@
 //! It panics with what was expected, like a test.
 #![allow(clippy::expect_used)] // A suite that tests call.
 
+pub mod orders;
+
 use std::sync::Arc;
 
 use trivium_model::{
