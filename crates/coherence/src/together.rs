@@ -166,10 +166,18 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             entities.into_iter().map(|entity| (entity, self.fence_id_now(epoch))).collect();
         let placed = self.cache.fence(epoch, &fences).await;
         let placed = fences.into_iter().zip(placed).filter(|(_, placed)| placed.is_ok());
-        let ended: Vec<Ended> = placed.map(|((entity, id), _)| (entity, id, None)).collect();
-        for error in self.cache.unfence(epoch, &ended).await.into_iter().filter_map(Result::err) {
-            debug!(%error, "an entity's fence stays; its rows are read one by one");
+        let mut ended: Vec<Ended> = placed.map(|((entity, id), _)| (entity, id, None)).collect();
+        // Twice: no repair finds an id that stays here, and each takes a place that writers need.
+        for _ in 0..2 {
+            let results = self.cache.unfence(epoch, &ended).await;
+            let failed = ended.into_iter().zip(results).filter(|(_, result)| result.is_err());
+            ended = failed.map(|(one, _)| one).collect();
+            if ended.is_empty() {
+                return;
+            }
         }
+        debug!(count = ended.len(), "entities stay fenced; their rows are read one by one");
+        counter!("trivium_cache_fences_left_total").increment(ended.len() as u64);
     }
 
     /// Fences rows, and with each its entity: in one step, side by side.
