@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::{
+    clients::{Client, WithOptions},
     interfaces::{ClientLike as _, KeysInterface as _},
     types::{ClusterHash, CustomCommand, Key, Value},
     util::redis_keyslot,
@@ -18,9 +19,9 @@ use trivium_store::{
 use crate::{
     Error, Options,
     admission::Admission,
-    client::Connections,
+    client::{Connections, Member},
     entry, failure, keys,
-    scripts::{LastScripts, Script},
+    scripts::{LastScripts, Script, Scripts},
     sweep::Sweep,
 };
 
@@ -96,34 +97,83 @@ impl Inner {
         keys::groups(all, self.options.cluster, limit).into_iter().map(share).collect()
     }
 
-    /// Reads a share's keys, then asks whether the server that answered knows the epoch's scripts:
-    /// two commands, sent together. Asking *after* reading is what counts: a server that knows them
-    /// then has known them all the time, for only marking makes them known.
+    /// Reads keys, the marker's before them, and makes sure that the server which answered knows the
+    /// epoch's scripts. It does if it was found to on this connection ([`Scripts::are_proven`]); else it
+    /// is asked, by a second command sent together with the first. Asking *after* reading is what
+    /// counts: a server that knows them then has known them all the time, for only marking makes them
+    /// known.
     async fn look_at(
         &self,
         epoch: CacheEpoch,
         names: Vec<Key>,
-    ) -> Result<Vec<Option<Bytes>>, CacheError> {
-        let script = self.scripts.get(epoch);
-        let exists = CustomCommand::new_static("SCRIPT", ClusterHash::FirstKey, false);
-        let arguments = vec!["EXISTS".to_owned(), script.step.name.clone()];
-        let marker = names.first().cloned().unwrap_or_else(|| Key::from_static(b""));
-        let client = self.connections.to_slot_of(marker.as_bytes());
-        let read = client.mget::<Vec<Option<Bytes>>, _>(names);
-        let known = client.custom::<Vec<i64>, _>(exists, arguments);
+    ) -> Result<impl Iterator<Item = Result<CacheEntry, CacheError>> + use<>, CacheError> {
+        let scripts = self.scripts_of(epoch);
+        // Before anything is sent.
+        let made = self.connections.made();
+        // A cluster's client has connections to many servers.
+        let is_single = !self.options.cluster;
+        let read = if is_single {
+            let Member { place, client } = self.connections.member();
+            if scripts.are_proven(place, made) {
+                let read = client.mget::<Value, _>(names).await;
+                let read = read.map_err(|error| failure::sort(&error))?;
+                if self.connections.made() != made {
+                    self.ask_scripts(&client, &scripts).await?;
+                }
+                read
+            } else {
+                let read = self.read_and_ask(&client, names, &scripts).await?;
+                if self.connections.made() == made {
+                    scripts.prove(place, made);
+                }
+                read
+            }
+        } else {
+            let marker = names.first().cloned().unwrap_or_else(|| Key::from_static(b""));
+            let client = self.connections.to_slot_of(marker.as_bytes());
+            self.read_and_ask(&client, names, &scripts).await?
+        };
+        let Value::Array(values) = read else { return Err(failure::odd_answer()) };
+        let mut values = values.into_iter().map(bytes_of);
+        match values.next() {
+            Some(Ok(Some(marker))) if marker[..] == epoch.marker.to_le_bytes() => {}
+            None => return Err(failure::odd_answer()),
+            Some(_) => return Err(CacheError::NotMarked),
+        }
+        Ok(values.map(|value| entry::parse(value?)))
+    }
+
+    async fn read_and_ask(
+        &self,
+        client: &WithOptions<Client>,
+        names: Vec<Key>,
+        scripts: &Scripts,
+    ) -> Result<Value, CacheError> {
         // `futures::join!` polls in this order, so they are sent in it, on one connection; neither is
         // ever sent again or redirected.
-        let (read, known) = futures::join!(read, known);
-        let mut values = read.map_err(|error| failure::sort(&error))?;
-        let known = known.map_err(|error| failure::sort(&error))?;
-        if values.is_empty() {
-            return Err(failure::odd_answer());
+        let read = client.mget::<Value, _>(names);
+        let (read, known) = futures::join!(read, self.ask_scripts(client, scripts));
+        let read = read.map_err(|error| failure::sort(&error))?;
+        known?;
+        Ok(read)
+    }
+
+    async fn ask_scripts(
+        &self,
+        client: &WithOptions<Client>,
+        scripts: &Scripts,
+    ) -> Result<(), CacheError> {
+        let exists = CustomCommand::new_static("SCRIPT", ClusterHash::FirstKey, false);
+        let arguments = vec!["EXISTS".to_owned(), scripts.step.name.clone()];
+        let known = client.custom::<Vec<i64>, _>(exists, arguments).await;
+        match known.map_err(|error| failure::sort(&error))?[..] {
+            [1] => Ok(()),
+            _ => Err(CacheError::NotMarked),
         }
-        let marker = values.remove(0);
-        if known != [1] || marker.as_deref() != Some(&epoch.marker.to_le_bytes()[..]) {
-            return Err(CacheError::NotMarked);
-        }
-        Ok(values)
+    }
+
+    pub(crate) fn scripts_of(&self, epoch: CacheEpoch) -> Arc<Scripts> {
+        self.scripts.get(epoch, self.connections.members())
     }
 
     /// Runs a script on a share's keys; one answer for each key.
@@ -162,7 +212,7 @@ impl Inner {
         if let Err(error) = self.admission.check() {
             return all.iter().map(|_| Err(error.clone())).collect();
         }
-        let scripts = self.scripts.get(epoch);
+        let scripts = self.scripts_of(epoch);
         let script = if kind == Step::Unfence { &scripts.unfence } else { &scripts.step };
         let shares = self.shares(epoch, all.iter(), STEP_KEYS_MAX);
         let runs = shares.into_iter().map(|Share { places, names }| {
@@ -234,6 +284,15 @@ fn number(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+fn bytes_of(value: Value) -> Result<Option<Bytes>, CacheError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bytes(bytes) => Ok(Some(bytes)),
+        Value::String(text) => Ok(Some(text.into_inner())),
+        _ => Err(failure::odd_answer()),
+    }
+}
+
 fn is_one(value: Value) -> Result<bool, CacheError> {
     match value {
         Value::Integer(1) => Ok(true),
@@ -250,14 +309,26 @@ impl RowCache for ValkeyCache {
         keys: &[RowKey],
     ) -> Vec<Result<CacheEntry, CacheError>> {
         let inner = &*self.0;
+        let refused = |error: CacheError| keys.iter().map(|_| Err(error.clone())).collect();
         if let Err(error) = inner.admission.check() {
-            return keys.iter().map(|_| Err(error.clone())).collect();
+            return refused(error);
+        }
+        // The usual read: one command, whose answers are in the order of the call.
+        if !inner.options.cluster && keys.len() <= LOOK_KEYS_MAX {
+            let names = keys::marked_rows(epoch, keys).into_iter().map(Key::from).collect();
+            return match inner.look_at(epoch, names).await {
+                Ok(entries) => {
+                    let rest = std::iter::repeat_with(|| Err(failure::odd_answer()));
+                    entries.chain(rest).take(keys.len()).collect()
+                }
+                Err(error) => refused(error),
+            };
         }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
         let looks = shares.into_iter().map(|Share { places, names }| async move {
-            (places, inner.look_at(epoch, names).await)
+            (places, inner.look_at(epoch, names).await.map(Iterator::collect))
         });
-        gathered(keys.len(), join_all(looks).await, entry::parse)
+        gathered(keys.len(), join_all(looks).await, |entry| entry)
     }
 
     async fn lease(

@@ -1,15 +1,23 @@
 //! The connections.
 
-use std::env;
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
 
+use async_trait::async_trait;
 use fred::{
     clients::{Client, Pool, WithOptions},
     interfaces::ClientLike as _,
     types::{
-        Builder, ConnectHandle,
+        Builder, ConnectHandle, RespVersion,
         config::{
-            ClusterDiscoveryPolicy, Config, ConnectionConfig, Options as SendOptions,
-            ReconnectPolicy, Server, ServerConfig, TcpConfig, UnresponsiveConfig,
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, CredentialProvider,
+            Options as SendOptions, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+            UnresponsiveConfig,
         },
     },
 };
@@ -26,11 +34,40 @@ const ATTEMPTS_MAX: u32 = 1;
 /// Commands waiting to be written, for each connection.
 const COMMANDS_WAITING_MAX: usize = 10_000;
 
+/// Who we are to a server, and how many connections have been made: the client asks for the one after
+/// it has connected and before it sends any command, so whoever finds the number unchanged around an
+/// answer knows that it came on a connection of before.
+#[derive(Debug)]
+struct Credentials {
+    username: Option<String>,
+    password: Option<String>,
+    made: AtomicU64,
+}
+
+#[async_trait]
+impl CredentialProvider for Credentials {
+    async fn fetch(
+        &self,
+        _: Option<&Server>,
+    ) -> Result<(Option<String>, Option<String>), fred::error::Error> {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        Ok((self.username.clone(), self.password.clone()))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: Pool,
     task: ConnectHandle,
     send: SendOptions,
+    credentials: Arc<Credentials>,
+    turn: AtomicUsize,
+}
+
+/// One client of the pool. Of a single server it has one connection at a time.
+pub(crate) struct Member {
+    pub(crate) place: usize,
+    pub(crate) client: WithOptions<Client>,
 }
 
 impl Connections {
@@ -44,10 +81,17 @@ impl Connections {
             ServerConfig::Centralized { server: servers.swap_remove(0) }
         };
         let get = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let config = Config {
-            server,
+        let credentials = Arc::new(Credentials {
             username: get("VALKEY_USERNAME"),
             password: get("VALKEY_PASSWORD"),
+            made: AtomicU64::new(0),
+        });
+        let config = Config {
+            server,
+            credential_provider: Some(Arc::clone(&credentials) as _),
+            // Its HELLO, answered, shows that there is a server; and its frames are what the client
+            // works with, where those of RESP2 are turned into them, value by value.
+            version: RespVersion::RESP3,
             // A server that is not there yet is not a reason to give up.
             fail_fast: false,
             ..Config::default()
@@ -83,7 +127,22 @@ impl Connections {
             fail_fast: true,
             ..SendOptions::default()
         };
-        Ok(Self { pool, task, send })
+        Ok(Self { pool, task, send, credentials, turn: AtomicUsize::new(0) })
+    }
+
+    /// How many connections have been made so far, to whatever server.
+    pub(crate) fn made(&self) -> u64 {
+        self.credentials.made.load(Ordering::SeqCst)
+    }
+    /// How many clients there are.
+    pub(crate) fn members(&self) -> usize {
+        self.pool.size()
+    }
+    /// The next client, and which one it is.
+    pub(crate) fn member(&self) -> Member {
+        let place = self.turn.fetch_add(1, Ordering::Relaxed) % self.members().max(1);
+        let client = self.pool.clients().get(place).unwrap_or_else(|| self.pool.next());
+        Member { place, client: client.with_options(&self.send) }
     }
 
     /// The next connection.

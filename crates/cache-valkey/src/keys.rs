@@ -24,12 +24,26 @@ pub(crate) fn rows<'k>(
     epoch: CacheEpoch,
     keys: impl Iterator<Item = &'k RowKey> + Clone,
 ) -> Vec<Bytes> {
+    after(Vec::with_capacity(keys.size_hint().0), epoch, keys)
+}
+
+/// The same, with a marker before them: of one server any will do.
+pub(crate) fn marked_rows(epoch: CacheEpoch, keys: &[RowKey]) -> Vec<Bytes> {
+    let mut names = Vec::with_capacity(keys.len() + 1);
+    names.push(marker(epoch, 0));
+    after(names, epoch, keys.iter())
+}
+
+fn after<'k>(
+    mut names: Vec<Bytes>,
+    epoch: CacheEpoch,
+    keys: impl Iterator<Item = &'k RowKey> + Clone,
+) -> Vec<Bytes> {
     let start = format!("{PREFIX}{}:{{", epoch.number);
     let mut digits = itoa::Buffer::new();
     // A bucket has three digits at most.
     let room = keys.clone().map(|key| start.len() + 5 + key.as_bytes().len()).sum();
     let mut all = BytesMut::with_capacity(room);
-    let mut names = Vec::with_capacity(keys.size_hint().0);
     for key in keys {
         all.put_slice(start.as_bytes());
         all.put_slice(digits.format(bucket_of(key)).as_bytes());

@@ -20,7 +20,10 @@
 //! So the scripts of an epoch carry its marker in their text, hence in their name, [`mark`] loads
 //! them, and nothing else ever does: a server that doesn't know an epoch's scripts is not the
 //! one that was marked. Every step is one of these scripts; a look asks for them in the same round
-//! trip, after its `MGET`. (`SCRIPT FLUSH` has, therefore, the effect of `FLUSHALL`.) A primary that was
+//! trip, after its `MGET`, the first time on each connection. Afterwards the connection itself is the
+//! proof: a server that ends, ends it. (After `SCRIPT FLUSH` no step works, and the next writer has the
+//! epoch ended; what is there is as it was, and is read until then. Something between node and server
+//! that keeps a connection while it changes servers would break this.) A primary that was
 //! demoted and came back is told by `INFO`: see [`ValkeyCache::check`]. What `INFO` said last is compared
 //! with the servers that were [admitted](trivium_store::RowCache::admit).
 //!

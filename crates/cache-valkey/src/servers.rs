@@ -90,7 +90,7 @@ impl Inner {
 
     /// Scripts first: a server that has the marker has been given them.
     pub(crate) async fn mark_all(&self, epoch: CacheEpoch) -> Result<(), CacheError> {
-        let scripts = self.scripts.get(epoch);
+        let scripts = self.scripts_of(epoch);
         for server in self.primaries()? {
             for script in [&scripts.step, &scripts.unfence] {
                 let arguments = vec!["LOAD".to_owned(), script.text.clone()];
