@@ -48,6 +48,24 @@ pub(crate) async fn read_body_within(
     time_max: Duration,
 ) -> Result<Bytes, ApiError> {
     check_content_type(headers)?;
+    read_whole_within(headers, body, bytes_max, time_max).await
+}
+
+/// The same for a body of whatever type.
+pub(crate) async fn read_whole(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, ApiError> {
+    read_whole_within(headers, body, bytes_max, BODY_READ_TIME_MAX).await
+}
+
+async fn read_whole_within(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    time_max: Duration,
+) -> Result<Bytes, ApiError> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())

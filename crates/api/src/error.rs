@@ -13,7 +13,7 @@ use trivium_runtime::Kind;
 
 /// When to come again after too much at once: what is under way is answered within moments. gRPC
 /// clients with a retry policy obey the pushback; HTTP has whole seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 const RETRY_AFTER_MS: &str = "1000";
 
 /// An error as a caller sees it. The kind decides HTTP status, gRPC code and exit code.

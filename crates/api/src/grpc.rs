@@ -14,9 +14,10 @@ use tonic::{Code, Status, service::Routes as GrpcRoutes};
 use tower::ServiceExt;
 use trivium_runtime::Kind;
 
-use crate::{ApiError, http::Routes};
+use crate::{ApiError, connect, http::Routes};
 
-/// gRPC on the HTTP address too, so that one address is enough for every client. `services` have
+/// gRPC on the HTTP address too, so that one address is enough for every client, and the same calls
+/// by the Connect protocol ([`connect`]). `services` have
 /// been through [`finish_grpc`].
 pub fn with_grpc(router: Router, services: Router) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
@@ -27,6 +28,8 @@ pub fn with_grpc(router: Router, services: Router) -> Router {
                 content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
             if is_grpc {
                 services.oneshot(request).await.into_response()
+            } else if connect::is_call(&request) {
+                connect::answer(services, request).await
             } else {
                 next.run(request).await
             }

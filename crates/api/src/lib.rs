@@ -6,8 +6,10 @@
 pub mod admission;
 pub mod auth;
 pub mod body;
+pub mod connect;
 pub mod docs;
 pub mod error;
+mod gathered;
 pub mod grpc;
 pub mod http;
 pub mod ops;

@@ -8,6 +8,7 @@ use axum::{
     extract::Request,
     middleware::{Next, from_fn},
 };
+use futures::TryStreamExt as _;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 use trivium_runtime::Shutdown;
 
 use crate::admission::{Admission, BODY_BYTES_UNDER_WAY_MAX};
+use crate::gathered::Gathered;
 
 /// How to serve. Every wait has an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,16 +204,14 @@ pub(crate) async fn grpc_with(
     });
     let services = Routes::from(services.into_axum_router().layer(admitted));
     let stopping = shutdown.clone();
+    // Without `nodelay` an answer of several packets waits for the client's delayed acknowledgement.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Gathered::new);
     let server = tonic::transport::Server::builder()
         .timeout(options.request)
         .http2_keepalive_interval(Some(options.keep_alive))
         .max_concurrent_streams(options.streams_max)
         .add_routes(services)
-        // Without it an answer of several packets waits for the client's delayed acknowledgement.
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move { stopping.wait().await },
-        );
+        .serve_with_incoming_shutdown(incoming, async move { stopping.wait().await });
     match until_drained(server, options.drain, &shutdown).await {
         Some(outcome) => outcome.map_err(io::Error::other),
         None => {
