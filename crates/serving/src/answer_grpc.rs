@@ -1,19 +1,16 @@
-//! The gRPC answers of reads. A batch is answered by column: each column is gathered from the rows'
-//! bytes into one typed vector.
+//! The gRPC answers of reads. A batch is answered by column ([`crate::answer_wire`]); a column that is
+//! not simply copied is gathered here into one typed vector.
 
 use bytes::Bytes;
-use trivium_api::ApiError;
 use trivium_codec::ValueRef;
 use trivium_model::{DataType, Value as Owned, json::decimal_to_text};
 use trivium_proto::v1::{
-    BatchGetResponse, BoolList, BytesList, DoubleList, Embedding, EmbeddingList, FeatureColumn,
-    FloatList, GetResponse, Int32List, Int64List, ListList, ListValue, NullValue, RowColumn,
-    RowInfo, Status, StringList, Value, feature_column::Values, value::Kind,
+    BoolList, BytesList, DoubleList, Embedding, EmbeddingList, FeatureColumn, FloatList,
+    GetResponse, Int32List, Int64List, ListList, ListValue, NullValue, RowColumn, RowInfo, Status,
+    StringList, Value, feature_column::Values, value::Kind,
 };
 
 use crate::{
-    answer_json::answer_too_large,
-    limits::RESPONSE_BYTES_MAX,
     plan::{PlanColumn, ReadPlan},
     read::{RowState, Shown, cell},
 };
@@ -72,26 +69,13 @@ fn scale(data_type: &DataType) -> u8 {
     if let DataType::Decimal { scale, .. } = data_type { *scale } else { 0 }
 }
 
-/// The answer for many entities; states at index entity × views + view.
-pub(crate) fn answer_columns(
-    plan: &ReadPlan,
-    states: &[RowState<'_>],
-) -> Result<BatchGetResponse, ApiError> {
+/// One for each view: when its rows were true, and their revs.
+pub(crate) fn row_columns<'p>(
+    plan: &'p ReadPlan,
+    states: &'p [RowState<'_>],
+) -> impl Iterator<Item = RowColumn> + use<'p> {
     let views = plan.views.len().max(1);
-    let mut bytes = 0;
-    let mut columns = Vec::with_capacity(plan.columns.len());
-    // Where every row of a view has all its values, its numbers are only copied.
-    let whole: Vec<Option<Vec<&[u8]>>> = (0..plan.views.len())
-        .map(|view| states.iter().skip(view).step_by(views).map(RowState::whole).collect())
-        .collect();
-    for column in &plan.columns {
-        let rows = Rows { states, views, whole: whole[column.view].as_deref() };
-        columns.push(gather_column(column, rows, &mut bytes));
-        if bytes > RESPONSE_BYTES_MAX {
-            return Err(answer_too_large());
-        }
-    }
-    let rows = plan.views.iter().enumerate().map(|(index, planned)| {
+    plan.views.iter().enumerate().map(move |(index, planned)| {
         let stamps = states.iter().skip(index).step_by(views).map(RowState::stamp);
         RowColumn {
             view: planned.view.name.clone(),
@@ -101,18 +85,15 @@ pub(crate) fn answer_columns(
                 .collect(),
             revs: stamps.map(|stamp| stamp.map_or(0, |(_, rev)| rev)).collect(),
         }
-    });
-    Ok(BatchGetResponse { features: plan.names.clone(), columns, rows: rows.collect() })
+    })
 }
 
 /// What a column is gathered from.
 #[derive(Clone, Copy)]
-struct Rows<'s, 'a> {
+pub(crate) struct Rows<'s, 'a> {
     /// One of each view for each entity, the views of an entity side by side.
-    states: &'s [RowState<'a>],
-    views: usize,
-    /// The fixed sections of the column's view, if every row has all its values.
-    whole: Option<&'s [&'s [u8]]>,
+    pub(crate) states: &'s [RowState<'a>],
+    pub(crate) views: usize,
 }
 
 impl<'s, 'a> Rows<'s, 'a> {
@@ -194,13 +175,6 @@ fn gather_fixed<'a, const WIDTH: usize, T>(
     mut take: impl FnMut(ValueRef<'a>) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::with_capacity(marks.rows);
-    if let (Some(sections), Some(slot)) = (rows.whole, &column.slot) {
-        values.extend(sections.iter().map_while(|section| slot.read(section)).map(&from_bytes));
-        if values.len() == marks.rows {
-            return values;
-        }
-        values.clear();
-    }
     for (row, state) in rows.of_view(column.view) {
         values.push(match state.fixed(column) {
             Some(bytes) => from_bytes(bytes),
@@ -210,7 +184,12 @@ fn gather_fixed<'a, const WIDTH: usize, T>(
     values
 }
 
-fn gather_column(column: &PlanColumn, rows: Rows<'_, '_>, bytes: &mut usize) -> FeatureColumn {
+/// A column of any type.
+pub(crate) fn gather_column(
+    column: &PlanColumn,
+    rows: Rows<'_, '_>,
+    bytes: &mut usize,
+) -> FeatureColumn {
     let mut marks =
         Marks { rows: rows.states.len() / rows.views, statuses: Vec::new(), nulls: Vec::new() };
     macro_rules! typed {

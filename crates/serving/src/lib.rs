@@ -7,6 +7,7 @@
 
 mod answer_grpc;
 mod answer_json;
+mod answer_wire;
 mod bodies;
 pub mod definitions;
 mod door;
@@ -26,6 +27,7 @@ mod read;
 mod request;
 mod rest;
 mod rpc;
+mod rpc_batch;
 mod rpc_in;
 mod serving;
 mod stores;

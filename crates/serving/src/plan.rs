@@ -8,7 +8,7 @@ use trivium_codec::FixedSlot;
 use trivium_model::{DataType, KeyType, Name, Value, json::value_to_json};
 use trivium_store::Together;
 
-use crate::{definitions::ViewDefinition, json_out};
+use crate::{answer_wire, definitions::ViewDefinition, json_out};
 
 /// How to answer one list of features.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct ReadPlan {
     pub keys: KeySet,
     /// `{"features":[…],"rows":[`
     pub(crate) json_head: Vec<u8>,
+    /// `features` of `BatchGetResponse`, encoded.
+    pub(crate) wire_head: Vec<u8>,
     /// What a row of the answer takes at most, where values have no length of their own: a buffer
     /// that has to grow is copied as a whole.
     pub(crate) json_row_bytes: usize,
@@ -165,6 +167,7 @@ impl ReadPlan {
         let stamps: usize = views.iter().map(|view| 2 * view.json_name.len() + 64).sum();
         let json_row_bytes = values + stamps + 64;
         Ok(Self {
+            wire_head: answer_wire::encode_names(&names),
             names,
             columns,
             views,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use tonic::{Request, Response, Status, service::Routes};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -24,7 +25,8 @@ use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome, embedding::Vi
 
 use crate::{
     Serving,
-    answer_grpc::{answer_columns, answer_one},
+    answer_grpc::answer_one,
+    answer_wire,
     definitions::{Selection, ViewDefinition},
     door::{check_lane, check_row},
     entity::{KeyCell, check_complete, push_row_keys, row_key},
@@ -36,6 +38,7 @@ use crate::{
         delete_id, write_id,
     },
     rest::{live_rev, row_field},
+    rpc_batch::EncodedBatches,
     rpc_in::{KeyColumns, key_of_proto, key_ref_of_proto, value_of_proto},
     write::{Op, Write},
 };
@@ -59,6 +62,7 @@ impl Serving {
         // Nobody else holds the reporter yet: both are ready at once.
         let _ = reporter.set_serving::<OnlineServiceServer<Self>>().now_or_never();
         let _ = reporter.set_serving::<PipelineServiceServer<Self>>().now_or_never();
+        let online = EncodedBatches::new(self.clone(), online);
         let routes = Routes::new(online).add_service(pipeline).add_service(health);
         let health = GrpcHealth(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -104,7 +108,8 @@ impl Serving {
         Ok(answer_one(&plan, &states))
     }
 
-    async fn get_many(&self, request: BatchGetRequest) -> Result<BatchGetResponse, ApiError> {
+    /// The encoded `BatchGetResponse`.
+    pub(crate) async fn get_many(&self, request: BatchGetRequest) -> Result<Bytes, ApiError> {
         let _entered = self.enter("grpc")?;
         let plan = self.selection(request.selection)?;
         let consistency = consistency(request.consistency);
@@ -124,7 +129,7 @@ impl Serving {
         let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan);
         debug_assert_eq!(rows.entities, columns.entities);
-        answer_columns(&plan, &states)
+        answer_wire::encode_columns(&plan, &states)
     }
 
     async fn put_many(&self, request: BatchPutRequest) -> Result<Vec<WriteResult>, ApiError> {
@@ -372,7 +377,8 @@ impl OnlineService for Serving {
         &self,
         request: Request<BatchGetRequest>,
     ) -> Result<Response<BatchGetResponse>, Status> {
-        Ok(Response::new(self.get_many(request.into_inner()).await?))
+        // Calls that come over the wire are answered by `rpc_batch`, which leaves the answer as it is.
+        Ok(Response::new(answer_wire::decoded(self.get_many(request.into_inner()).await?)?))
     }
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         let result = self.put_one(request.into_inner()).await?;
