@@ -5,4 +5,5 @@ pub mod figures;
 pub mod load;
 pub mod precomputed;
 pub mod process;
+pub mod unary;
 pub mod wide;

@@ -9,20 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use axum::http::uri::PathAndQuery;
 use bytes::Bytes;
 use prost::Message;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
 use trivium_proto::v1::{BatchGetRequest, FeatureSelection, KeyColumn, StringList, key_column};
 
-use crate::{figures::Sample, precomputed::BytesCodec, wide};
+use crate::{figures::Sample, unary::Unary, wide};
 
 /// Where features are read over REST.
 pub const REST_GET: &str = "/v1/features/online/get";
@@ -36,6 +31,8 @@ pub enum Protocol {
     Rest,
     /// gRPC.
     Grpc,
+    /// The messages of gRPC as bodies of HTTP/1.1.
+    Connect,
     /// Valkey's own.
     Resp,
 }
@@ -46,6 +43,7 @@ impl Protocol {
         match self {
             Self::Rest => "rest",
             Self::Grpc => "grpc",
+            Self::Connect => "connect",
             Self::Resp => "resp",
         }
     }
@@ -66,11 +64,15 @@ pub struct Requests {
 
 /// An HTTP/1.1 request with a JSON body.
 pub fn http_post(path: &str, body: &str) -> Bytes {
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into()
+    http_body(path, "application/json", body.as_bytes())
+}
+
+fn http_body(path: &str, content_type: &str, body: &[u8]) -> Bytes {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat().into()
 }
 
 /// All features of some users, over REST.
@@ -84,6 +86,11 @@ pub fn rest_get(path: &str, users: impl Iterator<Item = String>) -> Bytes {
 pub fn grpc_get(users: impl Iterator<Item = String>) -> Bytes {
     let features = vec![wide::VIEW.to_owned()];
     grpc_select(FeatureSelection { features, service: String::new() }, users)
+}
+
+/// The same message by the Connect protocol.
+pub fn connect_get(path: &str, users: impl Iterator<Item = String>) -> Bytes {
+    http_body(path, "application/proto", &grpc_get(users))
 }
 
 /// What a service reads of some users, over gRPC.
@@ -119,8 +126,8 @@ pub fn command<'a>(words: impl Iterator<Item = &'a [u8]>) -> Bytes {
 
 /// One connection.
 enum Connection {
-    Rest(Stream),
-    Grpc(tonic::client::Grpc<Channel>, PathAndQuery),
+    Http(Stream),
+    Grpc(Unary),
     Resp(Stream),
 }
 
@@ -209,46 +216,35 @@ impl Stream {
 impl Connection {
     async fn open(requests: &Requests) -> Result<Self> {
         Ok(match requests.protocol {
-            Protocol::Rest => Self::Rest(Stream::connect(&requests.address).await?),
+            Protocol::Rest | Protocol::Connect => {
+                Self::Http(Stream::connect(&requests.address).await?)
+            }
             Protocol::Resp => Self::Resp(Stream::connect(&requests.address).await?),
             Protocol::Grpc => {
-                let endpoint = Endpoint::from_shared(format!("http://{}", requests.address))?;
-                let channel = endpoint.tcp_nodelay(true).connect().await?;
-                let client = tonic::client::Grpc::new(channel);
-                let client = client.max_decoding_message_size(usize::MAX);
-                Self::Grpc(client, requests.method.parse()?)
+                Self::Grpc(Unary::connect(&requests.address, &requests.method).await?)
             }
         })
     }
 
     async fn call(&mut self, body: &Bytes) -> Result<()> {
         match self {
-            Self::Rest(stream) => stream.http(body).await.map(|_| ()),
+            Self::Http(stream) => stream.http(body).await.map(|_| ()),
             Self::Resp(stream) => stream.resp(body).await.map(|_| ()),
-            Self::Grpc(client, method) => grpc(client, method, body.clone()).await.map(|_| ()),
+            Self::Grpc(client) => client.call(body).await.map(|_| ()),
         }
     }
-}
-
-async fn grpc(
-    client: &mut tonic::client::Grpc<Channel>,
-    method: &PathAndQuery,
-    body: Bytes,
-) -> Result<Bytes> {
-    client.ready().await?;
-    Ok(client.unary(Request::new(body), method.clone(), BytesCodec).await?.into_inner())
 }
 
 /// The body of the answer to the first request; of a command, how many values are there, as text.
 pub async fn once(requests: &Requests) -> Result<Bytes> {
     let body = requests.bodies.first().context("no request")?;
     match Connection::open(requests).await? {
-        Connection::Rest(mut stream) => {
+        Connection::Http(mut stream) => {
             let start = stream.http(body).await?;
             Ok(Bytes::copy_from_slice(&stream.buffer[start..]))
         }
         Connection::Resp(mut stream) => Ok(stream.resp(body).await?.to_string().into()),
-        Connection::Grpc(mut client, method) => grpc(&mut client, &method, body.clone()).await,
+        Connection::Grpc(mut client) => Ok(Bytes::copy_from_slice(client.call(body).await?)),
     }
 }
 

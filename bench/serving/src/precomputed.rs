@@ -22,7 +22,8 @@ use tonic::{
 
 /// One answer, and the path's last part that it stands under.
 pub struct Answers {
-    /// `/{name}` over REST, `/bench.Precomputed/{name}` over gRPC.
+    /// `/{name}` over REST, `/message/{name}` for the message by HTTP/1.1, `/bench.Precomputed/{name}`
+    /// over gRPC.
     pub name: String,
     /// JSON.
     pub rest: Bytes,
@@ -39,7 +40,14 @@ pub async fn serve(http: TcpListener, grpc: TcpListener, all: Vec<Answers>) -> R
             let rest = rest.clone();
             async move { ([(http::header::CONTENT_TYPE, "application/json")], rest) }
         };
-        router = router.route(&format!("/{name}"), post(handler));
+        let message = grpc.clone();
+        let with_message = move |_: Bytes| {
+            let message = message.clone();
+            async move { ([(http::header::CONTENT_TYPE, "application/proto")], message) }
+        };
+        router = router
+            .route(&format!("/{name}"), post(handler))
+            .route(&format!("/message/{name}"), post(with_message));
         answers.insert(format!("/{}/{name}", Precomputed::NAME), grpc);
     }
     let precomputed = Precomputed(Arc::new(answers));

@@ -85,11 +85,14 @@ impl Case {
     }
 }
 
+/// How the node is spoken to.
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Rest, Protocol::Grpc, Protocol::Connect];
+
 /// Every case.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for keys in [Keys::Uniform, Keys::Zipf] {
-        for protocol in [Protocol::Rest, Protocol::Grpc] {
+        for protocol in PROTOCOLS {
             for entities in ENTITIES {
                 for connections in CONNECTIONS {
                     let shape = Shape { protocol, keys, entities, connections };
@@ -108,10 +111,11 @@ pub fn node(world: &World, shape: &Shape) -> Requests {
         let users = users.into_iter().map(wide::user);
         match shape.protocol {
             Protocol::Rest => load::rest_get(load::REST_GET, users),
+            Protocol::Connect => load::connect_get(load::BATCH_GET, users),
             _ => load::grpc_get(users),
         }
     };
-    let address = if shape.protocol == Protocol::Rest { &world.http } else { &world.grpc };
+    let address = if shape.protocol == Protocol::Grpc { &world.grpc } else { &world.http };
     Requests {
         protocol: shape.protocol,
         address: address.clone(),
@@ -142,15 +146,18 @@ pub fn raw_key(row: usize) -> String {
 
 /// The same requests, to the handler that answers with bytes.
 pub fn handler(precomputed: &Precomputed, shape: &Shape) -> Requests {
-    let rest = shape.protocol == Protocol::Rest;
     let body = |users: Vec<usize>| {
         let users = users.into_iter().map(wide::user);
-        let path = format!("/{}", shape.entities);
-        if rest { load::rest_get(&path, users) } else { load::grpc_get(users) }
+        match shape.protocol {
+            Protocol::Rest => load::rest_get(&format!("/{}", shape.entities), users),
+            Protocol::Connect => load::connect_get(&format!("/message/{}", shape.entities), users),
+            _ => load::grpc_get(users),
+        }
     };
+    let is_grpc = shape.protocol == Protocol::Grpc;
     Requests {
         protocol: shape.protocol,
-        address: if rest { precomputed.http.clone() } else { precomputed.grpc.clone() },
+        address: if is_grpc { precomputed.grpc.clone() } else { precomputed.http.clone() },
         method: format!("/bench.Precomputed/{}", shape.entities),
         bodies: Arc::new(shape.users(precomputed.rows).into_iter().map(body).collect()),
     }

@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// Of the raw client's throughput, at 100 entities, where all keys hit.
-const MGET_AIM: [(Protocol, f64); 2] = [(Protocol::Grpc, 0.5), (Protocol::Rest, 0.25)];
+const MGET_AIM: [(Protocol, f64); 3] =
+    [(Protocol::Grpc, 0.5), (Protocol::Connect, 0.5), (Protocol::Rest, 0.25)];
 /// Of the handler's throughput, at one entity.
 const HANDLER_AIM: f64 = 0.5;
 /// The p99 of one connection may be this many times the raw client's, and so many microseconds more.
