@@ -292,3 +292,31 @@ async fn deaths_do_not_change_what_is_counted() {
         assert_eq!(report["rows_verified"], 4, "died after {calls}: {report}");
     }
 }
+
+/// Who stalled, and finds another node's record in the place of its own, does nothing any more.
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_an_erasure_stops() {
+    let mut lost = 0;
+    for calls in 2..40 {
+        let shared = Shared::new(&[]);
+        let (slow, node) = (shared.node(), shared.node());
+        node.fill(7, 130).await;
+        slow.dies_after(calls);
+        let slow = std::sync::Arc::new(slow);
+        let stalling = std::sync::Arc::clone(&slow);
+        tokio::spawn(async move { stalling.erase(7, "r").await });
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        node.resume().await;
+        let report = node.report(7).await;
+        assert_eq!(report["state"], "DONE", "stalled after {calls}: {report}");
+        assert_eq!(report["rows_verified"], 132, "stalled after {calls}: {report}");
+        slow.revive();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        lost += u32::from(slow.ports.has_lost.load(Ordering::SeqCst));
+        let more = slow.ports.calls_after.load(Ordering::SeqCst);
+        assert_eq!(more, 0, "stalled after {calls}: it went on with what was another's");
+        assert_eq!(node.report(7).await, report, "stalled after {calls}");
+        assert_eq!(ordered(&shared).await, [7].into());
+    }
+    assert!(lost > 20, "{lost}");
+}
