@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 use trivium_store::{
-    Checkpoints, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite, SubjectStore as _,
-    SubjectTombstone, WriteOp, WriteOutcome,
+    Checkpoints, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite,
+    SubjectStore as _, SubjectTombstone, WriteOp, WriteOutcome,
 };
 
 use crate::{Durability, EmbeddedStore, Error, Options, flush::GroupFlush};

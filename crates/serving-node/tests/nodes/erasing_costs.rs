@@ -103,11 +103,11 @@ async fn the_cost_is_linear_in_the_persons_rows() {
         of.push((rows as usize, counted));
     }
     for (rows, counted) in &of {
-        // Read, read again, deleted, read again in the store and through the cache; and the tombstone, which
-        // is written for each hundred rows, and each page, and stage.
-        let (most, constant) = (rows * 6, 12 + rows / 100 * 4);
+        // Read, read again, deleted, read again; through the cache, which has to ask for what it has lost; and
+        // the tombstone, which is written for each hundred rows, and each page, and stage.
+        let (most, constant) = (rows * 5, 12 + rows / 100 * 4);
         assert!(counted.items <= most + constant, "{rows}: {counted:?}");
-        assert!(counted.items >= rows * 4, "{rows}: {counted:?}: this counts nothing");
+        assert!(counted.items >= rows * 3, "{rows}: {counted:?}: this counts nothing");
         // A page of 500 each, and a last look that finds nothing.
         assert!(counted.index <= rows / 500 + 2, "{rows}: {counted:?}");
     }

@@ -118,7 +118,8 @@ pub fn renamed(item: &Item, from: &str, to: &str) -> Item {
     item
 }
 
-/// Every word `<tag>-<six digits>` that stands anywhere in the cache, in whatever kind of value.
+/// Every word `<tag>-<six digits>` that stands anywhere in the cache, in whatever kind of value; behind it the
+/// key, and what the value is: `V`, a row, or `F`, fences and what was the newest row then.
 pub fn words_in(valkey: &Valkey, tags: &[&str]) -> Vec<String> {
     const LOOK: &str = r"
         local found, cursor = {}, '0'
@@ -134,7 +135,7 @@ pub fn words_in(valkey: &Valkey, tags: &[&str]) -> Vec<String> {
                 for _, part in ipairs(parts) do
                     for _, tag in ipairs(ARGV) do
                         for word in string.gmatch(part or '', tag .. '%-%d%d%d%d%d%d') do
-                            found[#found + 1] = word
+                            found[#found + 1] = word .. ' ' .. key .. ' ' .. string.sub(part, 1, 1)
                         end
                     end
                 end

@@ -320,3 +320,31 @@ async fn who_has_lost_an_erasure_stops() {
     }
     assert!(lost > 20, "{lost}");
 }
+
+/// What a cache may keep of a deleted row counts as there; who cannot see the cache leaves it to others.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_done_while_the_cache_may_keep_something() {
+    let shared = Shared::new(&[]);
+    let node = shared.node();
+    node.fill(7, 5).await;
+    shared.remembers.store(12, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    let report = node.erase(7, "r1").await;
+    assert_eq!(report["state"], "DONE", "{report}");
+    assert_eq!(report["rows_verified"], 7, "{report}");
+    assert!(shared.remembers.load(Ordering::SeqCst) < 0);
+    assert!(began.elapsed() > Duration::from_secs(3), "it waited for nothing");
+    // For good.
+    node.fill(8, 5).await;
+    shared.remembers.store(i64::MAX, Ordering::SeqCst);
+    node.erase(8, "r2").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let report = node.report(8).await;
+    assert_eq!((&report["state"], &report["rows_verified"]), (&json!("IN_PROGRESS"), &json!(0)));
+    assert!(text(&report["problem"]).contains("cache"), "{report}");
+    shared.remembers.store(0, Ordering::SeqCst);
+    let other = shared.node();
+    other.resume().await;
+    let report = other.report(8).await;
+    assert_eq!((&report["state"], &report["rows_verified"]), (&json!("DONE"), &json!(7)));
+}

@@ -64,6 +64,8 @@ pub(super) struct Shared {
     pub(super) index_calls: AtomicU64,
     /// Rows read, written, or looked at as a subject's; tombstones read and changed.
     pub(super) item_calls: AtomicU64,
+    /// How many more times a cache says that it may keep what was deleted.
+    pub(super) remembers: AtomicI64,
     pub(super) data_now: AtomicI64,
     began: Instant,
     definitions: Arc<Definitions>,
@@ -109,6 +111,7 @@ impl Shared {
             index: Mutex::default(),
             index_calls: AtomicU64::new(0),
             item_calls: AtomicU64::new(0),
+            remembers: AtomicI64::new(0),
             data_now: AtomicI64::new(NOW),
             began: Instant::now(),
             definitions: Arc::new(definitions),
@@ -420,6 +423,10 @@ impl SubjectStore for Ports {
         self.step().await;
         self.shared.index_calls.fetch_add(1, Ordering::SeqCst);
         self.shared.store.open_tombstones(after).await
+    }
+    async fn are_forgotten(&self, _: &[RowKey]) -> bool {
+        self.note();
+        self.shared.remembers.fetch_sub(1, Ordering::SeqCst) <= 0
     }
 }
 
