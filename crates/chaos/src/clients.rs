@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     calls::{self, Reasons, Told, Write},
     history::{History, Outcome, What},
-    rows::{COLD, HOT, PAGES, PAST, PERSONS, TWIN, TWINS, WARM, of_person},
+    rows::{COLD, FRESH, HOT, PAGES, PAST, PERSONS, TWIN, TWINS, WARM, of_person},
     spoilt::Spoilt,
     world::{World, locked},
 };
@@ -28,6 +28,8 @@ pub struct Shared {
     numbers: AtomicI64,
     /// How many rows of history persons were given.
     history_rows: AtomicU32,
+    /// How many persons of those who are erased once were.
+    pub fresh: AtomicU32,
     /// How many rows were asked for how, and told what.
     pub counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -205,7 +207,12 @@ impl Caller {
 
     /// A row of history of some person: never written before.
     async fn put_past(&mut self, node: usize) {
-        let person = self.random.random_range(0..PERSONS);
+        let person = if self.random.random() {
+            self.random.random_range(0..PERSONS)
+        } else {
+            // The next ones to be erased, so that there is something to go.
+            PERSONS + self.shared.fresh.load(Relaxed) + self.random.random_range(0..FRESH)
+        };
         let page = PAGES + self.shared.history_rows.fetch_add(1, Relaxed);
         let row = of_person(person, page);
         let put = Some(PAST + self.shared.number());

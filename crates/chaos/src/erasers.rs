@@ -1,6 +1,9 @@
 //! Clients that erase persons, again and again, while everybody writes them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value as Json, json};
@@ -29,7 +32,11 @@ impl Eraser {
     /// Erases until the run ends.
     pub async fn run(mut self) {
         while !self.world.is_stopping() {
-            let person = self.random.random_range(0..PERSONS);
+            let person = if self.random.random() {
+                self.random.random_range(0..PERSONS)
+            } else {
+                PERSONS + self.shared.fresh.fetch_add(1, Relaxed)
+            };
             self.erase(person).await;
             let pause = self.random.random_range(200..1_500);
             tokio::time::sleep(Duration::from_millis(pause)).await;

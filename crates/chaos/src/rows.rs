@@ -15,10 +15,12 @@ pub const WARM: u32 = 60;
 /// reads together with them.
 pub const TWIN: u32 = 1_000_000;
 pub const TWINS: u32 = HOT + WARM;
-/// Persons, who are erased now and then, with so many numbers each.
+/// Persons, with so many numbers each: the first ones are erased again and again, each of the others once.
 pub const PERSON: u32 = 100_000_000;
 pub const PERSONS: u32 = 6;
-const OF_PERSON: u32 = 1_000_000;
+/// Of those who are erased once, so many next ones get rows.
+pub const FRESH: u32 = 4;
+const OF_PERSON: u32 = 100_000;
 /// The first rows of a person are written again and again; each of the others once, with an event time long
 /// ago: history.
 pub const PAGES: u32 = 2;
