@@ -48,7 +48,7 @@ const TASTE: &str = r#"{
   "online": true
 }"#;
 
-/// In this order of `erasing.rs`; a node that takes over finds it within a second.
+/// Whoever is left goes on within seconds.
 const OPTIONS: &str = "\n[erasure]\nindex_lag_ms = 500\nwait_ms_max = 1000\nlease_ms = 2000\nresume_every_ms = 300\nat_once_max = 32\n\n[limits]\nstore_time_ms_max = 4000\n";
 /// Names of persons have one length: the first is the pattern of all.
 const FIRST: i64 = 100_000;
