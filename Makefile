@@ -15,7 +15,9 @@ FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 120
 # Left out: from the clock; printed.
 CHAOS_SEED ?=
-CHAOS_FENCING ?= on
+# Nodes that break the protocol, to see that it is found: fences, entities, tombstones, bounds.
+CHAOS_SPOILT ?=
+ERASURE_PERSONS ?= 10000
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
@@ -23,7 +25,7 @@ WHOLE := --locked --workspace
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model chaos lint fmt bench bench-ann \
+.PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-serving bench-memory codegen \
 	test-spark-parity-record test-stores clean-demo
 
@@ -63,8 +65,13 @@ model: setup ## Explore the model of the cache protocol in full, and every guard
 chaos: setup ## Serving nodes under faults, CHAOS_SECONDS (120), CHAOS_SEED: is every row linearizable?
 	@scripts/setup-stores
 	$(CARGO) build $(WHOLE) --bin chaos --bin chaos-node $(WITH_TEST_FEATURES)
-	$(CARGO_TARGET_DIR)/debug/chaos --seconds $(CHAOS_SECONDS) --fencing $(CHAOS_FENCING) \
-		$(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+	$(CARGO_TARGET_DIR)/debug/chaos --seconds $(CHAOS_SECONDS) \
+		$(if $(CHAOS_SPOILT),--spoilt $(CHAOS_SPOILT)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+
+# The short form, of 400 persons, is a part of `make test`.
+erasure: setup ## Persons erased in real stores by nodes that are killed, ERASURE_PERSONS (10000): is anything left?
+	@scripts/setup-stores
+	TRIVIUM_ERASURE_PERSONS=$(ERASURE_PERSONS) $(CARGO) test $(WHOLE) --test nodes -- --nocapture erasing_many
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

@@ -216,3 +216,128 @@ def test_put(project, pick):
                 writer.join()
     assert sum(acknowledged.values()) > KILLS, acknowledged
     assert Path(project.root / ".trivium/online").exists()
+
+
+def person_views(project) -> None:
+    """Users have pages; members have an embedding, whose erasure waits for the longest write."""
+    template = json.loads((project.root / "configs/flights/ground_stop.v1.json").read_text())
+    page = {"name": "page", "type": "string"}
+    secret = {"name": "secret", "type": "string", "description": "What was read."}
+    embedding = {"embedding": {"dimension": 2, "metric": "l2"}}
+    taste = {"name": "v", "type": embedding, "description": "What they like."}
+    for name, person, keys, features in [
+        ("seen", "user_id", [page], [secret]),
+        ("taste", "member_id", [], [secret, taste]),
+    ]:
+        entities = [{"name": person, "type": "int64"}, *keys]
+        config = template | {"name": name, "entities": entities, "features": features}
+        config["subject"] = person
+        (project.root / f"configs/flights/{name}.v1.json").write_text(json.dumps(config))
+    project.ok("apply", "--reason", "persons")
+
+
+class Person:
+    """A user with pages, or a member with an embedding."""
+
+    def __init__(self, key: str, number: int) -> None:
+        self.number = number
+        self.subject = {key: number}
+        self.view = "flights/seen@1" if key == "user_id" else "flights/taste@1"
+        pages = [{"page": f"p{page}"} for page in range(120)] if key == "user_id" else [{}]
+        self.entities = [self.subject | page for page in pages]
+
+    def fill(self, server) -> None:
+        values = {"secret": f"secret-{self.number}"}
+        if "member_id" in self.subject:
+            values["v"] = [self.number, 1]
+        rows = [{"entity": entity, "values": values} for entity in self.entities]
+        assert set(self.put(server, rows)) == {"APPLIED"}
+
+    def put(self, server, rows: list) -> list:
+        body = {"view": self.view, "rows": rows}
+        answer = server.post("/v1/features/online/put", body).json()
+        return [result["outcome"] for result in answer["results"]]
+
+    def name(self) -> dict:
+        return {"namespace": "flights", "subject": self.subject}
+
+    def erase(self, server) -> dict:
+        """The report; without a state where the server died."""
+        body = self.name() | {"request_id": f"r{self.number}"}
+        url = server.http + "/v1/subjects/erase"
+        try:
+            return requests.post(url, json=body, timeout=PATIENCE_SECONDS).json()
+        except requests.RequestException:
+            return {}
+
+    def rows(self, server) -> int:
+        body = {"features": [self.view], "entities": self.entities}
+        rows = server.post("/v1/features/online/get", body).json()["rows"]
+        return sum(any(value is not None for value in row["values"]) for row in rows)
+
+
+def test_erase(project, pick):
+    """A server is killed while it erases persons: the next one ends it, and nothing is left."""
+    person_views(project)
+    kills = min(KILLS, 20)
+    erased: list[Person] = []
+    stayed: list[Person] = []
+    open_at_death = 0
+    seconds = 0.0
+    for number in range(kills):
+        with project.dev() as server:
+            persons = [Person("user_id", number * 10 + one) for one in range(3)]
+            if number in (5, 10):
+                persons += [Person("member_id", number), Person("member_id", 1000 + number)]
+            for person in persons:
+                person.fill(server)
+            stays = {0, 4}
+            stayed += [person for at, person in enumerate(persons) if at in stays]
+            going = [person for at, person in enumerate(persons) if at not in stays]
+            erased += going
+            callers = [threading.Thread(target=person.erase, args=(server,)) for person in going]
+            started = time.monotonic()
+            for caller in callers:
+                caller.start()
+            if number == 0:
+                # How long it takes: kills come before that, and a little after.
+                for caller in callers:
+                    caller.join()
+                seconds = time.monotonic() - started
+            else:
+                time.sleep(pick.uniform(0, seconds * 1.2))
+            server.kill()
+            for caller in callers:
+                caller.join()
+        with project.dev() as server:
+            for person in going:
+                answer = server.post("/v1/subjects/erasure", person.name())
+                if answer.status_code != 200:
+                    continue
+                open_at_death += answer.json()["state"] != "DONE"
+                # However far it came: history does not come back.
+                late = {"entity": person.entities[0], "values": {"secret": "x"}}
+                late["event_time"] = "2013-01-01T00:00:00Z"
+                if "user_id" in person.subject:
+                    late["entity"] = late["entity"] | {"page": "late"}
+                    assert person.put(server, [late]) == ["ERASED"]
+                else:
+                    # What takes the row's place is newer, too.
+                    assert person.put(server, [late])[0] in ("ERASED", "SUPERSEDED")
+    assert open_at_death > kills // 4, open_at_death
+    with project.dev() as server:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for person in erased:
+            while (report := person.erase(server)).get("state") != "DONE":
+                assert time.monotonic() < deadline, report
+            assert report["rows_verified"] == len(person.entities), report
+        server.kill()
+    # And after one more death.
+    with project.dev() as server:
+        assert [person.subject for person in erased if person.rows(server)] == []
+        for person in stayed:
+            assert person.rows(server) == len(person.entities), person.subject
+        body = {"feature": "flights/taste@1:v", "vector": [0, 1], "k": 1000}
+        hits = server.post("/v1/features/online/search", body).json()["hits"]
+        members = [person.number for person in stayed if "member_id" in person.subject]
+        assert sorted(hit["entity"]["member_id"] for hit in hits) == sorted(members)

@@ -1,22 +1,24 @@
 //! One request and its answer, as the history wants them.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use trivium_client::{
     Client, Error,
     v1::{
-        BatchGetRequest, BatchPutRequest, DeleteRequest, DeleteRow, FeatureSelection, GetRequest,
-        Int64List, KeyColumn, KeyValue, PutRequest, PutRow, PutRows, Status, Value, WriteResult,
-        batch_put_request, feature_column, key_column, key_value, value, write_result,
+        BatchGetRequest, BatchGetResponse, BatchPutRequest, CachedRead, Consistency, DeleteRequest,
+        DeleteRow, FeatureSelection, GetRequest, GetResponse, PutRequest, PutRow, PutRows, Status,
+        Value, WriteResult, batch_put_request, consistency, feature_column, value, write_result,
     },
 };
 
 use crate::{
     history::{Outcome, What},
+    rows::{PAST, SERVICE, TWIN, entities, entity, view_of},
     world::{PAGE, locked},
 };
 
-const VIEW: &str = "chaos/row@1";
+/// The event time of history: long ago.
+const PAST_MICROS: i64 = 1_000_000;
 
 /// What one write is to do.
 #[derive(Debug, Clone)]
@@ -54,6 +56,11 @@ pub enum Told {
 }
 
 impl Write {
+    /// Whether it is of history: with an event time long ago.
+    fn is_past(&self) -> bool {
+        self.put.is_some_and(|number| number >= PAST)
+    }
+
     /// As it stands in the history while nobody knows.
     pub fn pending(&self) -> What {
         self.as_written(Outcome::Unknown)
@@ -84,25 +91,32 @@ fn page_of(number: i64) -> String {
     word.repeat(PAGE / word.len())
 }
 
-fn selection() -> Option<FeatureSelection> {
-    Some(FeatureSelection {
-        features: vec![format!("{VIEW}:number"), format!("{VIEW}:page")],
-        service: String::new(),
-    })
+/// Of rows of this one's view.
+fn selection(row: u32) -> Option<FeatureSelection> {
+    let view = view_of(row);
+    let features = vec![format!("{view}:number"), format!("{view}:text")];
+    Some(FeatureSelection { features, service: String::new() })
 }
 
-fn entity(row: u32) -> BTreeMap<String, KeyValue> {
-    let kind = Some(key_value::Kind::Int64(i64::from(row)));
-    BTreeMap::from([("id".to_owned(), KeyValue { kind })])
+fn service() -> Option<FeatureSelection> {
+    Some(FeatureSelection { features: Vec::new(), service: SERVICE.to_owned() })
+}
+
+/// Strong, where there is no bound.
+fn consistency(bound: Option<Duration>) -> Option<Consistency> {
+    let max_staleness_ms = u64::try_from(bound?.as_millis()).unwrap_or(u64::MAX);
+    let cached = consistency::Mode::Cached(CachedRead { max_staleness_ms });
+    Some(Consistency { mode: Some(cached) })
 }
 
 fn put_row(write: &Write, number: i64) -> PutRow {
     let value = |name: &str, kind| (name.to_owned(), Value { kind: Some(kind) });
     let mut values = BTreeMap::from([value("number", value::Kind::Int64(number))]);
     if write.whole {
-        values.extend([value("page", value::Kind::String(page_of(number)))]);
+        values.extend([value("text", value::Kind::String(page_of(number)))]);
     }
     PutRow {
+        event_time_micros: (number >= PAST).then_some(PAST_MICROS),
         entity: entity(write.row),
         values,
         if_rev: write.if_rev,
@@ -116,7 +130,8 @@ pub async fn write(client: &Client, write: &Write, reasons: &Reasons) -> Told {
     let result = match write.put {
         Some(number) => {
             let row = Some(put_row(write, number));
-            client.put(PutRequest { view: VIEW.to_owned(), row, ..PutRequest::default() }).await
+            let view = view_of(write.row).to_owned();
+            client.put(PutRequest { view, row, ..PutRequest::default() }).await
         }
         None => {
             let row = DeleteRow {
@@ -125,34 +140,34 @@ pub async fn write(client: &Client, write: &Write, reasons: &Reasons) -> Told {
                 idempotency_key: write.name.clone().into(),
                 ..DeleteRow::default()
             };
-            let request = DeleteRequest { view: VIEW.to_owned(), rows: vec![row] };
+            let view = view_of(write.row).to_owned();
+            let request = DeleteRequest { view, rows: vec![row] };
             client.delete(request).await.map(|mut results| results.pop().unwrap_or_default())
         }
     };
-    result.map_or_else(|error| of_call(&error, reasons), |result| of_result(&result, reasons))
+    let of_result = |result: WriteResult| of_result(&result, write.is_past(), reasons);
+    result.map_or_else(|error| of_call(&error, reasons), of_result)
 }
 
-/// Sends puts in one request.
+/// Sends puts of rows of one view in one request.
 pub async fn batch_put(client: &Client, writes: &[Write], reasons: &Reasons) -> Vec<Told> {
     let rows = writes.iter().map(|write| put_row(write, write.put.unwrap_or_default())).collect();
     let rows = Some(batch_put_request::Rows::Values(PutRows { rows }));
-    match client
-        .batch_put(BatchPutRequest { view: VIEW.to_owned(), rows, ..BatchPutRequest::default() })
-        .await
-    {
+    let view = writes.first().map_or("", |write| view_of(write.row)).to_owned();
+    match client.batch_put(BatchPutRequest { view, rows, ..BatchPutRequest::default() }).await {
         Err(error) => vec![of_call(&error, reasons); writes.len()],
         Ok(results) if results.len() == writes.len() => {
-            results.iter().map(|result| of_result(result, reasons)).collect()
+            results.iter().map(|result| of_result(result, false, reasons)).collect()
         }
         Ok(_) => vec![Told::Broken("a batch has fewer answers than rows"); writes.len()],
     }
 }
 
-fn of_result(result: &WriteResult, reasons: &Reasons) -> Told {
+fn of_result(result: &WriteResult, is_past: bool, reasons: &Reasons) -> Told {
     if let Some(error) = &result.error {
         reasons.note(&format!("{}: {}", error.code, error.message));
     }
-    use write_result::Outcome::{Applied, Conflict, Failed};
+    use write_result::Outcome::{Applied, Conflict, Erased, Failed, Superseded};
     match write_result::Outcome::try_from(result.outcome) {
         Ok(Applied) => Told::Applied(result.rev),
         Ok(Conflict) => Told::Conflict(result.rev),
@@ -161,6 +176,9 @@ fn of_result(result: &WriteResult, reasons: &Reasons) -> Told {
             Some("DEADLINE_EXCEEDED") => Told::Unknown,
             _ => Told::Broken("a write failed for a reason that no fault gives it"),
         },
+        // It is later than the erasure, or it was refused.
+        Ok(Erased) => Told::Refused,
+        Ok(Superseded) if is_past => Told::Refused,
         // Without an event time of its own every write comes after the row's.
         _ => Told::Broken("a write without an event time was superseded"),
     }
@@ -177,50 +195,80 @@ fn of_call(error: &Error, reasons: &Reasons) -> Told {
     }
 }
 
-/// Reads one row. `Nothing`: it could not be read.
-pub async fn get(client: &Client, row: u32) -> What {
-    let request = GetRequest { selection: selection(), entity: entity(row), consistency: None };
-    let Ok(answer) = client.get(request).await else { return What::Nothing };
+/// Reads one row; with a bound, perhaps from a copy. `Nothing`: it could not be read.
+pub async fn get(client: &Client, row: u32, bound: Option<Duration>) -> What {
+    let consistency = consistency(bound);
+    let request = GetRequest { selection: selection(row), entity: entity(row), consistency };
+    client.get(request).await.map_or(What::Nothing, |answer| part(&answer, 0))
+}
+
+/// Reads a row and its twin by the service.
+pub async fn get_both(client: &Client, row: u32) -> [What; 2] {
+    let request = GetRequest { selection: service(), entity: entity(row), consistency: None };
+    let answer = client.get(request).await;
+    answer.map_or([What::Nothing; 2], |answer| [part(&answer, 0), part(&answer, 1)])
+}
+
+/// What stands in the answer of a view.
+fn part(answer: &GetResponse, view: usize) -> What {
+    let (of_number, of_page) = (view * 2, view * 2 + 1);
     let status = |index: usize| answer.statuses.get(index).copied().unwrap_or(0);
     let value = |index: usize| answer.values.get(index).and_then(|value| value.kind.as_ref());
-    let number = match value(0) {
+    let number = match value(of_number) {
         Some(value::Kind::Int64(number)) => Some(*number),
         _ => None,
     };
-    let page = match value(1) {
+    let page = match value(of_page) {
         Some(value::Kind::String(page)) => Some(page.as_str()),
         _ => None,
     };
-    let rev = answer.rows.first().map_or(0, |row| row.rev);
-    seen([status(0), status(1)], rev, number, page)
+    let rev = answer.rows.get(view).map_or(0, |row| row.rev);
+    seen([status(of_number), status(of_page)], rev, number, page)
 }
 
-/// Reads rows in one request, in their order.
-pub async fn batch_get(client: &Client, rows: &[u32]) -> Vec<What> {
-    let values = rows.iter().map(|row| i64::from(*row)).collect();
-    let values = Some(key_column::Values::Int64s(Int64List { values }));
-    let entities = vec![KeyColumn { name: "id".to_owned(), values }];
-    let request = BatchGetRequest { selection: selection(), entities, consistency: None };
-    let Ok(answer) = client.batch_get(request).await else {
-        return vec![What::Nothing; rows.len()];
+/// Reads rows of one view in one request, in their order.
+pub async fn batch_get(client: &Client, rows: &[u32], bound: Option<Duration>) -> Vec<What> {
+    let selection = rows.first().and_then(|row| selection(*row));
+    let consistency = consistency(bound);
+    let request = BatchGetRequest { selection, entities: entities(rows), consistency };
+    match client.batch_get(request).await {
+        Err(_) => vec![What::Nothing; rows.len()],
+        Ok(answer) => (0..rows.len()).map(|index| batch_part(&answer, 0, index)).collect(),
+    }
+}
+
+/// Reads rows and their twins by the service: rows first, then twins.
+pub async fn batch_get_both(client: &Client, rows: &[u32]) -> Vec<(u32, What)> {
+    let selection = service();
+    let request = BatchGetRequest { selection, entities: entities(rows), consistency: None };
+    let answer = client.batch_get(request).await;
+    let part = |view: usize, index: usize| match &answer {
+        Err(_) => What::Nothing,
+        Ok(answer) => batch_part(answer, view, index),
     };
+    let rows_and_twins = [0, 1].into_iter().flat_map(|view| {
+        (0..).zip(rows).map(move |(index, row)| (view, index, row + TWIN * u32::from(view == 1)))
+    });
+    rows_and_twins.map(|(view, index, row)| (row, part(view, index))).collect()
+}
+
+fn batch_part(answer: &BatchGetResponse, view: usize, index: usize) -> What {
+    let (of_number, of_page) = (view * 2, view * 2 + 1);
     let column = |index: usize| answer.columns.get(index);
-    let status = |of: usize, index: usize| {
+    let status = |of: usize| {
         i32::from(column(of).and_then(|column| column.statuses.get(index)).copied().unwrap_or(0))
     };
-    let one = |index: usize| {
-        let number = match column(0).and_then(|column| column.values.as_ref()) {
-            Some(feature_column::Values::Int64s(list)) => list.values.get(index).copied(),
-            _ => None,
-        };
-        let page = match column(1).and_then(|column| column.values.as_ref()) {
-            Some(feature_column::Values::Strings(list)) => list.values.get(index),
-            _ => None,
-        };
-        let rev = answer.rows.first().and_then(|rows| rows.revs.get(index)).copied().unwrap_or(0);
-        seen([status(0, index), status(1, index)], rev, number, page.map(String::as_str))
+    let number = match column(of_number).and_then(|column| column.values.as_ref()) {
+        Some(feature_column::Values::Int64s(list)) => list.values.get(index).copied(),
+        _ => None,
     };
-    (0..rows.len()).map(one).collect()
+    let page = match column(of_page).and_then(|column| column.values.as_ref()) {
+        Some(feature_column::Values::Strings(list)) => list.values.get(index),
+        _ => None,
+    };
+    let revs = answer.rows.get(view).map(|rows| rows.revs.as_slice());
+    let rev = revs.and_then(|revs| revs.get(index)).copied().unwrap_or(0);
+    seen([status(of_number), status(of_page)], rev, number, page.map(String::as_str))
 }
 
 fn seen(statuses: [i32; 2], rev: u64, number: Option<i64>, page: Option<&str>) -> What {

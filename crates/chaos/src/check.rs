@@ -30,11 +30,19 @@
 //! A put may set a row's number alone, which leaves the text of the version before: since the order of
 //! versions is known, so is the text that each must have.
 //!
+//! A read that may be answered by a copy stands in the history as much earlier as its bound allows: it has
+//! more moments to choose from, and that is all of it.
+//!
+//! An erasure of the row's person is a delete of unknown outcome that comes once or never (`erasures`): a row
+//! of before can go only once. Besides, nobody who begins when an erasure is done sees a version that was there
+//! when it began, nor one of history: history is refused by then, and what of it was there is gone.
+//!
 //! One thing is taken too lightly, never too strictly: which unknown write wrote a missing version is
 //! asked for in (2) as a whole, and in (3) and for texts one by one. The tests hold all this against a
 //! search through all orders, on random small histories: no false alarm, and where no outcome is
 //! unknown nothing missed.
 
+mod erasures;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -92,7 +100,9 @@ type Bound = (u64, Option<usize>);
 /// Checks the operations of one row, in the order in which they began.
 pub fn check_row(ops: &[Op]) -> Result<(), Violation> {
     let row = ops.first().map_or(0, |op| op.row);
-    check(ops).map_err(|(what, places)| {
+    let erasures: Vec<Op> = ops.iter().filter(|op| op.what == What::Erase).copied().collect();
+    let ops = &erasures::as_deletes(ops);
+    check(ops, &erasures).map_err(|(what, places)| {
         let ops = places.into_iter().filter_map(|place| ops.get(place).copied()).collect();
         Violation { row, what, ops }
     })
@@ -101,7 +111,7 @@ pub fn check_row(ops: &[Op]) -> Result<(), Violation> {
 /// What is wrong, and the places of the operations that show it.
 type Wrong = (String, Vec<usize>);
 
-fn check(ops: &[Op]) -> Result<(), Wrong> {
+fn check(ops: &[Op], erasures: &[Op]) -> Result<(), Wrong> {
     let (mut versions, free) = versions::of(ops)?;
     let absent: Vec<usize> =
         (0..ops.len()).filter(|place| sees_absence(ops[*place].what)).collect();
@@ -128,6 +138,7 @@ fn check(ops: &[Op]) -> Result<(), Wrong> {
         })
         .collect();
     let latest = latest(&versions, ops);
+    erasures::check(&versions, &latest, ops, erasures)?;
     let mut assigned: Vec<usize> = vec![versions.len() - 1; absent.len()];
     let mut earliest;
     loop {

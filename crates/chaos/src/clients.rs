@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -14,7 +14,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     calls::{self, Reasons, Told, Write},
     history::{History, Outcome, What},
-    world::{COLD, HOT, World, locked},
+    rows::{COLD, FRESH, HOT, PAGES, PAST, PERSONS, TWIN, TWINS, WARM, of_person},
+    spoilt::Spoilt,
+    world::{World, locked},
 };
 
 /// What all clients of a run share.
@@ -24,6 +26,10 @@ pub struct Shared {
     /// Why writes failed.
     pub reasons: Reasons,
     numbers: AtomicI64,
+    /// How many rows of history persons were given.
+    history_rows: AtomicU32,
+    /// How many persons of those who are erased once were.
+    pub fresh: AtomicU32,
     /// How many rows were asked for how, and told what.
     pub counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -44,6 +50,7 @@ impl Shared {
             What::Write { outcome: Outcome::Unknown, .. } => "unknown",
             What::Write { outcome: Outcome::Refused, .. } => "refused",
             What::Broken(_) => "broken",
+            What::Erase => "done",
         };
         *locked(&self.counts).entry((operation, word)).or_default() += 1;
     }
@@ -66,8 +73,11 @@ pub struct Caller {
     avoided: HashMap<usize, Instant>,
 }
 
-/// So many of the cold rows are not that cold.
-const WARM: u32 = 60;
+/// How old an answer may be, where a copy will do.
+const BOUNDS: [Duration; 3] =
+    [Duration::from_millis(40), Duration::from_millis(400), Duration::from_secs(3)];
+/// What nodes are asked for instead, where they are to ignore the bound.
+const BOUNDLESS: Duration = Duration::from_secs(3_600);
 /// An answer that took so long is the work of a fault.
 const SLOW: Duration = Duration::from_millis(600);
 const AVOIDED: Duration = Duration::from_secs(1);
@@ -94,19 +104,27 @@ impl Caller {
                 continue;
             }
             match self.random.random_range(0..100) {
-                0..37 => {
+                0..26 => {
                     let row = self.hot();
-                    self.get(node, row).await;
+                    self.get(node, row, None).await;
                 }
-                37..57 => self.batch_get(node).await,
-                57..68 => {
+                26..34 => {
+                    let row = self.hot();
+                    let bound = BOUNDS[self.random.random_range(0..BOUNDS.len())];
+                    self.get(node, row, Some(bound)).await;
+                }
+                34..38 => self.get_both(node).await,
+                38..44 => self.batch_get_both(node).await,
+                44..58 => self.batch_get(node).await,
+                58..67 => {
                     let row = self.hot();
                     self.put(node, "put", row, None).await;
                 }
-                68..72 => {
+                67..70 => {
                     let row = self.cold();
                     self.put(node, "put", row, None).await;
                 }
+                70..72 => self.put_past(node).await,
                 72..86 => self.conditional(node).await,
                 86..92 => self.delete(node).await,
                 _ => self.batch_put(node).await,
@@ -119,8 +137,16 @@ impl Caller {
         }
     }
 
+    /// One that everybody writes, of some view.
     fn hot(&mut self) -> u32 {
-        self.random.random_range(0..HOT)
+        match self.random.random_range(0..10) {
+            0..6 => self.random.random_range(0..HOT),
+            6..8 => TWIN + self.random.random_range(0..HOT),
+            _ => {
+                let person = self.random.random_range(0..PERSONS);
+                of_person(person, self.random.random_range(0..PAGES))
+            }
+        }
     }
 
     /// Some of them are asked for often, and hardly ever written: they stay in the cache.
@@ -129,22 +155,70 @@ impl Caller {
         HOT + self.random.random_range(0..count)
     }
 
-    async fn get(&mut self, node: usize, row: u32) {
+    /// Cold ones, some of them hot, of one view.
+    fn some(&mut self, cold: u32, hot: u32) -> Vec<u32> {
+        let mut rows: Vec<u32> = (0..cold).map(|_| self.cold()).collect();
+        rows.extend((0..hot).map(|_| self.random.random_range(0..HOT)));
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    async fn get(&mut self, node: usize, row: u32, bound: Option<Duration>) {
         let Some(client) = self.world.places[node].client() else { return };
-        let place = self.shared.history.begin(row, self.number, node as u8, What::Nothing);
-        let seen = calls::get(&client, row).await;
+        let (history, allowed) = (&self.shared.history, bound.unwrap_or_default());
+        let place = history.begin_stale(row, self.number, node as u8, What::Nothing, allowed);
+        let seen = calls::get(&client, row, asked(&self.world, bound)).await;
         self.shared.history.end(place, seen);
         self.learn(row, seen);
-        self.shared.count("get", seen);
+        self.shared.count(if bound.is_some() { "get cached" } else { "get" }, seen);
+    }
+
+    /// A row and its twin, by the service that keeps them together.
+    async fn get_both(&mut self, node: usize) {
+        let Some(client) = self.world.places[node].client() else { return };
+        let row = self.random.random_range(0..TWINS);
+        let rows = [row, TWIN + row];
+        let begin = |row| self.shared.history.begin(row, self.number, node as u8, What::Nothing);
+        let places = rows.map(begin);
+        let both = calls::get_both(&client, row).await;
+        for ((place, row), seen) in places.into_iter().zip(rows).zip(both) {
+            self.shared.history.end(place, seen);
+            self.learn(row, seen);
+            self.shared.count("service", seen);
+        }
+    }
+
+    async fn batch_get_both(&mut self, node: usize) {
+        let count = self.random.random_range(1..=8);
+        let mut rows: Vec<u32> = (0..count).map(|_| self.random.random_range(0..TWINS)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        read_both(&self.world, &self.shared, self.number, node, &rows).await;
     }
 
     async fn batch_get(&mut self, node: usize) {
-        let mut rows: Vec<u32> =
-            (0..self.random.random_range(1..=12)).map(|_| self.cold()).collect();
-        rows.extend((0..self.random.random_range(0..=2)).map(|_| self.hot()));
-        rows.sort_unstable();
-        rows.dedup();
-        read_rows(&self.world, &self.shared, self.number, node, &rows).await;
+        let (cold, hot) = (self.random.random_range(1..=12), self.random.random_range(0..=2));
+        let rows = self.some(cold, hot);
+        let is_cached = self.random.random_range(0..4) == 0;
+        let bound = is_cached.then(|| BOUNDS[self.random.random_range(0..BOUNDS.len())]);
+        read_rows(&self.world, &self.shared, self.number, node, &rows, bound).await;
+    }
+
+    /// A row of history of some person: never written before.
+    async fn put_past(&mut self, node: usize) {
+        let person = if self.random.random() {
+            self.random.random_range(0..PERSONS)
+        } else {
+            // The next ones to be erased, so that there is something to go.
+            PERSONS + self.shared.fresh.load(Relaxed) + self.random.random_range(0..FRESH)
+        };
+        let page = PAGES + self.shared.history_rows.fetch_add(1, Relaxed);
+        let row = of_person(person, page);
+        let put = Some(PAST + self.shared.number());
+        let write = Write { row, put, whole: true, if_rev: None, name: self.name() };
+        self.write(node, "put past", write).await;
+        self.get(node, row, None).await;
     }
 
     /// What a conditional write of this row may name.
@@ -175,7 +249,7 @@ impl Caller {
         let row = self.hot();
         let mut if_rev = self.known.get(&row).copied();
         if if_rev.is_none() || self.random.random_range(0..3) == 0 {
-            self.get(node, row).await;
+            self.get(node, row, None).await;
             if_rev = self.known.get(&row).copied();
         }
         self.put(node, "put if", row, if_rev).await;
@@ -219,37 +293,71 @@ impl Caller {
     }
 
     async fn batch_put(&mut self, node: usize) {
-        let mut rows: Vec<u32> =
-            (0..self.random.random_range(1..=5)).map(|_| self.cold()).collect();
-        rows.push(self.hot());
-        rows.sort_unstable();
-        rows.dedup();
+        let cold = self.random.random_range(1..=5);
+        let mut rows = self.some(cold, 1);
+        if self.random.random_range(0..3) == 0 {
+            rows.retain(|row| *row < TWINS);
+            rows.iter_mut().for_each(|row| *row += TWIN);
+        }
         write_rows(&self.world, &self.shared, self.number, node, &rows).await;
     }
 }
 
-/// Reads rows in one request; how many could be read.
+/// What a node is told of the bound.
+fn asked(world: &World, bound: Option<Duration>) -> Option<Duration> {
+    bound.map(|bound| match world.plan().spoilt {
+        Some(Spoilt::Bounds) => BOUNDLESS,
+        _ => bound,
+    })
+}
+
+/// Reads rows of one view in one request; what each was.
 pub async fn read_rows(
     world: &World,
     shared: &Shared,
     caller: u16,
     node: usize,
     rows: &[u32],
+    bound: Option<Duration>,
 ) -> Vec<What> {
     let Some(client) = world.places[node].client() else {
         return vec![What::Nothing; rows.len()];
     };
-    let begin = |row: &u32| shared.history.begin(*row, caller, node as u8, What::Nothing);
+    let allowed = bound.unwrap_or_default();
+    let begin =
+        |row: &u32| shared.history.begin_stale(*row, caller, node as u8, What::Nothing, allowed);
     let places: Vec<_> = rows.iter().map(begin).collect();
-    let seen = calls::batch_get(&client, rows).await;
+    let seen = calls::batch_get(&client, rows, asked(world, bound)).await;
     for (place, seen) in places.into_iter().zip(&seen) {
         shared.history.end(place, *seen);
-        shared.count("batch get", *seen);
+        shared.count(if bound.is_some() { "batch get cached" } else { "batch get" }, *seen);
     }
     seen
 }
 
-/// Puts rows in one request; what became of each.
+/// Reads rows and their twins by the service, in one request.
+pub async fn read_both(
+    world: &World,
+    shared: &Shared,
+    caller: u16,
+    node: usize,
+    rows: &[u32],
+) -> Vec<(u32, What)> {
+    let Some(client) = world.places[node].client() else {
+        return Vec::new();
+    };
+    let begin = |row: u32| shared.history.begin(row, caller, node as u8, What::Nothing);
+    let twins = rows.iter().map(|row| TWIN + row);
+    let places: Vec<_> = rows.iter().copied().chain(twins).map(begin).collect();
+    let seen = calls::batch_get_both(&client, rows).await;
+    for (place, (_, seen)) in places.into_iter().zip(&seen) {
+        shared.history.end(place, *seen);
+        shared.count("batch service", *seen);
+    }
+    seen
+}
+
+/// Puts rows of one view in one request; what became of each.
 pub async fn write_rows(
     world: &World,
     shared: &Shared,

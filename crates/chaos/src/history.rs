@@ -5,9 +5,12 @@
 //! nanoseconds of the one monotonic clock of this process, which all clients share.
 
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use crate::rows::person_of;
 
 /// The end of an operation that has none: it may take effect at any time.
 pub const NEVER: u64 = u64::MAX;
@@ -29,6 +32,8 @@ pub enum What {
     Write { put: Option<i64>, whole: bool, if_rev: Option<u64>, outcome: Outcome },
     /// An answer that no row can have given.
     Broken(&'static str),
+    /// The row's person is erased: it is gone by the end, if it was there at the beginning.
+    Erase,
 }
 
 /// How a write ended.
@@ -48,6 +53,8 @@ pub struct Op {
     pub row: u32,
     pub client: u16,
     pub node: u8,
+    /// Of a read that may be answered by a copy: as much earlier as its bound allows. What it saw must have
+    /// been so at some moment from then on.
     pub began: u64,
     pub ended: u64,
     pub what: What,
@@ -83,8 +90,22 @@ impl History {
 
     /// An operation is about to be sent. A write counts as unknown from now on.
     pub fn begin(&self, row: u32, client: u16, node: u8, what: What) -> Place {
+        self.begin_stale(row, client, node, what, Duration::ZERO)
+    }
+
+    /// The same, of a read whose answer may be so old.
+    pub fn begin_stale(
+        &self,
+        row: u32,
+        client: u16,
+        node: u8,
+        what: What,
+        staleness: Duration,
+    ) -> Place {
         // The time is taken first: a begin that is too early forbids nothing that happened.
-        let op = Op { row, client, node, began: self.now(), ended: NEVER, what };
+        let nanos = u64::try_from(staleness.as_nanos()).unwrap_or(NEVER);
+        let began = self.now().saturating_sub(nanos);
+        let op = Op { row, client, node, began, ended: NEVER, what };
         let mut ops = self.ops();
         ops.push(op);
         Place(ops.len() - 1)
@@ -102,12 +123,30 @@ impl History {
         }
     }
 
-    /// The operations up to now, each row's together, in the order in which they began.
+    /// The operations up to now, each row's together, in the order in which they began; of a person's row
+    /// with the person's erasures.
     pub fn by_row(&self) -> Vec<Vec<Op>> {
         let mut ops = self.ops().clone();
         ops.retain(|op| op.what != What::Nothing);
         ops.sort_by_key(|op| (op.row, op.began));
-        ops.chunk_by(|one, other| one.row == other.row).map(<[Op]>::to_vec).collect()
+        let (erasures, ops): (Vec<Op>, Vec<Op>) =
+            ops.into_iter().partition(|op| op.what == What::Erase);
+        let with_erasures = |ops: &[Op]| {
+            let row = ops.first().map_or(0, |op| op.row);
+            let mut ops = ops.to_vec();
+            if let Some(person) = person_of(row) {
+                let theirs = erasures.iter().filter(|op| person_of(op.row) == Some(person));
+                ops.extend(theirs.map(|op| Op { row, ..*op }));
+                ops.sort_by_key(|op| op.began);
+            }
+            ops
+        };
+        ops.chunk_by(|one, other| one.row == other.row).map(with_erasures).collect()
+    }
+
+    /// All rows that anybody asked for.
+    pub fn rows(&self) -> BTreeSet<u32> {
+        self.ops().iter().map(|op| op.row).collect()
     }
 
     /// How many operations there are, whatever became of them.

@@ -6,10 +6,12 @@
 pub mod calls;
 pub mod check;
 pub mod clients;
+pub mod erasers;
 pub mod history;
 pub mod nemesis;
 pub mod node;
 pub mod report;
+pub mod rows;
 pub mod settle;
 pub mod spoilt;
 pub mod watch;
@@ -26,7 +28,9 @@ use anyhow::Result;
 use crate::{
     check::{Violation, check_row},
     clients::{Caller, Shared},
+    erasers::Eraser,
     report::Report,
+    spoilt::Spoilt,
     watch::Watched,
     world::{World, locked},
 };
@@ -39,21 +43,34 @@ pub struct Plan {
     /// Where chance comes from. Processes run as they please, so a seed gives the same order of
     /// faults and the same choices, not the same run.
     pub seed: u64,
-    /// Off: nodes that break the protocol.
-    pub fencing: bool,
+    /// Nodes that break the protocol.
+    pub spoilt: Option<Spoilt>,
     /// `chaos-node`.
     pub program: PathBuf,
 }
 
+impl Plan {
+    fn how(&self) -> String {
+        self.spoilt.map_or_else(
+            || "as it is to be".to_owned(),
+            |spoilt| format!("SPOILT: {}", spoilt.name()),
+        )
+    }
+}
+
 const CLIENTS: u16 = 24;
+/// Those who erase persons, beside them.
+const ERASERS: u16 = 2;
 /// A run with less shows nothing.
 const HITS_MIN: f64 = 200.0;
 const APPLIED_MIN: u64 = 200;
+const ERASED_MIN: u64 = 5;
+const JOINED_MIN: f64 = 20.0;
 
 /// Runs the servers, nodes, clients and faults, until the time is over or a violation is found.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let began = Instant::now();
-    println!("seed {}, {} s, fencing {}", plan.seed, plan.seconds, plan.fencing);
+    println!("seed {}, {} s, {}", plan.seed, plan.seconds, plan.how());
     let world = World::start(plan).await?;
     let shared = Arc::new(Shared::default());
     let watched = Arc::new(Watched::default());
@@ -61,10 +78,14 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     world.say("all rows are there");
     let watching = watched.run(&world);
     let lanes = nemesis::start(&world, plan.seed);
-    let callers: Vec<_> = (0..CLIENTS)
+    let mut callers: Vec<_> = (0..CLIENTS)
         .map(|number| Caller::new(Arc::clone(&world), Arc::clone(&shared), number, plan.seed))
         .map(|caller| tokio::spawn(caller.run()))
         .collect();
+    callers.extend((0..ERASERS).map(|number| {
+        let eraser = Eraser::new(&world, &shared, CLIENTS + number, plan.seed);
+        tokio::spawn(eraser.run())
+    }));
     let mut violations = until_found(&shared, Duration::from_secs(plan.seconds)).await;
     world.stopping.store(true, SeqCst);
     for caller in callers {
@@ -83,7 +104,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         anyhow::Ok(())
     });
     healed.await??;
-    if violations.is_empty() && plan.fencing {
+    if violations.is_empty() && plan.spoilt.is_none() {
         world.say("healed");
         if let Err(error) = settle::settle(&world, &shared).await {
             world.problem(format!("{error:#}"));
@@ -140,10 +161,25 @@ fn enough(world: &World, shared: &Shared, watched: &Watched) {
     if applied < APPLIED_MIN {
         world.problem(format!("only {applied} writes were applied: this shows nothing"));
     }
-    if world.plan().fencing && watched.hits() < HITS_MIN {
+    if world.plan().spoilt.is_none() && watched.hits() < HITS_MIN {
         world.problem(format!("only {} reads were answered by the cache", watched.hits()));
     }
-    if world.plan().fencing && world.evicted.load(SeqCst) == 0 {
+    for (of, word, least) in [
+        ("erase", "done", ERASED_MIN),
+        ("put past", "refused", 1),
+        ("put past", "applied", 1),
+        ("get cached", "row", 50),
+        ("batch service", "row", 50),
+    ] {
+        let count = locked(&shared.counts).get(&(of, word)).copied().unwrap_or(0);
+        if world.plan().spoilt.is_none() && count < least {
+            world.problem(format!("only {count} times `{of}` was told `{word}`"));
+        }
+    }
+    if world.plan().spoilt.is_none() && watched.joined() < JOINED_MIN {
+        world.problem(format!("only {} rows came out of entities' keys", watched.joined()));
+    }
+    if world.plan().spoilt.is_none() && world.evicted.load(SeqCst) == 0 {
         world.problem("nothing was evicted".to_owned());
     }
 }

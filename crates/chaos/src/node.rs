@@ -13,9 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
-/// The variable that tells a node of this package to break the protocol, set to [`OFF`].
-pub const FENCING: &str = "TRIVIUM_CHAOS_FENCING";
-pub const OFF: &str = "off";
+use crate::spoilt::Spoilt;
+
+/// The variable that tells a node of this package how to break the protocol.
+pub const SPOILT: &str = "TRIVIUM_CHAOS_SPOILT";
 
 /// Runs the node, says its pid, and kills it when the pipe on its own stdin closes: with this process,
 /// however that ends.
@@ -29,7 +30,7 @@ pub struct Start<'a> {
     pub config: &'a Path,
     /// What it logs is added to it.
     pub log: &'a Path,
-    pub fencing: bool,
+    pub spoilt: Option<Spoilt>,
 }
 
 /// A running node.
@@ -50,8 +51,8 @@ impl Start<'_> {
                 command.env_remove(name);
             }
         }
-        if !self.fencing {
-            command.env(FENCING, OFF);
+        if let Some(spoilt) = self.spoilt {
+            command.env(SPOILT, spoilt.name());
         }
         command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
         command.env("TRIVIUM_LOG", "warn");

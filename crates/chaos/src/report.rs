@@ -33,16 +33,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fencing = if self.plan.fencing { "on" } else { "OFF" };
         let total: u64 = self.counts.values().sum();
         let took = self.took.as_secs();
-        writeln!(f, "seed {}, {took} s, fencing {fencing}: {total} rows", self.plan.seed)?;
+        writeln!(f, "seed {}, {took} s, {}: {total} rows", self.plan.seed, self.plan.how())?;
         let mut operations: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for ((operation, word), count) in &self.counts {
             operations.entry(operation).or_default().push(format!("{word} {count}"));
         }
         for (operation, words) in operations {
-            writeln!(f, "  {operation:<10} {}", words.join(", "))?;
+            writeln!(f, "  {operation:<16} {}", words.join(", "))?;
         }
         for (why, count) in &self.reasons {
             writeln!(f, "  not written, {count} times: {why}")?;

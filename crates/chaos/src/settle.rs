@@ -8,9 +8,10 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    clients::{Shared, read_rows, write_rows},
+    clients::{Shared, read_both, read_rows, write_rows},
     history::{Outcome, What},
-    world::{HOT, ROWS, World},
+    rows::{HOT, PERSON, ROWS, TWIN, TWINS},
+    world::World,
 };
 
 /// Long enough for a busy machine; nothing is said about speed.
@@ -20,9 +21,12 @@ const BATCH: usize = 40;
 /// How this caller is called in the history.
 const SETTLER: u16 = 999;
 
-/// Puts every row once, so that there is something to read. Through one node.
+/// Puts every row and twin once, so that there is something to read. Through one node.
 pub async fn fill(world: &World, shared: &Shared) -> Result<()> {
-    write_all(world, shared, 0, &(0..ROWS).collect::<Vec<_>>()).await.map(|_| ())
+    for rows in [0..ROWS, TWIN..TWIN + TWINS] {
+        write_all(world, shared, 0, &rows.collect::<Vec<_>>()).await?;
+    }
+    Ok(())
 }
 
 /// Waits until all nodes read the cache, writes every row through every node, and reads every row
@@ -36,9 +40,11 @@ pub async fn settle(world: &World, shared: &Shared) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let rows: Vec<u32> = (0..ROWS).collect();
+    let twins: Vec<u32> = (TWIN..TWIN + TWINS).collect();
     let mut last = HashMap::new();
     for node in 0..world.places.len() {
         last.extend(write_all(world, shared, node, &rows).await?);
+        last.extend(write_all(world, shared, node, &twins).await?);
     }
     for node in 0..world.places.len() {
         // Twice: from the table, then from the cache, as far as it goes.
@@ -51,6 +57,29 @@ pub async fn settle(world: &World, shared: &Shared) -> Result<()> {
                 }
             }
         }
+        // Together with their twins: row by row, then as one.
+        for _ in 0..2 {
+            let began = Instant::now();
+            for rows in rows[..TWINS as usize].chunks(BATCH) {
+                let mut read = read_both(world, shared, SETTLER, node, rows).await;
+                while read.is_empty() || read.iter().any(|(_, seen)| *seen == What::Nothing) {
+                    if began.elapsed() > PATIENCE {
+                        bail!("the service cannot be read through node {node}");
+                    }
+                    read = read_both(world, shared, SETTLER, node, rows).await;
+                }
+                for (row, seen) in read {
+                    let (rev, number) = last.get(&row).copied().unwrap_or_default();
+                    if seen != (What::Saw { rev, number, page: number }) {
+                        bail!("the service says {seen:?} of row {row} on node {node}");
+                    }
+                }
+            }
+        }
+        // Whatever there ever was of persons: the check knows what may be left.
+        let of_persons: Vec<u32> =
+            shared.history.rows().into_iter().filter(|row| *row >= PERSON).collect();
+        read_all(world, shared, node, &of_persons).await?;
     }
     Ok(())
 }
@@ -94,7 +123,7 @@ async fn read_all(
     let mut left = rows.to_vec();
     while !left.is_empty() {
         let batch: Vec<u32> = left.split_off(left.len().saturating_sub(BATCH));
-        let seen = read_rows(world, shared, SETTLER, node, &batch).await;
+        let seen = read_rows(world, shared, SETTLER, node, &batch, None).await;
         for (row, what) in batch.into_iter().zip(seen) {
             if what == What::Nothing { left.push(row) } else { read.push((row, what)) }
         }

@@ -58,6 +58,16 @@ impl Watched {
 
     /// Rows that Valkey answered.
     pub fn hits(&self) -> f64 {
-        self.totals().get("reads_total{answered_by=\"cache\"}").copied().unwrap_or(0.0)
+        self.answered_by("cache")
+    }
+
+    /// Rows that came out of what is kept together of an entity.
+    pub fn joined(&self) -> f64 {
+        self.answered_by("entity")
+    }
+
+    fn answered_by(&self, who: &str) -> f64 {
+        let name = format!("reads_total{{answered_by=\"{who}\"}}");
+        self.totals().get(&name).copied().unwrap_or(0.0)
     }
 }

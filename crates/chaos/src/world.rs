@@ -26,13 +26,9 @@ use crate::{
     history::History,
     node::{Node, Start, http},
     report::Report,
+    rows::files,
 };
 
-/// Rows that all clients fight over.
-pub const HOT: u32 = 6;
-/// Rows that only fill the cache: these and the hot ones are the rows from 0 on.
-pub const COLD: u32 = 1_500;
-pub const ROWS: u32 = HOT + COLD;
 /// Bytes of a row's text: all rows together are more than the cache may hold.
 pub const PAGE: usize = 3_000;
 /// How much Valkey may hold.
@@ -42,18 +38,6 @@ const NODES: usize = 3;
 const REQUEST: Duration = Duration::from_millis(2_500);
 /// How long a node may need to start on a busy machine, tries and all.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const VIEW: &str = r#"{
-  "namespace": "chaos", "name": "row", "version": 1, "lane": "direct",
-  "description": "A row that everybody writes.", "owner": { "team": "chaos", "contact": "chaos@example.com" },
-  "urgency_tier": 1, "entities": [ { "name": "id", "type": "int64" } ],
-  "event_timestamp": "event_ts",
-  "features": [
-    { "name": "number", "type": "int64", "description": "Which write." },
-    { "name": "page", "type": "string", "description": "The same, at length." }
-  ],
-  "online": true
-}"#;
 
 /// A node's place: its process may come and go.
 #[derive(Debug)]
@@ -150,7 +134,7 @@ impl World {
             program: &self.plan.program,
             config: &place.config,
             log: self.folder.path(),
-            fencing: self.plan.fencing,
+            spoilt: self.plan.spoilt,
         }
     }
 
@@ -241,7 +225,7 @@ impl World {
     /// Where something was found, copies the nodes' logs, and writes the rows it was found in, to
     /// where they stay.
     pub fn keep(&self, report: &mut Report, history: &History) -> Result<()> {
-        if report.is_clean() || !self.plan.fencing {
+        if report.is_clean() || self.plan.spoilt.is_some() {
             return Ok(());
         }
         let kept = std::env::temp_dir().join(format!("trivium-chaos-{}", std::process::id()));
@@ -286,6 +270,12 @@ impl Place {
         http(&address, path, None).ok()
     }
 
+    /// Asks the node over REST; `None`: no answer, or no good one.
+    pub fn ask(&self, path: &str, body: &str) -> Option<Json> {
+        let address = self.address()?;
+        serde_json::from_str(&http(&address, path, Some(body)).ok()?).ok()
+    }
+
     /// Which process it is, so that counters can be told apart.
     pub fn address(&self) -> Option<String> {
         locked(&self.process).as_ref().map(|node| node.http.clone())
@@ -309,14 +299,14 @@ fn config_text(valkey: &Proxy, dynamodb: &Proxy) -> String {
          [coherence]\nlease_ms = 600\nrenew_every_ms = 150\nwrite_window_ms = 2500\n\
          pause_ms_max = 1500\nhold_off_ms = 200\nhold_off_ms_max = 800\n\n\
          [limits]\nstore_time_ms_max = 2000\nrequest_ms_max = 5000\n\n\
-         [erasure]\nwait_ms_max = 1000\n\n\
+         [erasure]\nindex_lag_ms = 0\nwait_ms_max = 1000\nlease_ms = 2000\nresume_every_ms = 400\n\n\
          [listen]\nhttp = \"127.0.0.1:0\"\ngrpc = \"127.0.0.1:0\"\n",
         dynamodb.port(),
         valkey.port(),
     )
 }
 
-/// Accepts the view, through a registry that runs only for that.
+/// Accepts the definitions, through a registry that runs only for that.
 async fn register(file: PathBuf) -> Result<()> {
     let registry = SqlRegistry::open_sqlite(&file, &SqliteOptions::default()).await?;
     let router = RegistryApi::new(Arc::new(registry), Arc::new(SystemClock)).router();
@@ -326,7 +316,8 @@ async fn register(file: PathBuf) -> Result<()> {
     let router = trivium_api::finish(router);
     let served = trivium_api::serve::serve_http(listener, router, options, shutdown.clone());
     let task = tokio::spawn(served);
-    let files = json!([{ "path": "chaos/row.v1.json", "text": VIEW }]);
+    let files: Vec<Json> =
+        files().into_iter().map(|(path, text)| json!({ "path": path, "text": text })).collect();
     let body = json!({ "files": files, "base_revision": 0, "author": "chaos" }).to_string();
     tokio::task::spawn_blocking(move || http(&address, "/v1/apply", Some(&body))).await??;
     shutdown.trigger();

@@ -17,9 +17,9 @@ use std::{
 use metrics::counter;
 use tracing::debug;
 use trivium_codec::{Row, RowKey};
-use trivium_store::{Authority, Barrier, CacheEpoch, Error, FenceId, RowCache};
+use trivium_store::{Authority, Barrier, CacheEntry, CacheEpoch, Error, FenceId, RowCache};
 
-use crate::{options::micros, store::Node};
+use crate::{epoch::Phase, options::micros, store::Node};
 
 /// A key under repair; dropped, it is so no longer, however that ended.
 struct UnderWay<A, C> {
@@ -86,6 +86,30 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the cache holds no live row at these keys, in fences neither; repairs what is overdue.
+    pub(crate) async fn has_forgotten(self: &Arc<Self>, keys: &[RowKey]) -> bool {
+        let epoch = match self.keeper.phase().await {
+            Ok(Phase::Fenced(epoch)) => epoch,
+            // Nobody reads the cache, and the next epoch's keys are others.
+            Ok(Phase::Unfenced(_)) => return true,
+            Err(_) => return false,
+        };
+        let mut is_forgotten = true;
+        for (key, entry) in keys.iter().zip(self.cache.look(epoch, keys).await) {
+            match entry {
+                Ok(CacheEntry::Missing | CacheEntry::Lease) => {}
+                Ok(CacheEntry::Value(row)) => is_forgotten &= row.is_deleted(),
+                // A write under way takes it away itself.
+                Ok(CacheEntry::Fence(ids)) => {
+                    is_forgotten = false;
+                    self.repair_overdue(epoch, key, ids).await;
+                }
+                Err(_) => is_forgotten = false,
+            }
+        }
+        is_forgotten
     }
 
     /// Refuses every write of the row that is not above `barrier`, from now on; the row as it stands.

@@ -101,6 +101,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> CoherentStore<A, C> {
         &self.node.authority
     }
 
+    pub(crate) async fn has_forgotten(&self, keys: &[RowKey]) -> bool {
+        self.node.has_forgotten(keys).await
+    }
+
     /// Whether this node may read the cache at this moment.
     pub fn has_lease(&self) -> bool {
         self.node.keeper.lease().is_some()

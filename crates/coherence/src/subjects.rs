@@ -44,6 +44,11 @@ impl<A: Authority + SubjectStore + 'static, C: RowCache + 'static> SubjectStore
     async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
         self.authority().open_tombstones(after).await
     }
+    /// A fence keeps the row that was the newest when it was placed. Whoever died after that left it there, though
+    /// the row is gone: until its deadline, and somebody's repair. What is of ended epochs the keepers sweep.
+    async fn are_forgotten(&self, keys: &[RowKey]) -> bool {
+        self.has_forgotten(keys).await
+    }
 }
 
 #[async_trait]
@@ -75,5 +80,9 @@ impl<S: SubjectStore> SubjectStore for NearCopies<S> {
     }
     async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
         self.inner().open_tombstones(after).await
+    }
+    /// Copies here are no older than readers allow; that is their bound.
+    async fn are_forgotten(&self, keys: &[RowKey]) -> bool {
+        self.inner().are_forgotten(keys).await
     }
 }

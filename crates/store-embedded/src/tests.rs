@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
 use trivium_store::{
-    Checkpoints, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite, WriteOp,
-    WriteOutcome,
+    Checkpoints, OnlineRead, OnlineWrite, Order as RowOrder, ReadOptions, RowWrite,
+    SubjectStore as _, SubjectTombstone, WriteOp, WriteOutcome,
 };
 
 use crate::{Durability, EmbeddedStore, Error, Options, flush::GroupFlush};
@@ -197,4 +197,40 @@ fn flushes_are_shared_and_failures_stay() {
     assert!((1..=16).contains(&count.load(Ordering::Relaxed)));
     assert_eq!(group.flush(|| Err("no disk".to_owned())), Err("no disk".to_owned()));
     assert_eq!(group.flush(|| Ok(())), Err("no disk".to_owned()));
+}
+
+/// A batch looks at the tombstone for each of its rows and commits later: a tombstone comes before all of
+/// that or after it. What is not there when the tombstone is acknowledged never comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tombstone_and_a_batch_do_not_overlap() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    let rows = 3_000;
+    for round in 0..20_i64 {
+        let subject: Arc<str> = format!("anna{round}").into();
+        let writes = (0..rows).map(|number| RowWrite {
+            subject: Some(Arc::clone(&subject)),
+            ..put(round * rows + number, 50)
+        });
+        let (writer, writes) = (store.clone(), writes.collect());
+        let writing = tokio::spawn(async move { writer.write(writes, 1, None).await });
+        // At some moment of the batch: each round later.
+        tokio::time::sleep(std::time::Duration::from_micros(round.unsigned_abs() * 400)).await;
+        let tombstone = SubjectTombstone {
+            up_to: Timestamp(100),
+            erasure: 1,
+            version: 1,
+            is_open: true,
+            job: bytes::Bytes::new(),
+        };
+        assert!(store.swap_tombstone(&subject, None, &tombstone).await.unwrap());
+        let mut there = 0;
+        for number in 0..rows {
+            there += u32::from(read(&store, round * rows + number).await.is_some());
+        }
+        let outcomes = writing.await.unwrap();
+        let applied = |outcome: &&Result<_, _>| matches!(outcome, Ok(WriteOutcome::Applied(_)));
+        let applied = outcomes.iter().filter(applied).count();
+        assert_eq!(applied, there as usize, "round {round}: rows came after the tombstone");
+    }
 }

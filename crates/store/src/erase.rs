@@ -92,6 +92,12 @@ pub trait SubjectStore: Subjects {
 
     /// Subjects with an open tombstone, at a cost of these only. It may lag, as [`Subjects::keys_of`].
     async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error>;
+
+    /// Whether nothing is kept any more, anywhere beside the store itself, of live rows that were at these
+    /// keys. `false`: perhaps something is, for a while; nobody reads it.
+    async fn are_forgotten(&self, _keys: &[RowKey]) -> bool {
+        true
+    }
 }
 
 /// Refuses names that no subject may have. `#` first is the stores' own.

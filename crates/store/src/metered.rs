@@ -217,6 +217,9 @@ impl<T: SubjectStore> SubjectStore for Metered<T> {
     async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
         self.timed("open_tombstones", self.inner.open_tombstones(after), one).await
     }
+    async fn are_forgotten(&self, keys: &[RowKey]) -> bool {
+        self.inner.are_forgotten(keys).await
+    }
 }
 
 #[async_trait]

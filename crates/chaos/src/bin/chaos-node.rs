@@ -4,8 +4,8 @@
 use std::{io::Write as _, path::Path, process::ExitCode};
 
 use trivium_chaos::{
-    node::{FENCING, OFF},
-    spoilt::{WithoutBarriers, WithoutFences},
+    node::SPOILT,
+    spoilt::{Spoilt, SpoiltTable, WithoutFences},
 };
 use trivium_serving_node::{Config, run_with};
 
@@ -14,12 +14,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [flag, config]
-            if flag == "--config" && std::env::var(FENCING).is_ok_and(|is| is == OFF) =>
-        {
-            let served = spoilt(Path::new(config));
-            if let Err(error) = served {
+    let wanted = std::env::var(SPOILT).unwrap_or_default();
+    let how = Spoilt::ALL.into_iter().find(|spoilt| spoilt.name() == wanted);
+    match (arguments.as_slice(), how) {
+        // Copies of any age are what the harness asks for.
+        (_, None | Some(Spoilt::Bounds)) => trivium_serving_node::main(),
+        ([flag, config], Some(how)) if flag == "--config" => {
+            if let Err(error) = spoilt(Path::new(config), how) {
                 let _ = writeln!(std::io::stderr(), "{error}");
                 return ExitCode::FAILURE;
             }
@@ -29,9 +30,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn spoilt(config: &Path) -> anyhow::Result<()> {
+fn spoilt(config: &Path, how: Spoilt) -> anyhow::Result<()> {
     let config = Config::read(config).map_err(|error| anyhow::anyhow!("{error}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(Box::pin(run_with(config, WithoutBarriers, WithoutFences)));
+    let served = runtime.block_on(async {
+        let table = |table| SpoiltTable {
+            table,
+            barriers: how != Spoilt::Fences,
+            tombstones: how != Spoilt::Tombstones,
+        };
+        let only_entities = how == Spoilt::Entities;
+        match how {
+            Spoilt::Fences | Spoilt::Entities => {
+                let cache = |cache| WithoutFences { cache, only_entities };
+                Box::pin(run_with(config, table, cache)).await
+            }
+            _ => Box::pin(run_with(config, table, |cache| cache)).await,
+        }
+    });
     served.map_err(|error| anyhow::anyhow!("{error}"))
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, ValueEnum};
-use trivium_chaos::{Plan, run};
+use clap::Parser;
+use trivium_chaos::{Plan, run, spoilt::Spoilt};
 
 /// Serving nodes under faults: is every row linearizable?
 #[derive(Debug, Parser)]
@@ -19,18 +19,12 @@ struct Arguments {
     /// Where chance comes from; left out: from the clock. It is printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// `off`: nodes neither fence nor raise barriers; then a violation is what is asked for.
-    #[arg(long, default_value = "on")]
-    fencing: Switch,
+    /// Nodes that break the protocol in this way; then a violation is what is asked for.
+    #[arg(long)]
+    spoilt: Option<Spoilt>,
     /// The node's program; beside this one, where it is left out.
     #[arg(long)]
     node: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 fn main() -> ExitCode {
@@ -53,11 +47,11 @@ fn begin(arguments: Arguments) -> Result<bool> {
     let plan = Plan {
         seconds: arguments.seconds,
         seed: arguments.seed.unwrap_or(clock),
-        fencing: arguments.fencing == Switch::On,
+        spoilt: arguments.spoilt,
         program,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(run(&plan))?;
     println!("{report}");
-    Ok(if plan.fencing { report.is_clean() } else { !report.violations.is_empty() })
+    Ok(if plan.spoilt.is_none() { report.is_clean() } else { !report.violations.is_empty() })
 }

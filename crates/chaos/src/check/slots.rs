@@ -122,9 +122,20 @@ struct Matching<'a> {
 impl Matching<'_> {
     fn place(&mut self, index: usize, tried: &mut [bool]) -> bool {
         let (slot, until) = self.wanted[index];
-        for write in 0..self.free.len() {
-            let op = &self.ops[self.free[write]];
-            if tried[write] || op.began > until || !slot.takes(op) {
+        let (ops, free) = (self.ops, self.free);
+        let fits = |write: usize| {
+            let op = &ops[free[write]];
+            op.began <= until && slot.takes(op)
+        };
+        // One that nobody has is enough, and there mostly is one.
+        if let Some(write) =
+            (0..free.len()).find(|write| self.taken[*write].is_none() && fits(*write))
+        {
+            self.taken[write] = Some(index);
+            return true;
+        }
+        for write in 0..free.len() {
+            if tried[write] || !fits(write) {
                 continue;
             }
             tried[write] = true;

@@ -1,5 +1,6 @@
 //! Histories written by hand, good and bad; and small random ones, against a search.
 
+mod erasures;
 mod search;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};

@@ -17,7 +17,7 @@ use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef}
 use trivium_runtime::Shutdown;
 use trivium_store::{
     Authority, CacheEntry, CacheEpoch, CacheState, Error, MemoryCache, OnlineRead, OnlineWrite,
-    Order, ReadOptions, RowCache, RowWrite, WriteId, WriteOp, WriteOutcome,
+    Order, ReadOptions, RowCache, RowWrite, SubjectStore as _, WriteId, WriteOp, WriteOutcome,
 };
 
 static SCHEMA: LazyLock<Schema> =
@@ -225,6 +225,45 @@ async fn a_dead_writers_fence_is_repaired_after_its_deadline() {
     other.put(1, 13).await;
     assert_eq!(other.read(&[1]).await, [Some(13)]);
     dying.abort();
+}
+
+/// A fence keeps the row that it found. Who deletes it and dies leaves it there, though nobody reads it.
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_writers_fence_keeps_is_not_forgotten_until_it_is_repaired() {
+    let [one, other] = nodes().await;
+    one.put(1, 11).await;
+    one.put(2, 21).await;
+    let forgotten = async |row| other.store.are_forgotten(&[key(row)]).await;
+    assert!(!forgotten(2).await, "it is there");
+    assert!(forgotten(3).await, "it never was");
+    *one.rows.writes.lock().unwrap() = Writes::Dies;
+    let delete = RowWrite::new(key(1), WriteOp::Delete, put(1, 12).order);
+    let (dying, sent) = (one.clone(), delete.clone());
+    let dying = tokio::spawn(async move { dying.write(vec![sent]).await });
+    pass(1).await;
+    // It had been sent.
+    let deleted = one.rows.inner.write(vec![delete], 1, None).await;
+    assert!(matches!(deleted.as_slice(), [Ok(WriteOutcome::Applied(_))]), "{deleted:?}");
+    let is_gone = async || {
+        let rows = other.store.get(&[key(1)], &ReadOptions::default()).await;
+        matches!(rows.as_slice(), [Ok(Some(row))] if row.is_deleted())
+    };
+    assert!(is_gone().await);
+    assert!(!forgotten(1).await, "the fence has it yet");
+    other.keep(16_000).await;
+    // It is overdue: whoever asks repairs it.
+    assert!(!forgotten(1).await);
+    pass(1).await;
+    assert!(forgotten(1).await);
+    assert!(is_gone().await);
+    dying.abort();
+    // Nobody reads a cache that was put aside.
+    *other.cells.answers.lock().unwrap() = Answers::Refused;
+    assert!(!forgotten(3).await, "who cannot look does not know");
+    *one.rows.writes.lock().unwrap() = Writes::Fine;
+    other.put(3, 31).await;
+    assert_eq!(other.state().await, (2, CacheState::Disabled));
+    assert!(forgotten(2).await);
 }
 
 #[tokio::test(start_paused = true)]

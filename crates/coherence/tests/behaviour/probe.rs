@@ -15,8 +15,9 @@ use trivium_coherence::{Random, SteadyClock};
 use trivium_runtime::Clock;
 use trivium_store::{
     Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, EpochRecord, Error,
-    FenceId, FencePage, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead,
-    ReadOptions, RowCache, RowWrite,
+    FenceId, FencePage, FencedOutcome, LeaseToken, MemoryCache, MemoryStore, OnlineRead, OpenPage,
+    ReadOptions, RowCache, RowWrite, SubjectPage, SubjectRow, SubjectStore, SubjectTombstone,
+    Subjects,
 };
 
 /// Calls by name since the last [`Calls::take`].
@@ -55,6 +56,38 @@ pub struct Rows {
     pub calls: Calls,
     pub writes: Arc<Mutex<Writes>>,
     pub raises_fail: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Subjects for Rows {
+    async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
+        self.inner.keys_of(subject, after).await
+    }
+}
+
+#[async_trait]
+impl SubjectStore for Rows {
+    async fn rows_of(
+        &self,
+        subject: &str,
+        keys: &[RowKey],
+    ) -> Vec<Result<Option<SubjectRow>, Error>> {
+        self.inner.rows_of(subject, keys).await
+    }
+    async fn tombstone(&self, subject: &str) -> Result<Option<SubjectTombstone>, Error> {
+        self.inner.tombstone(subject).await
+    }
+    async fn swap_tombstone(
+        &self,
+        subject: &str,
+        expected: Option<&SubjectTombstone>,
+        new: &SubjectTombstone,
+    ) -> Result<bool, Error> {
+        self.inner.swap_tombstone(subject, expected, new).await
+    }
+    async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
+        self.inner.open_tombstones(after).await
+    }
 }
 
 #[async_trait]

@@ -4,7 +4,10 @@
 //! the condition that it still is the very row that was looked at: what was written since the request is
 //! never touched. The delete is an ordinary write, so that the shared cache is fenced and told.
 
-use std::{collections::BTreeMap, time::Instant as StdInstant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant as StdInstant},
+};
 
 use tokio::time::Instant;
 use trivium_codec::RowKey;
@@ -19,6 +22,11 @@ use crate::Serving;
 
 /// Rows read, deleted and counted at a time: their keys stand in the record meanwhile.
 const AT_A_TIME: usize = 100;
+
+/// How long rows that are gone may stay in the cache before that is a problem, in leases of an erasure.
+const FORGOTTEN_WITHIN_LEASES: u32 = 4;
+const FORGOTTEN_PAUSE_FIRST: Duration = Duration::from_millis(5);
+const FORGOTTEN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The delete of a row of before the erasure: where it still has this stamp. What takes its place stands
 /// at the tombstone's event time, so that every later write is newer.
@@ -156,7 +164,7 @@ impl Serving {
             .collect::<Result<_, _>>()
             .map_err(|error| Stopped::Failed(format!("the erasure's record: {error}")))?;
         let mut patience = Patience::of(self.options().erasure.lease());
-        loop {
+        let gone: Vec<RowKey> = loop {
             let rows = self.rows_of(held, &keys).await?;
             let deletes: Vec<RowWrite> = keys
                 .iter()
@@ -168,7 +176,8 @@ impl Serving {
                 })
                 .collect();
             if deletes.is_empty() && self.are_gone(held, &keys, &rows).await? {
-                break;
+                let is_gone = |(_, row): &(_, &Option<SubjectRow>)| row.is_none();
+                break keys.iter().zip(&rows).filter(is_gone).map(|(key, _)| key.clone()).collect();
             }
             held.job.item_calls += deletes.len() as u64;
             let is_sent = !deletes.is_empty();
@@ -178,12 +187,32 @@ impl Serving {
                 let why = problem.unwrap_or_else(|| "a read still shows a deleted row".to_owned());
                 return Err(Stopped::Failed(why));
             }
-        }
+        };
+        self.await_forgotten(held, &gone).await?;
         for key in &keys {
             held.job.rows(view_of(key)).deleted += 1;
         }
         held.job.verified += keys.len() as u64;
         held.job.page.clear();
+        Ok(())
+    }
+
+    /// Waits until the cache has forgotten rows that are gone. At once, as a rule; but whoever died between
+    /// deleting a row and telling the cache so left its values there, where no caller reads them.
+    async fn await_forgotten(&self, held: &mut Held, keys: &[RowKey]) -> Result<(), Stopped> {
+        let until = Instant::now() + self.options().erasure.lease() * FORGOTTEN_WITHIN_LEASES;
+        let mut pause = FORGOTTEN_PAUSE_FIRST;
+        while !keys.is_empty() && !held.store.are_forgotten(keys).await {
+            let now = Instant::now();
+            if now >= until {
+                // Another node may see the cache.
+                return Err(Stopped::Failed(
+                    "the cache may keep rows that were deleted".to_owned(),
+                ));
+            }
+            self.wait_holding(held, now + pause).await?;
+            pause = (pause * 2).min(FORGOTTEN_PAUSE_MAX);
+        }
         Ok(())
     }
 

@@ -258,11 +258,22 @@ pub async fn tombstones_only_go_forward(store: Arc<impl PeopleStore>) {
     let lower = SubjectTombstone { version: 3, up_to: Timestamp(99), ..next.clone() };
     let fewer = SubjectTombstone { version: 3, erasure: 0, ..next.clone() };
     let skipped = SubjectTombstone { version: 4, ..next.clone() };
-    for wrong in [lower, fewer, skipped] {
+    // A later time belongs to a further erasure, or rows of between would count as later ones.
+    let stretched = SubjectTombstone { version: 3, up_to: Timestamp(101), ..next.clone() };
+    let job = vec![0; crate::erase::JOB_BYTES_MAX + 1].into();
+    let long = SubjectTombstone { version: 3, job, ..next.clone() };
+    for wrong in [lower, fewer, skipped, stretched, long] {
         let refused = store.swap_tombstone(&anna, Some(&next), &wrong).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{wrong:?}: {refused:?}");
     }
     assert_eq!(must(store.tombstone(&anna).await), Some(next));
+    // The first begins at the beginning: what counts from further on would spare rows.
+    for (version, erasure) in [(2, 1), (1, 2), (1, 0)] {
+        let wrong = SubjectTombstone { version, erasure, ..first.clone() };
+        let refused = store.swap_tombstone(&keys.name("ben"), None, &wrong).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{wrong:?}: {refused:?}");
+    }
+    assert_eq!(must(store.tombstone(&keys.name("ben")).await), None);
     assert!(keys_of(&*store, &anna).await.is_empty(), "a tombstone is no row");
 }
 

@@ -54,7 +54,7 @@ fn step(what: What, state: State) -> Option<State> {
     };
     match what {
         What::Nothing => Some(state),
-        What::Broken(_) => None,
+        What::Broken(_) | What::Erase => None,
         What::Absent => state.live.is_none().then_some(state),
         What::Saw { rev, number, page } => (state.live == Some((number, page)) && is_rev(rev))
             .then_some(State { rev: Rev::Known(rev), ..state }),

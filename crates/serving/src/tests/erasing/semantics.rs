@@ -292,3 +292,59 @@ async fn deaths_do_not_change_what_is_counted() {
         assert_eq!(report["rows_verified"], 4, "died after {calls}: {report}");
     }
 }
+
+/// Who stalled, and finds another node's record in the place of its own, does nothing any more.
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_an_erasure_stops() {
+    let mut lost = 0;
+    for calls in 2..40 {
+        let shared = Shared::new(&[]);
+        let (slow, node) = (shared.node(), shared.node());
+        node.fill(7, 130).await;
+        slow.dies_after(calls);
+        let slow = std::sync::Arc::new(slow);
+        let stalling = std::sync::Arc::clone(&slow);
+        tokio::spawn(async move { stalling.erase(7, "r").await });
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        node.resume().await;
+        let report = node.report(7).await;
+        assert_eq!(report["state"], "DONE", "stalled after {calls}: {report}");
+        assert_eq!(report["rows_verified"], 132, "stalled after {calls}: {report}");
+        slow.revive();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        lost += u32::from(slow.ports.has_lost.load(Ordering::SeqCst));
+        let more = slow.ports.calls_after.load(Ordering::SeqCst);
+        assert_eq!(more, 0, "stalled after {calls}: it went on with what was another's");
+        assert_eq!(node.report(7).await, report, "stalled after {calls}");
+        assert_eq!(ordered(&shared).await, [7].into());
+    }
+    assert!(lost > 20, "{lost}");
+}
+
+/// What a cache may keep of a deleted row counts as there; who cannot see the cache leaves it to others.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_done_while_the_cache_may_keep_something() {
+    let shared = Shared::new(&[]);
+    let node = shared.node();
+    node.fill(7, 5).await;
+    shared.remembers.store(12, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    let report = node.erase(7, "r1").await;
+    assert_eq!(report["state"], "DONE", "{report}");
+    assert_eq!(report["rows_verified"], 7, "{report}");
+    assert!(shared.remembers.load(Ordering::SeqCst) < 0);
+    assert!(began.elapsed() > Duration::from_secs(3), "it waited for nothing");
+    // For good.
+    node.fill(8, 5).await;
+    shared.remembers.store(i64::MAX, Ordering::SeqCst);
+    node.erase(8, "r2").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let report = node.report(8).await;
+    assert_eq!((&report["state"], &report["rows_verified"]), (&json!("IN_PROGRESS"), &json!(0)));
+    assert!(text(&report["problem"]).contains("cache"), "{report}");
+    shared.remembers.store(0, Ordering::SeqCst);
+    let other = shared.node();
+    other.resume().await;
+    let report = other.report(8).await;
+    assert_eq!((&report["state"], &report["rows_verified"]), (&json!("DONE"), &json!(7)));
+}

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tower::ServiceExt as _;
 use trivium_codec::{Row, RowKey};
 use trivium_registry::{ErasureOrder, ErasureOrders, Error as RegistryError, MemoryRegistry};
@@ -64,6 +64,8 @@ pub(super) struct Shared {
     pub(super) index_calls: AtomicU64,
     /// Rows read, written, or looked at as a subject's; tombstones read and changed.
     pub(super) item_calls: AtomicU64,
+    /// How many more times a cache says that it may keep what was deleted.
+    pub(super) remembers: AtomicI64,
     pub(super) data_now: AtomicI64,
     began: Instant,
     definitions: Arc<Definitions>,
@@ -109,6 +111,7 @@ impl Shared {
             index: Mutex::default(),
             index_calls: AtomicU64::new(0),
             item_calls: AtomicU64::new(0),
+            remembers: AtomicI64::new(0),
             data_now: AtomicI64::new(NOW),
             began: Instant::now(),
             definitions: Arc::new(definitions),
@@ -128,7 +131,13 @@ impl Shared {
     }
 
     pub(super) fn node_with(self: &Arc<Self>, erasure: ErasureOptions) -> Node {
-        let ports = Arc::new(Ports { shared: Arc::clone(self), left: AtomicI64::new(i64::MAX) });
+        let ports = Arc::new(Ports {
+            shared: Arc::clone(self),
+            left: AtomicI64::new(i64::MAX),
+            revived: Notify::new(),
+            has_lost: AtomicBool::new(false),
+            calls_after: AtomicU64::new(0),
+        });
         let mut stores = Stores::of(Arc::clone(&ports))
             .with_subjects(Arc::clone(&ports) as Arc<dyn SubjectStore>)
             .with_orders(Arc::clone(&ports) as Arc<dyn ErasureOrders>);
@@ -192,6 +201,12 @@ impl Node {
     /// Dies at its `calls`th call from now on, at once before or after that has been done.
     pub(super) fn dies_after(&self, calls: i64) {
         self.ports.left.store(calls, Ordering::SeqCst);
+    }
+
+    /// It was not dead: it had stalled, and goes on where it was.
+    pub(super) fn revive(&self) {
+        self.ports.left.store(i64::MAX, Ordering::SeqCst);
+        self.ports.revived.notify_waiters();
     }
 
     pub(super) async fn send(&self, path: &str, body: Json) -> (u16, Json) {
@@ -261,23 +276,36 @@ impl Node {
 pub(super) struct Ports {
     shared: Arc<Shared>,
     left: AtomicI64,
+    revived: Notify,
+    /// Whether another node changed the tombstone first.
+    pub(super) has_lost: AtomicBool,
+    /// Steps of an erasure that were taken after that.
+    pub(super) calls_after: AtomicU64,
 }
 
 impl Ports {
+    /// A step of an erasure other than changing its record, or looking at it.
+    fn note(&self) {
+        if self.has_lost.load(Ordering::SeqCst) {
+            self.calls_after.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     /// Never returns where the node is dead; whether it dies after this call.
     async fn step(&self) -> bool {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         // Every other death comes after the deed, before its answer.
         let calls = self.shared.item_calls.load(Ordering::SeqCst);
         if left < 0 || (left == 0 && calls.is_multiple_of(2)) {
-            std::future::pending::<()>().await;
+            self.revived.notified().await;
+            return false;
         }
         tokio::task::yield_now().await;
         left == 0
     }
     async fn end(&self, is_dead: bool) {
         if is_dead {
-            std::future::pending::<()>().await;
+            self.revived.notified().await;
         }
     }
     fn items(&self, count: usize) {
@@ -288,6 +316,7 @@ impl Ports {
 #[async_trait]
 impl OnlineRead for Ports {
     async fn get(&self, keys: &[RowKey], options: &ReadOptions) -> Vec<Result<Option<Row>, Error>> {
+        self.note();
         let dies = self.step().await;
         self.items(keys.len());
         // Deadlines are of the machine's time, which does not stand still as ours does.
@@ -306,6 +335,7 @@ impl OnlineWrite for Ports {
         seed_micros: u64,
         _: Option<StdInstant>,
     ) -> Vec<Result<WriteOutcome, Error>> {
+        self.note();
         let dies = self.step().await;
         self.items(writes.len());
         let told: Vec<_> =
@@ -337,6 +367,7 @@ const PAGE_KEYS: usize = 40;
 #[async_trait]
 impl Subjects for Ports {
     async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
+        self.note();
         self.step().await;
         self.shared.index_calls.fetch_add(1, Ordering::SeqCst);
         let now = Instant::now();
@@ -363,6 +394,7 @@ impl SubjectStore for Ports {
         subject: &str,
         keys: &[RowKey],
     ) -> Vec<Result<Option<SubjectRow>, Error>> {
+        self.note();
         self.step().await;
         self.items(keys.len());
         self.shared.store.rows_of(subject, keys).await
@@ -381,6 +413,9 @@ impl SubjectStore for Ports {
         let dies = self.step().await;
         self.items(1);
         let swapped = self.shared.store.swap_tombstone(subject, expected, new).await;
+        if matches!(swapped, Ok(false)) {
+            self.has_lost.store(true, Ordering::SeqCst);
+        }
         self.end(dies).await;
         swapped
     }
@@ -389,11 +424,16 @@ impl SubjectStore for Ports {
         self.shared.index_calls.fetch_add(1, Ordering::SeqCst);
         self.shared.store.open_tombstones(after).await
     }
+    async fn are_forgotten(&self, _: &[RowKey]) -> bool {
+        self.note();
+        self.shared.remembers.fetch_sub(1, Ordering::SeqCst) <= 0
+    }
 }
 
 #[async_trait]
 impl ErasureOrders for Ports {
     async fn leave(&self, order: &ErasureOrder) -> Result<u64, RegistryError> {
+        self.note();
         let dies = self.step().await;
         if self.shared.registry_is_away.load(Ordering::SeqCst) {
             return Err(RegistryError::Unavailable("it is away".to_owned()));
