@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod docs;
 pub mod error;
+mod follow;
 pub mod grpc;
 pub mod http;
 pub mod ops;

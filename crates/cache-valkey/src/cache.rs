@@ -22,6 +22,7 @@ use crate::{
     entry, failure, keys,
     scripts::{LastScripts, Script},
     sweep::Sweep,
+    traced::told,
 };
 
 /// Keys in one MGET; more go in several, side by side. Bounds what the server does in one go.
@@ -171,7 +172,11 @@ impl Inner {
             for &place in &places {
                 of(place, &mut arguments);
             }
-            async move { (places, self.run(script, names, arguments).await) }
+            let keys = places.len();
+            async move {
+                let run = self.run(script, names, arguments);
+                (places, told("EVALSHA", kind.name(), keys, run).await)
+            }
         });
         gathered(all.len(), join_all(runs).await, read)
     }
@@ -215,6 +220,15 @@ enum Step {
 }
 
 impl Step {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Fill => "fill",
+            Self::Fence => "fence",
+            Self::Unfence => "unfence",
+        }
+    }
+
     /// What stands between the marker and the keys' own arguments: see the scripts.
     fn arguments(self, options: &Options, arguments: &mut Vec<Value>) {
         let (word, limit) = match self {
@@ -255,7 +269,8 @@ impl RowCache for ValkeyCache {
         }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
         let looks = shares.into_iter().map(|Share { places, names }| async move {
-            (places, inner.look_at(epoch, names).await)
+            let keys = places.len();
+            (places, told("MGET", "", keys, inner.look_at(epoch, names)).await)
         });
         gathered(keys.len(), join_all(looks).await, entry::parse)
     }

@@ -42,6 +42,7 @@ mod options;
 mod scripts;
 mod servers;
 mod sweep;
+mod traced;
 
 pub use cache::ValkeyCache;
 pub use error::Error;

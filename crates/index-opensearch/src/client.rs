@@ -17,6 +17,7 @@ use trivium_store::{Error, embedding::time_left};
 use crate::{
     Options,
     failure::{self, WHO},
+    traced,
 };
 
 /// An answer that came, good or bad.
@@ -66,6 +67,19 @@ impl Client {
 
     /// Sends a request; an answer is good or bad, no answer is an error. `path` may have a query.
     pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Error> {
+        let span = traced::begin(method, path);
+        let answer = self.ask(method, path, body, deadline).await;
+        traced::end(span, &answer);
+        answer
+    }
+
+    async fn ask(
         &self,
         method: Method,
         path: &str,

@@ -29,6 +29,7 @@ mod rpc;
 mod rpc_in;
 mod serving;
 mod stores;
+mod traced;
 mod write;
 
 #[cfg(test)]
