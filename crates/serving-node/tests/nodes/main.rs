@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod admission;
+mod collector;
 mod definitions;
 mod embeddings;
 mod erasing;
@@ -11,3 +12,4 @@ mod precomputed;
 mod replaced;
 mod support;
 mod together;
+mod traces;
