@@ -11,9 +11,7 @@ pub(crate) async fn told<T>(
     command: impl Future<Output = Result<T, CacheError>>,
 ) -> Result<T, CacheError> {
     let mut span = trace::call(|| Call { system: "valkey", operation, collection: "" });
-    span.tell("db.operation.batch.size", || {
-        Value::I64(i64::try_from(keys).unwrap_or(i64::MAX))
-    });
+    span.tell("db.operation.batch.size", || Value::I64(i64::try_from(keys).unwrap_or(i64::MAX)));
     if !step.is_empty() {
         span.tell("db.stored_procedure.name", || step.into());
     }

@@ -16,7 +16,7 @@ use trivium_store::{Error, embedding::time_left};
 
 use crate::{
     Options,
-    failure::{self, WHO},
+    failure::{self, About, WHO},
     traced,
 };
 
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    about: About,
 }
 
 impl Answer {
@@ -33,7 +34,7 @@ impl Answer {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        Err(failure::sort_answer(self.status, &self.body["error"]))
+        Err(failure::sort_answer(self.about, self.status, &self.body["error"]))
     }
 }
 
@@ -110,7 +111,9 @@ impl Client {
                 return Err(Error::Unknown(format!("{WHO}: the answer breaks off: {error}")));
             }
         };
-        Ok(Answer { status, body })
+        let of_documents = ["_bulk", "_search", "_mget"].iter().any(|part| path.contains(part));
+        let about = if of_documents { About::Documents } else { About::Indexes };
+        Ok(Answer { status, body, about })
     }
 
     pub(crate) async fn send_json(

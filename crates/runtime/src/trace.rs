@@ -175,9 +175,8 @@ pub fn call<'a>(call: impl FnOnce() -> Call<'a>) -> CallSpan {
             attributes.push(KeyValue::new("db.collection.name", collection.to_owned()));
             name = Cow::Owned(format!("{operation} {collection}"));
         }
-        let span = SpanBuilder::from_name(name)
-            .with_kind(SpanKind::Client)
-            .with_attributes(attributes);
+        let span =
+            SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(attributes);
         CallSpan(Some(tracing.tracer.build_with_context(span, current)))
     })
 }

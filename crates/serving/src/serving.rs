@@ -19,8 +19,7 @@ use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOption
 
 use crate::{
     Definitions, Options, Stores, embedding::Indexes, erase::Erasing, plan::ReadPlan, read::Rows,
-    traced,
-    write::BusyRows,
+    traced, write::BusyRows,
 };
 
 /// The definitions in use, to be swapped as a whole.

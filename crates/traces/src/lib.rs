@@ -10,7 +10,9 @@ mod queue;
 
 use std::time::Duration;
 
-use opentelemetry::{InstrumentationScope, KeyValue, global::BoxedTracer, trace::TracerProvider as _};
+use opentelemetry::{
+    InstrumentationScope, KeyValue, global::BoxedTracer, trace::TracerProvider as _,
+};
 use opentelemetry_otlp::{
     SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
 };
@@ -76,7 +78,8 @@ impl Exporting {
 /// Who we are. `OTEL_RESOURCE_ATTRIBUTES` adds to it.
 fn resource(target: &Target, version: &'static str) -> Resource {
     let named = |name: Option<&str>| {
-        let resource = Resource::builder().with_attribute(KeyValue::new("service.version", version));
+        let resource =
+            Resource::builder().with_attribute(KeyValue::new("service.version", version));
         match name {
             Some(name) => resource.with_service_name(name.to_owned()).build(),
             None => resource.build(),

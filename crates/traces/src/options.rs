@@ -221,9 +221,7 @@ fn headers(file: &Path) -> Result<Vec<(String, String)>, Error> {
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(index, line)| match line.split_once(':') {
-            Some((name, value)) => {
-                Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-            }
+            Some((name, value)) => Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned())),
             // Never the line itself: it may be a key.
             None => Err(failed(format!("line {} is not `name: value`", index + 1))),
         })

@@ -75,10 +75,18 @@ fn every_field_is_documented() {
 #[test]
 fn every_metric_is_documented() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files: Vec<_> =
-        ["api", "coherence", "serving", "store", "serving-node", "registry-api", "runtime", "traces"]
-            .map(|name| crates.join(name).join("src"))
-            .to_vec();
+    let mut files: Vec<_> = [
+        "api",
+        "coherence",
+        "serving",
+        "store",
+        "serving-node",
+        "registry-api",
+        "runtime",
+        "traces",
+    ]
+    .map(|name| crates.join(name).join("src"))
+    .to_vec();
     let mut in_code = BTreeSet::new();
     while let Some(path) = files.pop() {
         if path.is_dir() {

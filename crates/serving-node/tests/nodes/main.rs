@@ -10,6 +10,7 @@ mod keys;
 mod life;
 mod precomputed;
 mod replaced;
+mod secrecy;
 mod support;
 mod together;
 mod traces;

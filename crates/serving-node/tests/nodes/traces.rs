@@ -10,8 +10,8 @@ use std::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value as Json, json};
 use trivium_client::v1::{
-    BatchGetRequest, FeatureSelection, GetRequest, Int64List, KeyColumn, KeyValue, PutRequest, PutRow,
-    Value, key_column, key_value, online_service_client::OnlineServiceClient, value,
+    BatchGetRequest, FeatureSelection, GetRequest, Int64List, KeyColumn, KeyValue, PutRequest,
+    PutRow, Value, key_column, key_value, online_service_client::OnlineServiceClient, value,
 };
 
 use crate::{
@@ -179,7 +179,8 @@ async fn a_request_is_one_trace_down_to_the_stores() {
             values: [("clicks".to_owned(), clicks)].into(),
             ..PutRow::default()
         };
-        let put = PutRequest { view: "shop/session@1".to_owned(), row: Some(row), ..Default::default() };
+        let put =
+            PutRequest { view: "shop/session@1".to_owned(), row: Some(row), ..Default::default() };
         let mut request = with_parent(put, &parent(number + 1, "01"));
         request.metadata_mut().insert("authorization", bearer.clone());
         client.put(request).await.unwrap();
@@ -234,7 +235,10 @@ async fn who_is_followed_is_decided_by_the_caller_or_by_the_share() {
     send(&node, GET, &parent(2, "01"), &get_body(&[4])).await;
     let spans = collector.until("the last", |spans| !of_trace(spans, 2).is_empty()).await;
     let names = spans.iter().filter(|span| span.parent_span_id.is_empty());
-    assert!(names.clone().all(|span| span.name == gets || span.name == "registry poll"), "{names:?}");
+    assert!(
+        names.clone().all(|span| span.name == gets || span.name == "registry poll"),
+        "{names:?}"
+    );
     let sender = ("shop-serving".to_owned(), "sesame".to_owned());
     assert!(collector.senders().iter().all(|one| *one == sender), "{:?}", collector.senders());
     server.stop().await;
@@ -254,7 +258,8 @@ async fn a_collector_that_is_lost_costs_spans_and_nothing_else() {
     });
     for endpoint in [format!("http://127.0.0.1:{}", free_port()), endpoint] {
         // An export alone would take longer than the test has patience.
-        let more = "sample_ratio = 1\nqueue_spans_max = 8\nexport_ms_max = 600000\nflush_ms_max = 300\n";
+        let more =
+            "sample_ratio = 1\nqueue_spans_max = 8\nexport_ms_max = 600000\nflush_ms_max = 300\n";
         let mut node = Node::start(&config(&world, &endpoint, more));
         node.until_cached().await;
         let began = Instant::now();

@@ -67,7 +67,8 @@ async fn all_that_is_queued_at_the_end_is_sent_in_batches() {
     let (collector, stop) = (Collector::default(), Shutdown::new());
     let (queue, spans) = queue(5_000);
     end_spans(&queue, 1_300);
-    let sending = tokio::spawn(send(spans, collector.clone(), Duration::from_secs(1), stop.clone()));
+    let sending =
+        tokio::spawn(send(spans, collector.clone(), Duration::from_secs(1), stop.clone()));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(collector.taken.load(Ordering::SeqCst), 1_300);
     end_spans(&queue, 1_300);
