@@ -19,12 +19,13 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Runs the rest of a REST request.
 pub(crate) async fn http(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let path = route.as_ref().map(MatchedPath::as_str);
-    if path.is_some_and(|path| PROBES.contains(&path)) {
+    let route = request.extensions().get::<MatchedPath>();
+    if route.is_some_and(|route| PROBES.contains(&route.as_str())) {
         return next.run(request).await;
     }
     let Some(followed) = begin(request.headers()) else { return next.run(request).await };
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let path = route.as_ref().map(MatchedPath::as_str);
     let method = known(request.method());
     followed.name(path.map_or(Cow::Borrowed(method), |path| format!("{method} {path}").into()));
     followed.tell("http.request.method", method);
