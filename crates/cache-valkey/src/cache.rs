@@ -22,7 +22,7 @@ use crate::{
     entry, failure, keys,
     scripts::{LastScripts, Script},
     sweep::Sweep,
-    traced::told,
+    traced,
 };
 
 /// Keys in one MGET; more go in several, side by side. Bounds what the server does in one go.
@@ -172,10 +172,9 @@ impl Inner {
             for &place in &places {
                 of(place, &mut arguments);
             }
-            let keys = places.len();
             async move {
-                let run = self.run(script, names, arguments);
-                (places, told("EVALSHA", kind.name(), keys, run).await)
+                let span = traced::begin("EVALSHA", kind.name(), places.len());
+                (places, traced::end(span, self.run(script, names, arguments).await))
             }
         });
         gathered(all.len(), join_all(runs).await, read)
@@ -269,8 +268,8 @@ impl RowCache for ValkeyCache {
         }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
         let looks = shares.into_iter().map(|Share { places, names }| async move {
-            let keys = places.len();
-            (places, told("MGET", "", keys, inner.look_at(epoch, names)).await)
+            let span = traced::begin("MGET", "", places.len());
+            (places, traced::end(span, inner.look_at(epoch, names).await))
         });
         gathered(keys.len(), join_all(looks).await, entry::parse)
     }
