@@ -29,6 +29,7 @@ pub const RULES: &[Rule] = &[
     rule("trivium-proto", 1, &[]),
     rule("trivium-store", 1, &["trivium-codec", "trivium-model", "trivium-runtime"]),
     rule("trivium-testkit", 0, &[]),
+    rule("trivium-traces", 1, &["trivium-runtime"]),
     rule("trivium-engine", 1, &["trivium-model", "trivium-sql"]),
     rule("trivium-registry", 1, &["trivium-model", "trivium-runtime", "trivium-sql"]),
     rule("trivium-api", 1, &["trivium-model", "trivium-proto", "trivium-runtime"]),
@@ -42,9 +43,17 @@ pub const RULES: &[Rule] = &[
         2,
         &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
     ),
-    rule("trivium-store-dynamodb", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
-    rule("trivium-cache-valkey", 2, &["trivium-codec", "trivium-store"]),
-    rule("trivium-index-opensearch", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
+    rule(
+        "trivium-store-dynamodb",
+        2,
+        &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
+    ),
+    rule("trivium-cache-valkey", 2, &["trivium-codec", "trivium-runtime", "trivium-store"]),
+    rule(
+        "trivium-index-opensearch",
+        2,
+        &["trivium-codec", "trivium-model", "trivium-runtime", "trivium-store"],
+    ),
     rule("trivium-index-embedded", 2, &["trivium-codec", "trivium-model", "trivium-store"]),
     rule(
         "trivium-coherence",

@@ -161,6 +161,7 @@ impl ApiKeys {
                         return error.into_response();
                     }
                 };
+                crate::follow::caller(&caller);
                 request.extensions_mut().insert(caller.clone());
                 let response = next.run(request).await;
                 keys.count_call(caller, "http", response.status().as_u16());
@@ -186,6 +187,7 @@ impl ApiKeys {
                         return Status::from(error).into_http::<axum::body::Body>();
                     }
                 };
+                crate::follow::caller(&caller);
                 request.extensions_mut().insert(caller.clone());
                 let response = next.run(request).await;
                 // An error known before the first message; what fails later counts as begun well.

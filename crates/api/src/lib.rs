@@ -9,6 +9,7 @@ pub mod body;
 pub mod connect;
 pub mod docs;
 pub mod error;
+mod follow;
 mod gathered;
 pub mod grpc;
 pub mod http;

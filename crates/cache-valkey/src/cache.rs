@@ -23,6 +23,7 @@ use crate::{
     entry, failure, keys,
     scripts::{LastScripts, Script, Scripts},
     sweep::Sweep,
+    traced,
 };
 
 /// Keys in one MGET; more go in several, side by side. Bounds what the server does in one go.
@@ -221,7 +222,10 @@ impl Inner {
             for &place in &places {
                 of(place, &mut arguments);
             }
-            async move { (places, self.run(script, names, arguments).await) }
+            async move {
+                let span = traced::begin("EVALSHA", kind.name(), places.len());
+                (places, traced::end(span, self.run(script, names, arguments).await))
+            }
         });
         gathered(all.len(), join_all(runs).await, read)
     }
@@ -265,6 +269,15 @@ enum Step {
 }
 
 impl Step {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Fill => "fill",
+            Self::Fence => "fence",
+            Self::Unfence => "unfence",
+        }
+    }
+
     /// What stands between the marker and the keys' own arguments: see the scripts.
     fn arguments(self, options: &Options, arguments: &mut Vec<Value>) {
         let (word, limit) = match self {
@@ -316,7 +329,8 @@ impl RowCache for ValkeyCache {
         // The usual read: one command, whose answers are in the order of the call.
         if !inner.options.cluster && keys.len() <= LOOK_KEYS_MAX {
             let names = keys::marked_rows(epoch, keys).into_iter().map(Key::from).collect();
-            return match inner.look_at(epoch, names).await {
+            let span = traced::begin("MGET", "", keys.len());
+            return match traced::end(span, inner.look_at(epoch, names).await) {
                 Ok(entries) => {
                     let rest = std::iter::repeat_with(|| Err(failure::odd_answer()));
                     entries.chain(rest).take(keys.len()).collect()
@@ -326,7 +340,9 @@ impl RowCache for ValkeyCache {
         }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);
         let looks = shares.into_iter().map(|Share { places, names }| async move {
-            (places, inner.look_at(epoch, names).await.map(Iterator::collect))
+            let span = traced::begin("MGET", "", places.len());
+            let entries = traced::end(span, inner.look_at(epoch, names).await);
+            (places, entries.map(Iterator::collect))
         });
         gathered(keys.len(), join_all(looks).await, |entry| entry)
     }

@@ -31,7 +31,7 @@ const NEVER_SENT: [&str; 4] = [
 /// Sorts the client's error. Unless it is certain that nothing was done, it is `Unknown`.
 pub(crate) fn sort(error: &Error) -> CacheError {
     let details = error.details();
-    let refused = |is_full| CacheError::Refused { message: error.to_string(), is_full };
+    let refused = |is_full| CacheError::Refused { message: told(error), is_full };
     match details.split_whitespace().next().unwrap_or_default() {
         // A server without the epoch's scripts is not the one that was marked.
         "NOTMARKED" | "NOSCRIPT" => return CacheError::NotMarked,
@@ -41,7 +41,13 @@ pub(crate) fn sort(error: &Error) -> CacheError {
     }
     let never_sent = NEVER_SENT.contains(&details)
         || matches!(error.kind(), ErrorKind::Auth | ErrorKind::Config | ErrorKind::Backpressure);
-    if never_sent { refused(false) } else { CacheError::Unknown(error.to_string()) }
+    if never_sent { refused(false) } else { CacheError::Unknown(told(error)) }
+}
+
+/// What the server says, without the arguments that it repeats of a command it does not know: keys.
+fn told(error: &Error) -> String {
+    let text = error.to_string();
+    text.split(", with args beginning with").next().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn odd_answer() -> CacheError {

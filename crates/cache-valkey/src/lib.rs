@@ -45,6 +45,7 @@ mod options;
 mod scripts;
 mod servers;
 mod sweep;
+mod traced;
 
 pub use cache::ValkeyCache;
 pub use error::Error;

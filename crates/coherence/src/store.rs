@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use trivium_codec::{Row, RowKey};
-use trivium_runtime::Shutdown;
+use trivium_runtime::{Shutdown, trace};
 use trivium_store::{
     Authority, Checkpoints, Error, OnlineRead, OnlineWrite, ReadOptions, RowCache, RowWrite,
     WriteOutcome, check_deadline,
@@ -117,10 +117,10 @@ impl<A: Authority + 'static, C: RowCache + 'static> Node<A, C> {
     pub(crate) async fn follow_up(&self, work: impl Future<Output = ()> + Send + 'static) {
         match Arc::clone(&self.followups).try_acquire_owned() {
             Ok(permit) => {
-                tokio::spawn(async move {
+                tokio::spawn(trace::carried(async move {
                     work.await;
                     drop(permit);
-                });
+                }));
             }
             Err(_) => work.await,
         }
@@ -151,8 +151,8 @@ impl<A: Authority + 'static, C: RowCache + 'static> OnlineWrite for CoherentStor
         }
         let node = Arc::clone(&self.node);
         // In a task of its own: a caller that hangs up must not leave fences standing.
-        let task =
-            tokio::spawn(async move { Box::pin(node.write(writes, seed_micros, deadline)).await });
+        let write = async move { Box::pin(node.write(writes, seed_micros, deadline)).await };
+        let task = tokio::spawn(trace::carried(write));
         match task.await {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(Error::Unknown(format!("the write broke off: {error}"))); count],

@@ -150,7 +150,7 @@ impl Inner {
         };
         codec::read(id.clone(), spec.dimension, &value)
             .map(Some)
-            .ok_or_else(|| Error::Corrupt(format!("{WHO}: {spec}: document {id:?}")))
+            .ok_or_else(|| Error::Corrupt(format!("{WHO}: {spec}: a document cannot be read")))
     }
 
     fn ensure(&self, wanted: &IndexSpec) -> Result<Ensured, Error> {

@@ -16,7 +16,8 @@ use trivium_store::{Error, embedding::time_left};
 
 use crate::{
     Options,
-    failure::{self, WHO},
+    failure::{self, About, WHO},
+    traced,
 };
 
 /// An answer that came, good or bad.
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    about: About,
 }
 
 impl Answer {
@@ -32,7 +34,7 @@ impl Answer {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        Err(failure::sort_answer(self.status, &self.body["error"]))
+        Err(failure::sort_answer(self.about, self.status, &self.body["error"]))
     }
 }
 
@@ -72,6 +74,19 @@ impl Client {
         body: Option<Vec<u8>>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
+        let span = traced::begin(method, path);
+        let answer = self.ask(method, path, body, deadline).await;
+        traced::end(span, &answer);
+        answer
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Error> {
         let timeout = time_left(deadline, self.options.attempt_timeout())?;
         let mut headers = HeaderMap::new();
         let content =
@@ -96,7 +111,9 @@ impl Client {
                 return Err(Error::Unknown(format!("{WHO}: the answer breaks off: {error}")));
             }
         };
-        Ok(Answer { status, body })
+        let of_documents = ["_bulk", "_search", "_mget"].iter().any(|part| path.contains(part));
+        let about = if of_documents { About::Documents } else { About::Indexes };
+        Ok(Answer { status, body, about })
     }
 
     pub(crate) async fn send_json(

@@ -63,7 +63,7 @@ pub(crate) fn write_creation(
 
 /// The document in a `_source` that was found under an id.
 pub(crate) fn read(spec: &IndexSpec, id: &DocumentId, source: &Value) -> Result<Document, Error> {
-    let corrupt = |what: &str| Error::Corrupt(format!("{WHO}: {spec}: {}: {what}", names::id(id)));
+    let corrupt = |what: &str| Error::Corrupt(format!("{WHO}: {spec}: a document: {what}"));
     if source["key"] != id.key.partition() || source["rev"] != id.rev {
         return Err(corrupt("another row's document has this id"));
     }

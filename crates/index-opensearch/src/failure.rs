@@ -25,24 +25,35 @@ pub(crate) fn sort(error: &opensearch::Error) -> Error {
     if refused { Error::Unavailable(text) } else { Error::Unknown(text) }
 }
 
+/// What the request of an answer was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Indexes, their mappings and settings.
+    Indexes,
+    /// Documents: reasons name ids, which are entity keys, and show values. They are left out.
+    Documents,
+}
+
 /// Sorts an answer, of a request or of one item of it, by its status and what it says.
-pub(crate) fn sort_answer(status: u16, error: &Value) -> Error {
+pub(crate) fn sort_answer(about: About, status: u16, error: &Value) -> Error {
     let kind = error["type"].as_str().unwrap_or_default();
     let mut text = format!("{WHO}: {status}");
+    let parts = match about {
+        About::Indexes => &["type", "reason"][..],
+        About::Documents => &["type"][..],
+    };
     if error.is_object() {
         let mut cause = error;
         while cause.is_object() {
-            for part in ["type", "reason"] {
-                if let Some(part) = cause[part].as_str() {
+            for part in parts {
+                if let Some(part) = cause[*part].as_str() {
                     text.push_str(": ");
-                    // What follows is a feature's value, which may be somebody's.
-                    let said = part.split(" Preview of field's value").next();
-                    text.push_str(said.unwrap_or_default());
+                    text.push_str(part);
                 }
             }
             cause = &cause["caused_by"];
         }
-    } else if let Some(reason) = error.as_str() {
+    } else if let Some(reason) = error.as_str().filter(|_| about == About::Indexes) {
         text.push_str(": ");
         text.push_str(reason);
     }

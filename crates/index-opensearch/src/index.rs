@@ -18,7 +18,7 @@ use crate::{
     Options,
     client::Client,
     document,
-    failure::{self, strange},
+    failure::{self, About, strange},
     mapping, names,
     query::{self, Effort},
 };
@@ -146,7 +146,9 @@ impl OpenSearchIndex {
                     there.push(at);
                     Ok(PutOutcome::Taken)
                 }
-                (status, item) => Err(failure::sort_answer(status, &item["error"])),
+                (status, item) => {
+                    Err(failure::sort_answer(About::Documents, status, &item["error"]))
+                }
             })
             .collect();
         // Something has these ids: ours, from an attempt whose answer was lost, or somebody else's.
@@ -197,7 +199,7 @@ impl OpenSearchIndex {
                     (Value::Bool(true), _) => document::read(spec, id, &found["_source"]).map(Some),
                     (Value::Bool(false), Value::Null) => Ok(None),
                     // It says no status here: nothing was changed, so it may be asked again.
-                    (_, error) => Err(failure::sort_answer(503, error)),
+                    (_, error) => Err(failure::sort_answer(About::Documents, 503, error)),
                 })
                 .collect(),
         }
@@ -221,7 +223,9 @@ impl OpenSearchIndex {
                 (200, _) => Ok(true),
                 // The same status says that there is no such index: then there is an error.
                 (404, item) if item["error"].is_null() => Ok(false),
-                (status, item) => Err(failure::sort_answer(status, &item["error"])),
+                (status, item) => {
+                    Err(failure::sort_answer(About::Documents, status, &item["error"]))
+                }
             })
             .collect()
     }

@@ -36,6 +36,7 @@ mod mapping;
 mod names;
 mod options;
 mod query;
+mod traced;
 
 pub use error::Error;
 pub use index::OpenSearchIndex;

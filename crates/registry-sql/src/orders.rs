@@ -66,7 +66,9 @@ fn number(row: &AnyRow) -> Result<u64, Error> {
 fn order(row: &AnyRow) -> Result<ErasureOrder, Error> {
     let text = |column| row.try_get::<String, _>(column).map_err(describe);
     let micros = |column| row.try_get::<i64, _>(column).map(Timestamp).map_err(describe);
-    let broken = |error: serde_json::Error| Error::Corrupt(format!("an erasure order: {error}"));
+    // serde's words show the person.
+    let broken =
+        |_: serde_json::Error| Error::Corrupt("an erasure order cannot be read".to_owned());
     let key_type: KeyType = serde_json::from_value(text("key_type")?.into()).map_err(broken)?;
     Ok(ErasureOrder {
         erasure: text("erasure")?,

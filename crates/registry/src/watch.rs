@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
-use trivium_runtime::Shutdown;
+use trivium_runtime::{Shutdown, trace};
 
 use crate::{Error, Registry, Snapshot};
 
@@ -130,6 +130,24 @@ impl SnapshotWatch {
         self.0.registry.snapshot(None).await.map(Some)
     }
 
+    /// A look that nobody asked for, told of if it is one of the sample.
+    async fn refresh_followed(&self) -> Result<Arc<Snapshot>, Error> {
+        let Some(followed) = trace::chore("registry poll") else { return self.refresh().await };
+        let refreshed = followed.run(self.refresh()).await;
+        match &refreshed {
+            Ok(snapshot) => {
+                let revision = i64::try_from(snapshot.revision.0).unwrap_or(i64::MAX);
+                followed.tell("trivium.revision", revision);
+            }
+            Err(error) => followed.failed(match error {
+                Error::Unavailable(_) => "unavailable",
+                Error::Corrupt(_) => "corrupt",
+                _ => "_OTHER",
+            }),
+        }
+        refreshed
+    }
+
     /// Follows the registry until the shutdown.
     pub async fn run(self, shutdown: Shutdown) {
         let interval = Duration::from_millis(self.0.options.interval_ms.max(1));
@@ -141,7 +159,7 @@ impl SnapshotWatch {
                 () = tokio::time::sleep(interval) => {}
             }
             // Said once when it begins and once when it ends, not every interval.
-            match self.refresh().await {
+            match self.refresh_followed().await {
                 Ok(_) if !was_well => tracing::info!("the registry can be read again"),
                 Err(error) if was_well => tracing::warn!(
                     %error, "the registry cannot be read; the last snapshot stays in use"

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod kind;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use kind::Kind;

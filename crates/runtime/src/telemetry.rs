@@ -1,12 +1,16 @@
-//! Logs and metrics. Logs go to standard error, so that a command's output stays its own; feature
-//! values are never logged.
+//! Logs and metrics. Logs go to standard error, so that a command's output stays its own.
+//!
+//! Neither feature values nor entity keys nor subjects are ever logged, whatever `TRIVIUM_LOG` says. Our own
+//! lines are written so; other crates' are cut off below [`OTHERS_LEVEL_MAX`], because clients of stores and
+//! HTTP libraries log whole requests and answers there.
 
 use std::{ffi::OsStr, io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
 
-use crate::Shutdown;
+use crate::{Shutdown, trace};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +26,12 @@ pub enum LogFormat {
 /// A second call does nothing.
 pub fn init_logs(default: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("TRIVIUM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let registry = tracing_subscriber::registry().with(filter);
+    // What puts a trace's id into lines is there for every line that is logged.
+    let filter = match format!("{}=info", trace::LOG_TARGET).parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     let started = match format {
         LogFormat::Text => {
             let colours =
@@ -36,6 +45,13 @@ pub fn init_logs(default: &str, format: LogFormat) {
     };
     // Already started, by a test or an embedding program: theirs stays.
     drop(started);
+}
+
+/// The most talkative level at which crates that are not ours are logged.
+const OTHERS_LEVEL_MAX: Level = Level::INFO;
+
+fn may_be_logged(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("trivium") || *line.level() <= OTHERS_LEVEL_MAX
 }
 
 /// Colours are for a terminal whose owner wants them: in a file they are noise.

@@ -128,6 +128,9 @@ impl Running {
         if let Some(Revision(number)) = known {
             request = request.header("if-none-match", format!("\"{number}\""));
         }
+        if let Some(parent) = trivium_runtime::trace::traceparent() {
+            request = request.header("traceparent", parent);
+        }
         let answer = request.send().await.map_err(|error| self.away(&error))?;
         match (answer.status().as_u16(), known) {
             (304, Some(known)) => Ok(known),

@@ -21,6 +21,7 @@ use trivium_store::{
     Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache, SubjectStore,
 };
 use trivium_store_dynamodb::DynamoStore;
+use trivium_traces::Exporting;
 
 use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
 
@@ -43,6 +44,7 @@ where
     telemetry::init_logs("info", config.log);
     let metrics =
         telemetry::init_metrics().map_err(|error| ApiError::internal(error.to_string()))?;
+    let exporting = traces(&config)?;
     let asked = Shutdown::on_signals()
         .map_err(|error| ApiError::internal(format!("signals cannot be heard: {error}")))?;
     // The addresses first: a port that is taken is known before anything is opened.
@@ -70,13 +72,32 @@ where
     readiness.probe("table", move || watched.away());
     let node = Node { http, grpc, metrics, readiness, keys, definitions, asked };
     let table = Metered::new("dynamodb", around_table(table));
-    match store::cache(&config)? {
+    let served = match store::cache(&config)? {
         None => Box::pin(node.serve_behind(&config, table, NoCache)).await,
         Some(cache) => {
             let cache = Metered::new("valkey", around_cache(cache));
             Box::pin(node.serve_behind(&config, table, cache)).await
         }
+    };
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
     }
+    served
+}
+
+/// Turns traces on, if the config or the environment names a collector, which may be away.
+fn traces(config: &Config) -> Result<Option<Exporting>, ApiError> {
+    let wrong = |error: trivium_traces::Error| {
+        let is_variable = error.field.starts_with("OTEL_");
+        let field = error.field.to_owned();
+        ApiError::invalid(error.why)
+            .at(if is_variable { field } else { format!("traces.{field}") })
+            .help("docs/serving.md says what may stand there")
+    };
+    let target = config.traces.target(|name| std::env::var(name).ok()).map_err(wrong)?;
+    let Some(target) = target else { return Ok(None) };
+    let exporting = trivium_traces::start(target, env!("CARGO_PKG_VERSION")).map_err(wrong)?;
+    Ok(Some(exporting))
 }
 
 /// Everything but the store.

@@ -20,7 +20,7 @@ use trivium_store::{
     embedding::{Hnsw, IndexSpec, MetaType},
 };
 
-use crate::{embedding::stored_layouts, limits, metrics::ViewMetrics, plan::ReadPlan};
+use crate::{embedding::stored_layouts, limits, metrics::ViewMetrics, plan::ReadPlan, traced};
 
 /// One view version, ready to be read and written.
 #[derive(Debug)]
@@ -279,7 +279,7 @@ impl Definitions {
 
     /// The plan of a read, from the cache if it was asked for before.
     pub fn plan<S: AsRef<str>>(&self, selection: &Selection<S>) -> Result<Arc<ReadPlan>, ApiError> {
-        self.plans.get_or_make(selection, || {
+        let plan = self.plans.get_or_make(selection, || {
             let (names, fields) = self.columns(selection)?;
             let mut plan = ReadPlan::new(names, fields)?;
             if let Selection::Service(name) = selection
@@ -288,7 +288,11 @@ impl Definitions {
                 plan.together.clone_from(&self.together);
             }
             Ok(plan)
-        })
+        })?;
+        if let Selection::Service(name) = selection {
+            traced::service(name.as_ref());
+        }
+        Ok(plan)
     }
 
     /// Each column's full name, view and field.

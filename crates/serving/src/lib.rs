@@ -31,6 +31,7 @@ mod rpc_batch;
 mod rpc_in;
 mod serving;
 mod stores;
+mod traced;
 mod write;
 
 #[cfg(test)]

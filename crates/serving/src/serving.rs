@@ -19,7 +19,7 @@ use trivium_store::{Checkpoints, Consistency, DoorError, DoorOutcome, ReadOption
 
 use crate::{
     Definitions, Options, Stores, embedding::Indexes, erase::Erasing, plan::ReadPlan, read::Rows,
-    write::BusyRows,
+    traced, write::BusyRows,
 };
 
 /// The definitions in use, to be swapped as a whole.
@@ -161,6 +161,7 @@ impl Serving {
         consistency: Consistency,
     ) -> Rows {
         let entities = keys.len() / plan.views.len().max(1);
+        traced::read(plan, entities, consistency);
         let together = plan.together.clone();
         let options = ReadOptions { consistency, together, deadline: self.deadline() };
         let mut rows =

@@ -25,6 +25,7 @@ use crate::{
     erase,
     limits::{MERGE_ATTEMPTS_MAX, ROW_BYTES_MAX},
     metrics::RowWritten,
+    traced,
 };
 
 /// Locks for busy rows: more than any sensible number of rows that are busy at once.
@@ -89,6 +90,7 @@ impl Serving {
         visible: Visible,
         deadline: Option<Instant>,
     ) -> Vec<DoorOutcome> {
+        traced::write(view, lane, writes.len());
         let fields = view.layouts.current().len();
         let merges =
             |write: &Write| matches!(&write.op, Op::Values(values) if values.len() < fields);

@@ -3,7 +3,7 @@
 use std::{error::Error as _, io, time::Duration};
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::ConnectorError};
 use trivium_store::Error;
 
@@ -68,7 +68,14 @@ fn text<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: std::error::Error + 'static,
 {
-    DisplayErrorContext(error).to_string()
+    // Not `DisplayErrorContext`: it shows the answer's body, which has rows in it.
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        said.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    said
 }
 
 pub(crate) fn no_answer(after: Duration) -> Error {

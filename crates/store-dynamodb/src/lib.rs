@@ -64,6 +64,7 @@ mod step;
 mod store;
 mod subjects;
 mod table;
+mod traced;
 mod write;
 
 pub use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};

@@ -17,7 +17,11 @@ use rand::RngExt as _;
 use tokio::time::timeout;
 use trivium_store::{Error, check_deadline};
 
-use crate::{Options, client, failure, guards::Guards};
+use crate::{
+    Options, client, failure,
+    guards::Guards,
+    traced::{self, Operation},
+};
 
 /// Pauses before another try of a read grow up to this.
 const PAUSE_MS_MAX: u64 = 400;
@@ -108,7 +112,7 @@ impl Table {
     }
 
     /// Sends one request, once. A deadline that has passed is certain: nothing is sent.
-    pub(crate) async fn send<T, E>(
+    pub(crate) async fn send<T, E: Operation>(
         &self,
         end: Instant,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -116,10 +120,13 @@ impl Table {
         check_deadline(Some(end)).map_err(Failure::Store)?;
         let patience =
             self.options.attempt_timeout().min(end.saturating_duration_since(Instant::now()));
-        match timeout(patience, request).await {
+        let span = traced::begin::<E>(&self.options);
+        let answer = match timeout(patience, request).await {
             Ok(answer) => answer.map_err(|error| Failure::Sdk(Box::new(error))),
             Err(_) => Err(Failure::Store(failure::no_answer(patience))),
-        }
+        };
+        traced::end(span, &answer);
+        answer
     }
 }
 

@@ -186,7 +186,7 @@ impl Inner {
         let Some(stored) = stored else { return Ok(None) };
         match Row::from_bytes(Bytes::copy_from_slice(&stored)) {
             Ok(row) => Ok(Some(row)),
-            Err(error) => Err(Error::Corrupt(format!("row {key:?}: {error}"))),
+            Err(error) => Err(Error::Corrupt(format!("a row of {}: {error}", key.sort()))),
         }
     }
 

@@ -163,7 +163,7 @@ async fn items_are_sorted_one_by_one() {
         }
         let item = |status: u16, kind: &str| {
             format!(
-                r#"{{"create":{{"status":{status},"error":{{"type":"{kind}","reason":"r"}}}}}}"#
+                r#"{{"create":{{"status":{status},"error":{{"type":"{kind}","reason":"id 'secret'"}}}}}}"#
             )
         };
         let items = [
@@ -179,6 +179,8 @@ async fn items_are_sorted_one_by_one() {
     assert!(matches!(outcomes[1], Err(Error::Throttled(_))), "{outcomes:?}");
     assert!(matches!(outcomes[2], Err(Error::Unavailable(_))), "{outcomes:?}");
     assert!(matches!(outcomes[3], Err(Error::Invalid(_))), "{outcomes:?}");
+    // Reasons name documents, and so persons, and show values: errors go to logs.
+    assert!(!format!("{outcomes:?}").contains("secret"), "{outcomes:?}");
     // An answer with fewer items than there were documents says nothing of any of them.
     proxy.judge(|_, body| {
         let short = r#"{"errors":false,"items":[{"create":{"status":201}}]}"#;

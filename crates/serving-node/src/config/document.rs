@@ -20,6 +20,7 @@ pub(super) enum Shape {
     Whole,
     Flag,
     List,
+    Share,
 }
 
 /// Every field there is. A test holds this list, the sample and docs/serving.md together.
@@ -83,6 +84,14 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("auth", "reload_ms", Shape::Whole),
     ("clock", "data", Shape::Text),
     ("log", "format", Shape::Text),
+    ("traces", "otlp_endpoint", Shape::Text),
+    ("traces", "protocol", Shape::Text),
+    ("traces", "sample_ratio", Shape::Share),
+    ("traces", "service_name", Shape::Text),
+    ("traces", "headers_file", Shape::Text),
+    ("traces", "export_ms_max", Shape::Whole),
+    ("traces", "queue_spans_max", Shape::Whole),
+    ("traces", "flush_ms_max", Shape::Whole),
 ];
 
 #[derive(Debug, Deserialize)]
@@ -108,6 +117,8 @@ pub(super) struct Document {
     clock: ClockSection,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    traces: trivium_traces::Options,
 }
 
 #[derive(Debug, Deserialize)]
@@ -261,7 +272,9 @@ impl Document {
             auth,
             clock,
             log,
+            mut traces,
         } = self;
+        traces.headers_file = traces.headers_file.map(|path| base.join(path));
         for (field, value) in [
             ("registry.poll_ms", registry.poll_ms),
             ("auth.reload_ms", auth.reload_ms),
@@ -412,6 +425,7 @@ impl Document {
                 .map(|path| Keys { file: base.join(path), reload: ms(auth.reload_ms) }),
             data_clock,
             log,
+            traces,
         })
     }
 }

@@ -52,6 +52,10 @@ pub(super) fn overrides(
                 Ok(number) => Value::Integer(number),
                 Err(_) => return wrong("its value is not a whole number"),
             },
+            Shape::Share => match text.parse() {
+                Ok(number) => Value::Float(number),
+                Err(_) => return wrong("its value is not a number"),
+            },
             Shape::Flag => match text {
                 "true" => Value::Boolean(true),
                 "false" => Value::Boolean(false),

@@ -59,6 +59,8 @@ pub struct Config {
     pub data_clock: Option<Timestamp>,
     /// How log lines look.
     pub log: LogFormat,
+    /// Where spans go, and which.
+    pub traces: trivium_traces::Options,
 }
 
 /// Where definitions come from.

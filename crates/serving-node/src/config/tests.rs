@@ -56,6 +56,7 @@ fn the_sample_has_every_field_with_its_default() {
     assert_eq!(sample.dynamodb, rows);
     let index = trivium_index_opensearch::Options::new("http://127.0.0.1:9200");
     assert_eq!((sample.opensearch, sample.sweep), (Some(index), small.sweep));
+    assert_eq!(sample.traces, small.traces);
     assert_eq!(sample.valkey, Some(trivium_cache_valkey::Options::new("127.0.0.1:6379")));
 }
 
@@ -74,10 +75,18 @@ fn every_field_is_documented() {
 #[test]
 fn every_metric_is_documented() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files: Vec<_> =
-        ["api", "coherence", "serving", "store", "serving-node", "registry-api", "runtime"]
-            .map(|name| crates.join(name).join("src"))
-            .to_vec();
+    let mut files: Vec<_> = [
+        "api",
+        "coherence",
+        "serving",
+        "store",
+        "serving-node",
+        "registry-api",
+        "runtime",
+        "traces",
+    ]
+    .map(|name| crates.join(name).join("src"))
+    .to_vec();
     let mut in_code = BTreeSet::new();
     while let Some(path) = files.pop() {
         if path.is_dir() {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod admission;
+mod collector;
 mod definitions;
 mod embeddings;
 mod erasing;
@@ -12,5 +13,7 @@ mod life;
 mod precomputed;
 mod raw;
 mod replaced;
+mod secrecy;
 mod support;
 mod together;
+mod traces;

@@ -164,7 +164,7 @@ impl World {
 fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trivium-serving"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TRIVIUM_") {
+        if ["TRIVIUM_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -219,7 +219,13 @@ pub struct Node {
 
 impl Node {
     pub fn start(config: &Path) -> Self {
-        let wanted = command(config);
+        Self::start_with(config, &[])
+    }
+
+    /// With variables of its own.
+    pub fn start_with(config: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut wanted = command(config);
+        wanted.envs(variables.iter().copied());
         let mut watcher = Command::new("sh");
         watcher.args(["-c", WATCH, "sh"]).arg(wanted.get_program()).args(wanted.get_args());
         for (name, value) in wanted.get_envs() {

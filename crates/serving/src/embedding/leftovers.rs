@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use trivium_codec::{Row, RowKey};
+use trivium_runtime::trace;
 use trivium_store::embedding::{DocumentId, Owner, Owners as _};
 
 use super::{draft::Part, indexes::CLEANING_TIME_MAX, owners::RowOwners};
@@ -85,7 +86,7 @@ impl Serving {
         let Some(permit) = indexes.may_clean() else { return };
         let (index, serving) = (Arc::clone(&indexes.index), self.clone());
         let view = Arc::clone(view);
-        tokio::spawn(async move {
+        tokio::spawn(trace::carried(async move {
             let _permit = permit;
             let deadline = Instant::now().checked_add(CLEANING_TIME_MAX);
             for (part, ids) in by_part {
@@ -101,7 +102,7 @@ impl Serving {
                     }
                 }
             }
-        });
+        }));
     }
 }
 

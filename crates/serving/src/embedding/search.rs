@@ -28,6 +28,7 @@ use crate::{
     plan::ReadPlan,
     read::Rows,
     request::RowPath,
+    traced,
 };
 
 /// What an answer says about what it saw.
@@ -160,6 +161,7 @@ impl Serving {
         };
         let place = &question.place;
         let spec = &place.feature().spec;
+        traced::search(&place.view, question.k);
         let (vector, own) = match question.near {
             Near::Vector(vector) => {
                 check_vector(spec, &vector)

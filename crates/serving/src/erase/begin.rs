@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use trivium_api::ApiError;
 use trivium_model::KeyValue;
 use trivium_registry::port::{AUTHOR_BYTES_MAX, REASON_BYTES_MAX};
-use trivium_runtime::Kind;
+use trivium_runtime::{Kind, trace};
 use trivium_store::{Error, SubjectStore, SubjectTombstone};
 
 use super::{
@@ -46,7 +46,7 @@ impl Serving {
                 Held::new(Arc::clone(&name), Arc::clone(&store), tombstone.clone(), job, holder);
             let serving = self.clone();
             // On its own: who hangs up does not stop it.
-            let work = tokio::spawn(async move { serving.in_turn(held).await });
+            let work = tokio::spawn(trace::carried(async move { serving.in_turn(held).await }));
             // A panic has been said already; the lease ends by itself.
             let _ = timeout_at(until, work).await;
         }

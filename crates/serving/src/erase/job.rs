@@ -150,7 +150,11 @@ impl Job {
 
     pub(crate) fn of(tombstone: &SubjectTombstone) -> Result<Self, Error> {
         serde_json::from_slice(&tombstone.job)
-            .map_err(|error| Error::Corrupt(format!("an erasure's record: {error}")))
+            // Where, and not what: serde's words show the person.
+            .map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                Error::Corrupt(format!("an erasure's record: line {line}, column {column}"))
+            })
     }
 
     /// The tombstone with this record.

@@ -212,3 +212,20 @@ fn unprocessed(body: &[u8]) -> String {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap();
     serde_json::json!({ "Responses": {}, "UnprocessedKeys": body["RequestItems"] }).to_string()
 }
+
+/// Errors go to logs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_cannot_be_read_is_not_repeated() {
+    let (store, _, proxy) = behind_a_proxy().await;
+    proxy.judge(|operation, _| match operation {
+        "BatchGetItem" | "UpdateItem" => {
+            Verdict::Answer(200, r#"{"Responses":{"t":[{"row":{"S":"secret"}}"#.to_owned())
+        }
+        _ => Verdict::Pass,
+    });
+    let read = store.get(&[key("v", 1)], &ReadOptions::default()).await.pop().unwrap();
+    let written = write(&store, put(&key("v", 1), 1, 7)).await;
+    for error in [read.unwrap_err(), written.unwrap_err()] {
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    }
+}
