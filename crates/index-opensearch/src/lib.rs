@@ -33,6 +33,7 @@ mod error;
 mod failure;
 mod index;
 mod mapping;
+mod moved;
 mod names;
 mod options;
 mod query;
@@ -40,7 +41,7 @@ mod query;
 pub use error::Error;
 pub use index::OpenSearchIndex;
 pub use opensearch::auth::Credentials;
-pub use options::{Engine, Options};
+pub use options::{Engine, MovingTo, Options};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod erasing;
 mod keys;
 mod life;
 mod precomputed;
+mod reindexed;
 mod replaced;
 mod support;
 mod together;

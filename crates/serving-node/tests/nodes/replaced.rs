@@ -39,20 +39,20 @@ fn config(world: &World, name: &str, table: &str, moving_to: Option<&str>) -> Pa
 }
 
 /// Two nodes behind a balancer that knows which of them takes requests.
-struct Nodes {
-    nodes: Vec<Node>,
-    addresses: Arc<Mutex<Vec<String>>>,
+pub struct Nodes {
+    pub nodes: Vec<Node>,
+    pub addresses: Arc<Mutex<Vec<String>>>,
 }
 
 impl Nodes {
-    fn start(config: &Path) -> Self {
+    pub fn start(config: &Path) -> Self {
         let nodes = vec![Node::start(config), Node::start(config)];
         let addresses = nodes.iter().map(|node| node.http.clone()).collect();
         Self { nodes, addresses: Arc::new(Mutex::new(addresses)) }
     }
 
     /// A new node first, then the old one goes.
-    fn replace(&mut self, place: usize, config: &Path, signal: &str) {
+    pub fn replace(&mut self, place: usize, config: &Path, signal: &str) {
         let node = Node::start(config);
         self.addresses.lock().unwrap()[place] = node.http.clone();
         let mut old = std::mem::replace(&mut self.nodes[place], node);
@@ -60,7 +60,7 @@ impl Nodes {
         old.wait();
     }
 
-    fn roll(&mut self, config: &Path) {
+    pub fn roll(&mut self, config: &Path) {
         for place in 0..2 {
             self.replace(place, config, "TERM");
         }
@@ -140,13 +140,13 @@ async fn still_there(node: &Node) {
     }
 }
 
-fn succeeds(world: &World, config: &Path, arguments: &[&str]) -> String {
+pub fn succeeds(world: &World, config: &Path, arguments: &[&str]) -> String {
     let output = world.command(config, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refused(world: &World, config: &Path, arguments: &[&str], word: &str) {
+pub fn refused(world: &World, config: &Path, arguments: &[&str], word: &str) {
     let output = world.command(config, arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(5), "{arguments:?}: {said}");
