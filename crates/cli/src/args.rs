@@ -408,7 +408,7 @@ pub enum StoresVerb {
     Init(ServingConfig),
     /// Look whether the table and Valkey are as they must be.
     Check(ServingConfig),
-    /// Move the rows to another table while nodes serve.
+    /// Move rows to another table, or embeddings to another index, while nodes serve.
     Migrate {
         /// What to do.
         #[command(subcommand)]

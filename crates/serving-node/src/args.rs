@@ -51,7 +51,7 @@ pub enum StoresVerb {
     Init,
     /// Look whether the table and Valkey are as they must be.
     Check,
-    /// Move the rows to another table while nodes serve: docs/serving.md, "Replacing a store".
+    /// Move rows to another table, or embeddings to another index, while nodes serve: docs/serving.md, "Replacing a store".
     Migrate {
         /// What to do.
         #[command(subcommand)]

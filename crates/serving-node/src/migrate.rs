@@ -169,6 +169,12 @@ async fn copy(migrator: &Migrator, pace: &args::Pace) -> Result<(), ApiError> {
     };
     let pace = Pace { items_per_second: pace.rows_per_second };
     let copied = migrator.copy(pace, progress).await.map_err(|error| of_table(&error))?;
+    if copied.waiting > 0 {
+        return say(&format!(
+            "{} items looked at, {} moved; {} are about to be erased: run it again when they are gone",
+            copied.seen, copied.moved, copied.waiting
+        ));
+    }
     say(&format!(
         "{} items looked at, {} moved: all have; `stores migrate verify` and `finish` follow",
         copied.seen, copied.moved

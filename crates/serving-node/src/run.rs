@@ -59,9 +59,6 @@ where
     }
     let definitions = Followed::begin(&config).await?;
     definitions.report(&readiness);
-    if config.dynamodb.moving_to.is_some() {
-        definitions.hold_no_persons()?;
-    }
     if let Some(instant) = config.data_clock {
         tracing::warn!(
             micros = instant.0,

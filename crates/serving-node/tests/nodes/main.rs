@@ -7,6 +7,7 @@ mod embeddings;
 mod erasing;
 mod keys;
 mod life;
+mod people;
 mod precomputed;
 mod reindexed;
 mod replaced;
