@@ -132,7 +132,7 @@ impl Inner {
             condition: Condition::ExactRev(stamp.rev),
             ..RowWrite::new(key.clone(), WriteOp::Delete, order)
         };
-        match self.write_plain(delete, fence, seed_micros, end).await? {
+        match Box::pin(self.write_plain(delete, fence, seed_micros, end)).await? {
             barred @ FencedOutcome::Barred(_) => Ok(Some(barred)),
             // Somebody else was first, if it was not applied: it is looked at anew.
             FencedOutcome::Done(

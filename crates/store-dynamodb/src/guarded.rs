@@ -47,7 +47,7 @@ impl Inner {
     ) -> Result<FencedOutcome, Error> {
         let mut has_deleted = false;
         let put = self.put_of_subject(write, subject, fence, seed_micros, end, &mut has_deleted);
-        match put.await {
+        match Box::pin(put).await {
             applied @ Ok(FencedOutcome::Done(WriteOutcome::Applied(_), _)) => applied,
             // The row is not what it was: whoever keeps copies must not think so.
             other if has_deleted => {
@@ -82,14 +82,14 @@ impl Inner {
                         *has_deleted = true;
                         let deleted =
                             self.delete_of_before(&write.key, *row, bar, fence, seed_micros, end);
-                        match deleted.await? {
+                        match Box::pin(deleted).await? {
                             Some(barred) => return Ok(barred),
                             None => continue,
                         }
                     }
                 }
             } else {
-                self.apart(&write.key, subject, end).await?
+                Box::pin(self.apart(&write.key, subject, end)).await?
             };
             let Beside { place, row, tombstone } = found;
             let stored = Stored::parse(row.map(Box::new).as_deref_mut())?;

@@ -125,7 +125,7 @@ impl Inner {
                 return Box::pin(step).await;
             }
         }
-        self.write_plain(write, fence, seed_micros, end).await
+        Box::pin(self.write_plain(write, fence, seed_micros, end)).await
     }
 
     /// The step of a write that meets no tombstone.
