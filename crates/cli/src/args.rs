@@ -408,7 +408,7 @@ pub enum StoresVerb {
     Init(ServingConfig),
     /// Look whether the table and Valkey are as they must be.
     Check(ServingConfig),
-    /// Move the rows to another table while nodes serve.
+    /// Move rows to another table, or embeddings to another index, while nodes serve.
     Migrate {
         /// What to do.
         #[command(subcommand)]
@@ -429,6 +429,34 @@ pub enum MigrateVerb {
     Finish(ServingConfig),
     /// Move all rows back into `dynamodb.table`, from wherever they have got to.
     Back(MigrateArgs),
+    /// Copy the embeddings into the indexes of `opensearch.moving_to`.
+    Index {
+        /// What to do.
+        #[command(subcommand)]
+        verb: IndexVerb,
+    },
+}
+
+/// The steps of replacing an embedding index.
+#[derive(Debug, Subcommand)]
+pub enum IndexVerb {
+    /// Copy all documents that are not there yet; may be stopped, and run again.
+    Copy(IndexArgs),
+    /// Compare the two, document by document; if all are there, `opensearch.moving_to.complete` may be set.
+    Verify(ServingConfig),
+    /// Say whether it may.
+    Status(ServingConfig),
+}
+
+/// Which stores, and how fast.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// A serving node's config, and where it is.
+    #[command(flatten)]
+    pub place: ServingConfig,
+    /// At most so many documents a second are looked at; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub documents_per_second: Option<std::num::NonZeroU32>,
 }
 
 /// Which stores, and how fast.

@@ -36,7 +36,7 @@ const PAGE: usize = 500;
 /// Embedding indexes in an OpenSearch cluster.
 #[derive(Debug)]
 pub struct OpenSearchIndex {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 /// Of one document or id of a call.

@@ -33,6 +33,7 @@ mod error;
 mod failure;
 mod index;
 mod mapping;
+mod moved;
 mod names;
 mod options;
 mod query;
@@ -41,7 +42,7 @@ mod traced;
 pub use error::Error;
 pub use index::OpenSearchIndex;
 pub use opensearch::auth::Credentials;
-pub use options::{Engine, Options};
+pub use options::{Engine, MovingTo, Options};
 
 #[cfg(test)]
 mod tests;

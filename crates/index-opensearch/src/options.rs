@@ -53,6 +53,33 @@ pub struct Options {
     /// How many requests of one call are under way at once.
     #[serde(default = "Options::default_requests_in_flight_max")]
     pub requests_in_flight_max: usize,
+    /// The indexes that take the place of these ones. [`OpenSearchIndex`](crate::OpenSearchIndex) is one of the
+    /// two: who makes it takes [`Options::of_second`] for the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<MovingTo>,
+}
+
+/// Indexes elsewhere, or of another make; credentials are the same, and so is what is not said here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MovingTo {
+    /// As [`Options::endpoint`].
+    pub endpoint: String,
+    /// As [`Options::prefix`]; another one where the endpoint is the same.
+    #[serde(default = "Options::default_prefix")]
+    pub prefix: String,
+    /// As [`Options::engine`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// As [`Options::shards`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u16>,
+    /// As [`Options::replicas`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u16>,
+    /// Everything has been copied and compared: searches ask these indexes.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 impl Options {
@@ -67,7 +94,23 @@ impl Options {
             refresh_ms: Self::default_refresh_ms(),
             attempt_timeout_ms: Self::default_attempt_timeout_ms(),
             requests_in_flight_max: Self::default_requests_in_flight_max(),
+            moving_to: None,
         }
+    }
+
+    /// The options of the indexes that take the place of these.
+    pub fn of_second(&self) -> Option<Self> {
+        let MovingTo { endpoint, prefix, engine, shards, replicas, complete: _ } =
+            self.moving_to.clone()?;
+        Some(Self {
+            endpoint,
+            prefix,
+            engine: engine.unwrap_or(self.engine),
+            shards: shards.unwrap_or(self.shards),
+            replicas: replicas.unwrap_or(self.replicas),
+            moving_to: None,
+            ..self.clone()
+        })
     }
 
     fn default_prefix() -> String {
@@ -125,6 +168,18 @@ impl Options {
         ] {
             if value == 0 {
                 return wrong(option, "it is 0; give at least 1");
+            }
+        }
+        if let Some(second) = self.of_second() {
+            let place = |options: &Self| options.endpoint.trim_end_matches('/').to_owned();
+            if place(&second) == place(self) && second.prefix == self.prefix {
+                return wrong(
+                    "moving_to",
+                    "these are the indexes themselves; give another endpoint or prefix",
+                );
+            }
+            if let Err(Error::Option { option, why }) = second.check() {
+                return wrong("moving_to", &format!("its {option}: {why}"));
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ pub enum StoresVerb {
     Init,
     /// Look whether the table and Valkey are as they must be.
     Check,
-    /// Move the rows to another table while nodes serve: docs/serving.md, "Replacing a store".
+    /// Move rows to another table, or embeddings to another index, while nodes serve: docs/serving.md, "Replacing a store".
     Migrate {
         /// What to do.
         #[command(subcommand)]
@@ -73,6 +73,33 @@ pub enum MigrateVerb {
     Finish,
     /// Move all rows back into `dynamodb.table`, from wherever they have got to.
     Back(Pace),
+    /// Copy the embeddings into the indexes of `opensearch.moving_to`.
+    Index {
+        /// What to do.
+        #[command(subcommand)]
+        verb: IndexVerb,
+    },
+}
+
+/// The steps of replacing an embedding index. What the table's `start`, `finish` and `back` record, the config
+/// of the nodes says here: documents never change, so that nothing has to be handed over.
+#[derive(Debug, Subcommand)]
+pub enum IndexVerb {
+    /// Copy all documents that are not there yet. Every node has `opensearch.moving_to` in its config by then.
+    /// May be stopped, and run again.
+    Copy(IndexPace),
+    /// Compare the two, document by document; if all are there, `opensearch.moving_to.complete` may be set.
+    Verify,
+    /// Say whether it may.
+    Status,
+}
+
+/// How fast documents are copied.
+#[derive(Debug, Clone, Args)]
+pub struct IndexPace {
+    /// At most so many documents a second are looked at; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub documents_per_second: Option<NonZeroU32>,
 }
 
 /// How fast rows move.

@@ -56,24 +56,6 @@ impl Followed {
         Ok(Arc::new(ArcSwap::from_pointee(definitions)))
     }
 
-    /// Refuses views whose rows are persons' data: a node whose table is being replaced neither writes nor
-    /// erases them.
-    pub fn hold_no_persons(&self) -> Result<(), ApiError> {
-        let snapshot = self.watch.current();
-        let mut views = snapshot.views.iter();
-        match views.find(|(_, stored)| stored.view.subject.is_some()) {
-            None => Ok(()),
-            Some((view, _)) => Err(ApiError::new(
-                Kind::FailedPrecondition,
-                format!(
-                    "`{view}` holds rows of persons, which cannot be erased from two tables yet"
-                ),
-            )
-            .at("dynamodb.moving_to")
-            .help("take `dynamodb.moving_to` out: a table with such rows cannot be replaced")),
-        }
-    }
-
     /// What is followed.
     pub fn watch(&self) -> SnapshotWatch {
         self.watch.clone()

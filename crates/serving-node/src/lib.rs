@@ -8,6 +8,7 @@
 mod args;
 mod config;
 mod definitions;
+mod index;
 mod keys;
 mod migrate;
 mod mirror;

@@ -23,7 +23,7 @@ use trivium_store::{
 use trivium_store_dynamodb::DynamoStore;
 use trivium_traces::Exporting;
 
-use crate::{config::Config, definitions::Followed, mirror::Mirror, store};
+use crate::{config::Config, definitions::Followed, index, mirror::Mirror, store};
 
 /// Serves until a signal, then drains.
 pub async fn run(config: Config) -> Result<(), ApiError> {
@@ -54,13 +54,13 @@ where
     let keys = config.keys.as_ref().map(|keys| ApiKeys::read(&keys.file)).transpose()?;
     let table = store::table(&config)?;
     // Its options are looked at; it may be away.
-    store::index(&config)?;
+    let indexes = index::open(&config)?;
     store::check_table(&table).await?;
+    if let Some(indexes) = indexes {
+        indexes.check_switch().await?;
+    }
     let definitions = Followed::begin(&config).await?;
     definitions.report(&readiness);
-    if config.dynamodb.moving_to.is_some() {
-        definitions.hold_no_persons()?;
-    }
     if let Some(instant) = config.data_clock {
         tracing::warn!(
             micros = instant.0,
@@ -146,8 +146,8 @@ impl Node {
         let orders = crate::orders::at(&config.registry)
             .map_err(|error| ApiError::internal(error.to_string()))?;
         let mut stores = Stores::of(store.clone()).with_subjects(store).with_orders(orders);
-        if let Some(index) = store::index(config)? {
-            stores = stores.with_embeddings(Arc::new(Metered::new("opensearch", index)));
+        if let Some(indexes) = index::open(config)? {
+            stores = stores.with_embeddings(indexes.into_port());
         }
         let serving = Serving::new(
             stores,

@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use trivium_api::ApiError;
 use trivium_cache_valkey::ValkeyCache;
-use trivium_index_opensearch::{Credentials, OpenSearchIndex};
 use trivium_runtime::Kind;
-use trivium_serving::Definitions;
-use trivium_store::EmbeddingIndex as _;
 use trivium_store_dynamodb::DynamoStore;
 
-use crate::{Config, definitions::Followed};
+use crate::{Config, index};
 
-/// Who OpenSearch is told that a node is, from the environment.
-const USER: &str = "OPENSEARCH_USERNAME";
-const PASSWORD: &str = "OPENSEARCH_PASSWORD";
-/// How long a look at one index may take.
-const INDEX_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a look at Valkey waits for its connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -29,60 +21,6 @@ pub fn table(config: &Config) -> Result<DynamoStore, ApiError> {
 pub fn cache(config: &Config) -> Result<Option<ValkeyCache>, ApiError> {
     let Some(options) = &config.valkey else { return Ok(None) };
     ValkeyCache::connect(options.clone()).map(Some).map_err(|error| of_cache(&error))
-}
-
-/// The index of embeddings. Asks nobody yet. `None`: the config names none.
-pub fn index(config: &Config) -> Result<Option<OpenSearchIndex>, ApiError> {
-    let Some(options) = &config.opensearch else { return Ok(None) };
-    let variable = |name: &'static str| match std::env::var(name) {
-        Ok(value) => Ok(Some(value)),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => {
-            Err(ApiError::invalid("its value is not UTF-8").at(name))
-        }
-    };
-    let credentials = match (variable(USER)?, variable(PASSWORD)?) {
-        (Some(user), Some(password)) => Some(Credentials::Basic(user, password)),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => {
-            return Err(ApiError::invalid("a user name and a password belong together")
-                .at(USER)
-                .help(format!("set both {USER} and {PASSWORD}, or neither")));
-        }
-    };
-    OpenSearchIndex::new(options.clone(), credentials).map(Some).map_err(|error| of_index(&error))
-}
-
-/// Makes or checks the indexes of all definitions that the registry has now.
-async fn indexes(config: &Config, makes: bool) -> Result<Option<String>, ApiError> {
-    let Some(index) = index(config)? else { return Ok(None) };
-    let snapshot = Followed::begin(config).await?.watch().current();
-    let definitions = Definitions::from_snapshot(&snapshot)
-        .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
-    let mut count = 0;
-    for spec in definitions.indexes() {
-        let deadline = std::time::Instant::now().checked_add(INDEX_TIME_MAX);
-        let refused = |error: trivium_store::Error| {
-            let kind = match error {
-                trivium_store::Error::Invalid(_) => Kind::FailedPrecondition,
-                _ => Kind::Unavailable,
-            };
-            ApiError::new(kind, format!("{spec}: {error}"))
-                .at("opensearch")
-                .help(format!("look at `opensearch.endpoint`, {USER} and {PASSWORD}"))
-        };
-        if !makes && !index.is_there(spec, deadline).await.map_err(refused)? {
-            return Err(ApiError::new(
-                Kind::FailedPrecondition,
-                format!("the embedding index of {spec} does not exist"),
-            )
-            .at("opensearch")
-            .help("make it with `trivium-serving stores init --config FILE`, or start a node"));
-        }
-        index.ensure(spec, deadline).await.map_err(refused)?;
-        count += 1;
-    }
-    Ok(Some(format!("OpenSearch: the indexes of {count} embedding features are right")))
 }
 
 /// Makes what is not there, and says what there is.
@@ -113,7 +51,7 @@ async fn look(config: &Config, makes: bool) -> Result<String, ApiError> {
         cache.check().await.map_err(|error| of_cache(&error))?;
         said.push_str("\nValkey: can be used as the cache");
     }
-    if let Some(indexes) = indexes(config, makes).await? {
+    if let Some(indexes) = index::look(config, makes).await? {
         said.push('\n');
         said.push_str(&indexes);
     }
@@ -154,16 +92,6 @@ pub fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
                 .at("dynamodb")
                 .help("look at `dynamodb.endpoint`, `dynamodb.region`, and the credentials in the environment")
         }
-    }
-}
-
-fn of_index(error: &trivium_index_opensearch::Error) -> ApiError {
-    use trivium_index_opensearch::Error;
-    match error {
-        Error::Option { option, why } => {
-            ApiError::invalid(why.clone()).at(format!("opensearch.{option}"))
-        }
-        Error::Client(_) => ApiError::internal(error.to_string()).at("opensearch"),
     }
 }
 

@@ -195,7 +195,7 @@ impl Table {
     }
 }
 
-fn seconds_from_now(seconds: u64) -> u64 {
+pub(crate) fn seconds_from_now(seconds: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs()).saturating_add(seconds)
 }

@@ -11,18 +11,18 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, ConditionCheck, TransactWriteItem, Update},
 };
-use futures::try_join;
 use trivium_store::{
-    Bar, Barrier, Decision, Error, FencedOutcome, RowWrite, Stamp, SubjectTombstone, WriteOutcome,
+    Barrier, Decision, Error, FencedOutcome, RowWrite, Stamp, SubjectTombstone, WriteOutcome,
     decide, erase::admit,
 };
 
 use crate::{
+    beside::{Beside, Joined},
     expression::{Expression, number},
     item::{PK, REV, Stored, row_key},
-    people::{ERASURES, UP_TO, tombstone_key},
+    people::{ERASURES, tombstone_in, tombstone_key, when_met},
     step::when_here,
-    store::{Failure, Inner, Pauses},
+    store::{Failure, Inner, Pauses, Table},
     write::{ATTEMPTS_MAX, done, row_if},
 };
 
@@ -45,13 +45,55 @@ impl Inner {
         seed_micros: u64,
         end: Instant,
     ) -> Result<FencedOutcome, Error> {
-        self.has_people()?;
+        let mut has_deleted = false;
+        let put = self.put_of_subject(write, subject, fence, seed_micros, end, &mut has_deleted);
+        match Box::pin(put).await {
+            applied @ Ok(FencedOutcome::Done(WriteOutcome::Applied(_), _)) => applied,
+            // The row is not what it was: whoever keeps copies must not think so.
+            other if has_deleted => {
+                let why = "a row of before its subject's erasure was deleted on the way";
+                Err(Error::Unknown(match other {
+                    Err(error) => format!("{why}: {error}"),
+                    Ok(_) => why.to_owned(),
+                }))
+            }
+            other => other,
+        }
+    }
+
+    async fn put_of_subject(
+        &self,
+        write: RowWrite,
+        subject: &str,
+        fence: Option<Barrier>,
+        seed_micros: u64,
+        end: Instant,
+        has_deleted: &mut bool,
+    ) -> Result<FencedOutcome, Error> {
         let mut pauses = Pauses::until(end);
+        // In a store of two tables only a put that is to be made is worth bringing anything together for.
+        let mut is_wanted = self.second.is_none();
         for _ in 0..ATTEMPTS_MAX {
-            let (item, tombstone) =
-                try_join!(self.get_item(row_key(&write.key), end), self.tombstone(subject, end))?;
-            let stored = Stored::parse(item.map(Box::new).as_deref_mut())?;
-            let bar = tombstone.as_ref().map(SubjectTombstone::bar);
+            let found = if is_wanted && self.second.is_some() {
+                match self.join(&write.key, subject, seed_micros, end).await? {
+                    Joined::Beside(found) => found,
+                    Joined::RowOfBefore(row, bar) => {
+                        // Whatever comes of it.
+                        *has_deleted = true;
+                        let deleted =
+                            self.delete_of_before(&write.key, *row, bar, fence, seed_micros, end);
+                        match Box::pin(deleted).await? {
+                            Some(barred) => return Ok(barred),
+                            None => continue,
+                        }
+                    }
+                }
+            } else {
+                Box::pin(self.apart(&write.key, subject, end)).await?
+            };
+            let Beside { place, row, tombstone } = found;
+            let stored = Stored::parse(row.map(Box::new).as_deref_mut())?;
+            let bar = tombstone_in(tombstone.as_ref())?.as_ref().map(SubjectTombstone::bar);
             let seen = stored.stamp;
             if let Some(stamp) = seen
                 && stamp.write_id == write.write_id
@@ -76,6 +118,10 @@ impl Inner {
                     ..stamp
                 },
             };
+            if !is_wanted {
+                is_wanted = true;
+                continue;
+            }
             let mut update = self.expression(&attempt, seen, fence, seed_micros);
             match stored.rev {
                 None => update.when(format!("attribute_not_exists({PK})")),
@@ -89,7 +135,10 @@ impl Inner {
                 Some(bar) => update.set(ERASURES, number(bar.erasure)),
             }
             when_here(&mut update);
-            match self.transact(&attempt, update, subject, bar, end).await {
+            let mut check = Expression::default();
+            when_met(&mut check, tombstone.as_ref(), bar);
+            is_wanted = self.second.is_none();
+            match self.at(place).transact(&attempt, update, subject, check, end).await {
                 Ok(Ended::Committed) => return Ok(done(stamp, write.op, fence)),
                 Ok(Ended::Refused) => {}
                 Ok(Ended::Busy(_)) if pauses.sleep().await => {}
@@ -102,50 +151,42 @@ impl Inner {
             "other writers of the row were faster {ATTEMPTS_MAX} times; nothing was changed"
         )))
     }
+}
 
+impl Table {
     /// Sent once.
     async fn transact(
         &self,
         write: &RowWrite,
         update: Expression,
         subject: &str,
-        bar: Option<Bar>,
+        check: Expression,
         end: Instant,
     ) -> Result<Ended, Error> {
         let invalid =
             |error: aws_sdk_dynamodb::error::BuildError| Error::Invalid(error.to_string());
         let row = Update::builder()
-            .table_name(&self.first.options.table)
+            .table_name(&self.options.table)
             .set_key(Some(row_key(&write.key)))
             .update_expression(update.update())
             .set_condition_expression(update.condition())
             .set_expression_attribute_values(update.into_values())
             .build()
             .map_err(invalid)?;
-        let mut check = Expression::default();
-        match bar {
-            None => check.when(format!("attribute_not_exists({PK})")),
-            Some(bar) => {
-                let (erasures, up_to) = (check.number(bar.erasure), check.number(bar.up_to.0));
-                check.when(format!("{ERASURES} = {erasures}"));
-                check.when(format!("{UP_TO} = {up_to}"));
-            }
-        }
         let condition = check.condition();
         let tombstone = ConditionCheck::builder()
-            .table_name(&self.first.options.table)
+            .table_name(&self.options.table)
             .set_key(Some(tombstone_key(subject)))
             .set_condition_expression(condition)
             .set_expression_attribute_values(check.into_values())
             .build()
             .map_err(invalid)?;
         let request = self
-            .first
             .client
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().update(row).build())
             .transact_items(TransactWriteItem::builder().condition_check(tombstone).build());
-        match self.first.send(end, request.send()).await {
+        match self.send(end, request.send()).await {
             Ok(_) => Ok(Ended::Committed),
             Err(Failure::Sdk(error)) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {

@@ -34,7 +34,8 @@
 //! conditions of `step::when_here`: an item that has moved is written by nobody here.
 //!
 //! A put that names a subject is a transaction of that update with a look at the subject's tombstone, pinned
-//! to the row and the tombstone as they were read just before (`guarded`): two trips, and twice the units.
+//! to the row and the tombstone as they were read just before (`guarded`): two trips, and twice the units. In a store
+//! of two tables the two are brought into one of them first (`beside`).
 //!
 //! # What a crash leaves
 //! Every item is whole. A checkpoint's parts that no head names cost space and nothing else.
@@ -45,6 +46,7 @@
 //! which it still compares writes with would contradict itself.
 
 mod batch_get;
+mod beside;
 mod checkpoints;
 mod client;
 mod error;

@@ -18,6 +18,7 @@ use crate::{
         self, BARRIER_DEADLINE, BARRIER_EPOCH, BARRIER_RAISED, DEAD, EVENT_TIME, EXPIRES_AT, Item,
         PK, REV, ROW_BYTES, SEQ, SK, SUBJECT, WRITE_ID, binary, corrupt, text,
     },
+    people::JOB,
 };
 
 pub(crate) const MOVED: &str = "moved";
@@ -161,13 +162,13 @@ pub(crate) fn when_standing(expression: &mut Expression, standing: &Standing) {
 }
 
 /// The item is exactly this one. What is large is named by what is small: a row by its rev, a
-/// checkpoint by its generation, a part of one by its key.
+/// checkpoint by its generation, a part of one by its key, an erasure's record by its tombstone's version.
 pub(crate) fn when_same(expression: &mut Expression, item: &Item) {
     expression.when(format!("attribute_exists({PK})"));
     let mut names: Vec<&String> = item.keys().collect();
     names.sort_unstable();
     for name in names {
-        if [PK, SK, ROW_BYTES, crate::checkpoints::CONTENT].contains(&name.as_str()) {
+        if [PK, SK, ROW_BYTES, JOB, crate::checkpoints::CONTENT].contains(&name.as_str()) {
             continue;
         }
         let value = expression.value(item[name].clone());

@@ -130,7 +130,7 @@ pub(crate) fn here(item: Option<Item>) -> Result<Option<Item>, Error> {
 
 impl Inner {
     /// The table at a place.
-    fn at(&self, place: Place) -> &Table {
+    pub(crate) fn at(&self, place: Place) -> &Table {
         match (place, &self.second) {
             (Place::Second, Some(second)) => second,
             _ => &self.first,
@@ -235,14 +235,19 @@ impl Inner {
             if turn > 1 && !pauses.sleep().await {
                 break;
             }
-            (place, must) = self.locate(step, end).await?;
+            (place, must) = self.locate(&step.key, &step.stub, end).await?;
         }
         Err(Error::Throttled("the row was moved again and again; nothing was changed".to_owned()))
     }
 
     /// The table that the item is to be written in, and whether it is there. What stands in the way of a
     /// write without meaning anything is removed; an item that is nowhere is made.
-    async fn locate(&self, step: &Step, end: Instant) -> Result<(Place, Must), Error> {
+    pub(crate) async fn locate(
+        &self,
+        key: &Item,
+        stub: &Item,
+        end: Instant,
+    ) -> Result<(Place, Must), Error> {
         let mut pauses = Pauses::until(end);
         let mut search = Search::new();
         // What stands in the first table without being an item.
@@ -250,7 +255,7 @@ impl Inner {
         loop {
             let place = search.place;
             let table = self.at(place);
-            let item = table.get_item(step.key.clone(), end).await?;
+            let item = table.get_item(key.clone(), end).await?;
             if place == Place::First {
                 leftover = Standing::of(item.as_ref())?;
             }
@@ -259,7 +264,7 @@ impl Inner {
                 Some(Found::Plain) => return Ok((place, Must::Exist)),
                 Some(Found::Arrived(token)) => {
                     let update = confirmation(&token);
-                    table.update(step.key.clone(), update, ReturnValue::None, end).await?;
+                    table.update(key.clone(), update, ReturnValue::None, end).await?;
                     return Ok((place, Must::Exist));
                 }
                 // The first table's marker says that it is made in the second one, by whoever is first.
@@ -267,21 +272,21 @@ impl Inner {
                     if standing.is_there {
                         let mut same = Expression::default();
                         when_standing(&mut same, &standing);
-                        table.delete(step.key.clone(), same, end).await?;
+                        table.delete(key.clone(), same, end).await?;
                     }
                     if place == Place::Second {
                         return Ok((place, Must::Nothing));
                     }
-                    self.make(step, end).await
+                    self.make(key, stub, end).await
                 }
                 Some(Found::Nowhere) => {
                     // Staged, and since then read as gone from where it came: it never counts.
                     if leftover.is_there {
                         let mut same = Expression::default();
                         when_standing(&mut same, &leftover);
-                        self.first.delete(step.key.clone(), same, end).await?;
+                        self.first.delete(key.clone(), same, end).await?;
                     }
-                    self.make(step, end).await
+                    self.make(key, stub, end).await
                 }
             };
             match made {
@@ -295,15 +300,15 @@ impl Inner {
     }
 
     /// Makes the item in the first table, or a marker that lets it be made in the second.
-    async fn make(&self, step: &Step, end: Instant) -> Result<(), Error> {
-        let guard = self.guards.of(&self.first, &step.key, end).await?;
+    async fn make(&self, key: &Item, stub: &Item, end: Instant) -> Result<(), Error> {
+        let guard = self.guards.of(&self.first, key, end).await?;
         let item = match guard.creates {
-            Creates::First => step.stub.clone(),
+            Creates::First => stub.clone(),
             Creates::Second => {
-                marker(step.key.clone(), guard.generation, &self.identity_of(Place::Second), None)
+                marker(key.clone(), guard.generation, &self.identity_of(Place::Second), None)
             }
             Creates::Nowhere => {
-                self.guards.forget(&step.key)?;
+                self.guards.forget(key)?;
                 return Err(Error::Unavailable(
                     "rows move between these tables in the other direction: this node's config names the \
                      wrong one as `dynamodb.table`"
@@ -312,7 +317,7 @@ impl Inner {
             }
         };
         if self.first.make(item, guard, end).await? == Made::Outdated {
-            self.guards.forget(&step.key)?;
+            self.guards.forget(key)?;
         }
         Ok(())
     }

@@ -4,21 +4,29 @@
 //! a long subject finds no room in the partition key). While it is open it has the attribute `subject` with
 //! a value that no subject may have, so that the index of subjects lists the open ones, and only these.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use trivium_codec::RowKey;
 use trivium_model::Timestamp;
 use trivium_store::{
-    Error, OpenPage, SubjectRow, SubjectStore, SubjectTombstone,
+    Bar, Error, OpenPage, SubjectRow, SubjectStore, SubjectTombstone,
     erase::{check_subject, check_swap},
 };
 
 use crate::{
     DynamoStore,
     expression::{Expression, number},
-    item::{Item, PK, SK, SUBJECT, Stored, binary, corrupt, primary_key, required, text},
-    store::{Failure, Inner, Pauses},
+    fence::seconds_from_now,
+    item::{
+        self, EXPIRES_AT, Item, PK, SK, SUBJECT, Stored, binary, corrupt, primary_key, required,
+        text,
+    },
+    step::when_here,
+    store::{Failure, Inner, Pauses, Table},
+    subjects::SECOND,
     table::SUBJECT_INDEX,
 };
 
@@ -32,7 +40,7 @@ pub(crate) const UP_TO: &str = "erased_up_to";
 /// How many times the subject has been erased; of a row: before it was put.
 pub(crate) const ERASURES: &str = "erasures";
 const VERSION: &str = "tombstone_version";
-const JOB: &str = "tombstone_job";
+pub(crate) const JOB: &str = "tombstone_job";
 const PAGE_MAX: i32 = 100;
 
 /// The primary key of a subject's tombstone.
@@ -67,28 +75,64 @@ fn tombstone_of(item: &Item) -> Result<SubjectTombstone, Error> {
     })
 }
 
-impl Inner {
-    /// One transaction checks one tombstone, which stands in one table: while rows may be in two, nobody is
-    /// erased, and no row of a person written.
-    pub(crate) fn has_people(&self) -> Result<(), Error> {
-        match &self.second {
-            None => Ok(()),
-            Some(_) => Err(Error::Unavailable(
-                "rows of persons cannot be written, nor erased, by a node whose table is being replaced \
-                 (`dynamodb.moving_to`)"
-                    .to_owned(),
-            )),
+/// What stands for a tombstone while it is made in a table that items are moving out of, and while a row of
+/// the subject is put there: it says that nobody has made one elsewhere. To every reader it is none.
+pub(crate) fn stub(subject: &str, grace_seconds: u64) -> Item {
+    let mut stub = tombstone_key(subject);
+    stub.insert(EXPIRES_AT.to_owned(), number(seconds_from_now(grace_seconds)));
+    stub
+}
+
+/// The tombstone, if the item is more than a stub.
+pub(crate) fn tombstone_in(item: Option<&Item>) -> Result<Option<SubjectTombstone>, Error> {
+    item.filter(|item| item.contains_key(VERSION)).map(tombstone_of).transpose()
+}
+
+/// The item at the tombstone's place still is what was read there: so is the subject's tombstone, wherever it
+/// may have gone since. What is staged says nothing, and of what has moved only a marker is left.
+pub(crate) fn when_met(check: &mut Expression, read: Option<&Item>, bar: Option<Bar>) {
+    match (read, bar) {
+        (None, _) => return check.when(format!("attribute_not_exists({PK})")),
+        (Some(_), None) => {
+            check.when(format!("attribute_exists({PK})"));
+            check.when(format!("attribute_not_exists({ERASURES})"));
+        }
+        (Some(_), Some(bar)) => {
+            let (erasures, up_to) = (check.number(bar.erasure), check.number(bar.up_to.0));
+            check.when(format!("{ERASURES} = {erasures}"));
+            check.when(format!("{UP_TO} = {up_to}"));
         }
     }
+    when_here(check);
+}
 
+impl Inner {
     pub(crate) async fn tombstone(
         &self,
         subject: &str,
-        end: std::time::Instant,
+        end: Instant,
     ) -> Result<Option<SubjectTombstone>, Error> {
         check_subject(subject)?;
         let item = self.get_item(tombstone_key(subject), end).await?;
-        item.as_ref().map(tombstone_of).transpose()
+        tombstone_in(item.as_ref())
+    }
+
+    /// Whether the item is a row that an erasure under way is to delete. Such a row must not be handed over any more: the
+    /// index of the table it comes to would show it later than an erasure waits. To be asked when the copy stands
+    /// there already: then either the index was told before the tombstone came, or this says so.
+    pub(crate) async fn is_of_before(
+        &self,
+        item: &Item,
+        end: Instant,
+    ) -> Result<Option<Bar>, Error> {
+        let subject = match item.get(SUBJECT) {
+            Some(AttributeValue::S(subject)) if subject != OPEN => subject,
+            _ => return Ok(None),
+        };
+        let Some(tombstone) = self.tombstone(subject, end).await? else { return Ok(None) };
+        let put_under: u64 = item::number(item, ERASURES)?.unwrap_or(0);
+        // What an erasure that is over has left, another one will find.
+        Ok((tombstone.is_open && put_under < tombstone.erasure).then(|| tombstone.bar()))
     }
 }
 
@@ -120,10 +164,10 @@ impl SubjectStore for DynamoStore {
     ) -> Result<bool, Error> {
         check_subject(subject)?;
         check_swap(expected, new)?;
-        self.0.has_people()?;
         let mut condition = Expression::default();
         match expected {
-            None => condition.when(format!("attribute_not_exists({PK})")),
+            // A stub may stand there.
+            None => condition.when(format!("attribute_not_exists({VERSION})")),
             Some(old) => {
                 let version = condition.number(old.version);
                 condition.when(format!("{VERSION} = {version}"));
@@ -143,27 +187,53 @@ impl SubjectStore for DynamoStore {
         self.0.put_item(item, condition, self.0.end_of(None)).await
     }
 
+    /// Of both tables, where there are two. What is staged is in the index too: so each is looked at.
     async fn open_tombstones(&self, after: Option<&str>) -> Result<OpenPage, Error> {
+        let inner = &*self.0;
+        let end = inner.end_of(None);
+        let Some(second) = &inner.second else { return inner.first.open_page(after, end).await };
+        let in_second = after.and_then(|after| after.strip_prefix(SECOND));
+        let mut page = match in_second {
+            None => inner.first.open_page(after, end).await?,
+            Some(after) => {
+                second.open_page(Some(after).filter(|after| !after.is_empty()), end).await?
+            }
+        };
+        page.next = match (in_second, page.next) {
+            (Some(_), next) => next.map(|next| format!("{SECOND}{next}")),
+            (None, None) => Some(SECOND.to_owned()),
+            (None, next) => next,
+        };
+        let mut open = Vec::with_capacity(page.subjects.len());
+        for subject in page.subjects {
+            if inner.tombstone(&subject, end).await?.is_some_and(|found| found.is_open) {
+                open.push(subject);
+            }
+        }
+        page.subjects = open;
+        Ok(page)
+    }
+}
+
+impl Table {
+    async fn open_page(&self, after: Option<&str>, end: Instant) -> Result<OpenPage, Error> {
         let start = after.map(|after| {
             let mut start = tombstone_key(after);
             start.insert(SUBJECT.to_owned(), text(OPEN));
             start
         });
-        let inner = &*self.0;
-        let end = inner.end_of(None);
         let mut pauses = Pauses::until(end);
         loop {
-            let request = inner
-                .first
+            let request = self
                 .client
                 .query()
-                .table_name(&inner.first.options.table)
+                .table_name(&self.options.table)
                 .index_name(SUBJECT_INDEX)
                 .key_condition_expression(format!("{SUBJECT} = :subject"))
                 .expression_attribute_values(":subject", text(OPEN))
                 .limit(PAGE_MAX)
                 .set_exclusive_start_key(start.clone());
-            match inner.first.send(end, request.send()).await.map_err(Failure::of_read) {
+            match self.send(end, request.send()).await.map_err(Failure::of_read) {
                 Ok(answer) => {
                     let items = answer.items.unwrap_or_default();
                     let subjects: Result<Vec<String>, Error> =

@@ -18,7 +18,7 @@ use crate::{
 /// Keys in one page. Only keys are in the index, so that a page stays far below 1 MB.
 const PAGE_KEYS_MAX: i32 = 500;
 /// Begins a page's `next` in the second table; no row's key begins so.
-const SECOND: &str = "#second";
+pub(crate) const SECOND: &str = "#second";
 
 #[async_trait]
 impl Subjects for DynamoStore {

@@ -125,6 +125,17 @@ impl Inner {
                 return Box::pin(step).await;
             }
         }
+        Box::pin(self.write_plain(write, fence, seed_micros, end)).await
+    }
+
+    /// The step of a write that meets no tombstone.
+    pub(crate) async fn write_plain(
+        &self,
+        write: RowWrite,
+        fence: Option<Barrier>,
+        seed_micros: u64,
+        end: Instant,
+    ) -> Result<FencedOutcome, Error> {
         // What the last refusal showed; the first attempt knows nothing.
         let mut known: Option<Stored> = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -135,7 +146,7 @@ impl Inner {
             let step = Step { key: row_key(&write.key), change, stub };
             let stored = match self.perform(&step, end).await {
                 Ok(Updated::Done(item)) => {
-                    let deleted = row.is_none();
+                    let deleted = matches!(write.op, WriteOp::Delete);
                     // It is applied; only what it became cannot be told.
                     let stamp = item::updated_stamp(&item, write.write_id, deleted)
                         .map_err(|error| Error::Unknown(error.to_string()))?;
@@ -189,7 +200,7 @@ impl Inner {
     }
 
     /// What stands for a row while it is made: the row's first rev is the one after.
-    fn stub(&self, key: &RowKey, seed_micros: u64) -> Item {
+    pub(crate) fn stub(&self, key: &RowKey, seed_micros: u64) -> Item {
         let mut stub = row_key(key);
         stub.insert(REV.to_owned(), number(seed_micros.max(1) - 1));
         let expires_at = (seed_micros / 1_000_000).saturating_add(self.options.grace_seconds);

@@ -12,7 +12,7 @@ use trivium_api::ApiError;
 use trivium_runtime::Kind;
 
 use crate::{
-    args::{MigrateVerb, StoresArgs, StoresVerb},
+    args::{IndexVerb, MigrateVerb, StoresArgs, StoresVerb},
     failure::{self, Failure},
 };
 
@@ -20,19 +20,29 @@ const BINARY: &str = "trivium-serving";
 
 /// Hands over; returns only where that fails.
 pub fn run(args: &StoresArgs) -> Result<(), Failure> {
-    let (words, config, rows_per_second): (&[&str], _, _) = match &args.verb {
+    let rows = |pace: Option<_>| pace.map(|pace| ("--rows-per-second", pace));
+    let (words, config, pace): (&[&str], _, Option<(&str, _)>) = match &args.verb {
         StoresVerb::Init(place) => (&["init"], &place.config, None),
         StoresVerb::Check(place) => (&["check"], &place.config, None),
         StoresVerb::Migrate { verb } => match verb {
             MigrateVerb::Start(args) => {
-                (&["migrate", "start"], &args.place.config, args.rows_per_second)
+                (&["migrate", "start"], &args.place.config, rows(args.rows_per_second))
             }
             MigrateVerb::Back(args) => {
-                (&["migrate", "back"], &args.place.config, args.rows_per_second)
+                (&["migrate", "back"], &args.place.config, rows(args.rows_per_second))
             }
             MigrateVerb::Status(place) => (&["migrate", "status"], &place.config, None),
             MigrateVerb::Verify(place) => (&["migrate", "verify"], &place.config, None),
             MigrateVerb::Finish(place) => (&["migrate", "finish"], &place.config, None),
+            MigrateVerb::Index { verb } => match verb {
+                IndexVerb::Copy(args) => {
+                    let pace =
+                        args.documents_per_second.map(|pace| ("--documents-per-second", pace));
+                    (&["migrate", "index", "copy"], &args.place.config, pace)
+                }
+                IndexVerb::Verify(place) => (&["migrate", "index", "verify"], &place.config, None),
+                IndexVerb::Status(place) => (&["migrate", "index", "status"], &place.config, None),
+            },
         },
     };
     let verb = words.join(" ");
@@ -48,8 +58,8 @@ pub fn run(args: &StoresArgs) -> Result<(), Failure> {
     };
     let mut command = Command::new(&binary);
     command.arg("stores").args(words).arg("--config").arg(config);
-    if let Some(rows_per_second) = rows_per_second {
-        command.arg("--rows-per-second").arg(rows_per_second.to_string());
+    if let Some((option, pace)) = pace {
+        command.arg(option).arg(pace.to_string());
     }
     let error = command.exec();
     Err(failure::file(&binary, &error))

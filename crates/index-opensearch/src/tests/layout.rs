@@ -12,7 +12,7 @@ use trivium_store::{
 };
 
 use super::support::{endpoint, options, shared};
-use crate::{Options, client::Client, names};
+use crate::{MovingTo, Options, client::Client, names};
 
 async fn ask(method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
     let client = Client::new(options(endpoint().await), None).unwrap();
@@ -100,7 +100,27 @@ async fn a_foreign_index_is_refused() {
 #[test]
 fn options_that_cannot_work() {
     let good = || Options::new("http://127.0.0.1:9200");
+    let moving = |endpoint: &str, prefix: &str, shards| {
+        let (endpoint, prefix) = (endpoint.to_owned(), prefix.to_owned());
+        let to = MovingTo {
+            endpoint,
+            prefix,
+            engine: None,
+            shards: Some(shards),
+            replicas: None,
+            complete: false,
+        };
+        Options { moving_to: Some(to), ..good() }
+    };
     assert!(good().check().is_ok());
+    for good in
+        [moving("http://127.0.0.1:9200", "two-", 2), moving("http://127.0.0.1:9201", "trivium-", 2)]
+    {
+        assert!(good.check().is_ok());
+        let second = good.of_second().unwrap();
+        assert_eq!((second.shards, second.replicas), (2, good.replicas));
+        assert_eq!(second.moving_to, None);
+    }
     for (bad, option) in [
         (Options { endpoint: "127.0.0.1:9200".to_owned(), ..good() }, "endpoint"),
         (Options { prefix: "_x".to_owned(), ..good() }, "prefix"),
@@ -110,6 +130,9 @@ fn options_that_cannot_work() {
         (Options { refresh_ms: 0, ..good() }, "refresh_ms"),
         (Options { attempt_timeout_ms: 0, ..good() }, "attempt_timeout_ms"),
         (Options { requests_in_flight_max: 0, ..good() }, "requests_in_flight_max"),
+        (moving("http://127.0.0.1:9200/", "trivium-", 1), "the indexes themselves"),
+        (moving("http://127.0.0.1:9200", "Two-", 1), "its prefix"),
+        (moving("http://127.0.0.1:9201", "trivium-", 0), "its shards"),
     ] {
         let error = bad.check().unwrap_err().to_string();
         assert!(error.contains(option), "{error}");

@@ -2,6 +2,7 @@
 
 mod faults;
 mod layout;
+mod moved;
 mod support;
 
 use std::sync::Arc;

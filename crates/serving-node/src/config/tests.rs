@@ -24,8 +24,9 @@ fn the_sample_has_every_field_with_its_default() {
         .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
         .map(|line| format!("{line}\n"))
         .collect();
-    let moving_to = read(&whole, &[]).unwrap().dynamodb.moving_to.unwrap();
-    assert_ne!(moving_to.table, sample.dynamodb.table);
+    let config = read(&whole, &[]).unwrap();
+    assert_ne!(config.dynamodb.moving_to.unwrap().table, sample.dynamodb.table);
+    assert!(!config.opensearch.unwrap().moving_to.unwrap().complete);
     let table: Table = toml::from_str(&whole).unwrap();
     let mut written: BTreeSet<(String, String)> = BTreeSet::new();
     for (section, fields) in &table {
@@ -125,6 +126,9 @@ fn the_environment_stands_above_the_file() {
             ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_TABLE", "456"),
             ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_REGION", "eu-west-1"),
             ("TRIVIUM_SERVING_DYNAMODB_MOVING_TO_ENDPOINT", "http://127.0.0.1:9"),
+            ("TRIVIUM_SERVING_OPENSEARCH_ENDPOINT", "http://127.0.0.1:9200"),
+            ("TRIVIUM_SERVING_OPENSEARCH_MOVING_TO_ENDPOINT", "http://127.0.0.1:9201"),
+            ("TRIVIUM_SERVING_OPENSEARCH_MOVING_TO_COMPLETE", "true"),
             ("TRIVIUM_SERVING_REGISTRY_URL", "http://registry:7400/"),
         ],
     )
@@ -133,6 +137,9 @@ fn the_environment_stands_above_the_file() {
     assert_eq!(config.dynamodb.table, "123");
     let moving_to = config.dynamodb.moving_to.unwrap();
     assert_eq!((moving_to.table.as_str(), moving_to.region.as_str()), ("456", "eu-west-1"));
+    let index = config.opensearch.unwrap();
+    assert!(index.moving_to.as_ref().unwrap().complete);
+    assert_eq!(index.of_second().unwrap().endpoint, "http://127.0.0.1:9201");
     let valkey = config.valkey.unwrap();
     assert_eq!((valkey.servers.len(), valkey.cluster), (2, true));
     assert_eq!(config.registry, RegistryAddress::Http("http://registry:7400".to_owned()));

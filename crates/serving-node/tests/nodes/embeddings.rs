@@ -11,7 +11,7 @@ use trivium_testkit::OpenSearch;
 use crate::support::{Node, PATIENCE, SESSION, World};
 
 /// What a reader compares: `price`, the first component of `picture`.
-const PRODUCT: &str = r#"{
+pub const PRODUCT: &str = r#"{
   "namespace": "shop", "name": "product", "version": 1, "lane": "direct",
   "description": "What is sold.", "owner": { "team": "shop", "contact": "shop@example.com" },
   "urgency_tier": 1, "entities": [ { "name": "sku", "type": "int64" } ],
@@ -59,7 +59,7 @@ async fn read(node: &Node, skus: &[i64]) -> Vec<Json> {
     rows.clone()
 }
 
-async fn found(node: &Node, near: f64, k: u32, more: Json) -> Vec<i64> {
+pub async fn found(node: &Node, near: f64, k: u32, more: Json) -> Vec<i64> {
     let mut body = json!({ "feature": "shop/product@1:picture", "vector": [near, 1.0], "k": k,
         "features": ["shop/product@1:price", "shop/product@1:picture"] });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -73,7 +73,7 @@ async fn found(node: &Node, near: f64, k: u32, more: Json) -> Vec<i64> {
     .collect()
 }
 
-fn values(number: i64) -> Json {
+pub fn values(number: i64) -> Json {
     json!({ "price": number, "label": format!("n{}", number % 3), "picture": [number, 1] })
 }
 
@@ -87,7 +87,7 @@ async fn documents(search: &OpenSearch) -> u64 {
     answer["count"].as_u64().unwrap()
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < PATIENCE, "{what}");

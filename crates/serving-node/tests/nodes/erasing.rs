@@ -15,7 +15,7 @@ use trivium_store::{OnlineRead as _, ReadOptions, Subjects as _};
 
 use crate::support::{Node, PATIENCE, RegistryServer, World, free_port, http};
 
-const VISIT: &str = r#"{
+pub const VISIT: &str = r#"{
   "namespace": "shop", "name": "visit", "version": 1, "lane": "direct",
   "description": "Pages that a person saw.", "owner": { "team": "shop", "contact": "shop@example.com" },
   "urgency_tier": 1,
@@ -25,9 +25,9 @@ const VISIT: &str = r#"{
   "online": true
 }"#;
 
-const ERASURE: &str = "\n[erasure]\nindex_lag_ms = 1500\nwait_ms_max = 20000\nlease_ms = 2000\nresume_every_ms = 300\n";
+pub const ERASURE: &str = "\n[erasure]\nindex_lag_ms = 1500\nwait_ms_max = 20000\nlease_ms = 2000\nresume_every_ms = 300\n";
 
-async fn visits(node: &Node, user: i64, pages: i64, when: Option<&str>) -> Vec<String> {
+pub async fn visits(node: &Node, user: i64, pages: i64, when: Option<&str>) -> Vec<String> {
     let row = |page: i64| {
         let mut row = json!({ "entity": { "user_id": user, "page": format!("p{page}") },
                               "values": { "secret": format!("secret-of-{user}") } });
@@ -44,7 +44,7 @@ async fn visits(node: &Node, user: i64, pages: i64, when: Option<&str>) -> Vec<S
     results.iter().map(|result| result["outcome"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn read_visits(node: &Node, user: i64, pages: i64) -> Vec<Json> {
+pub async fn read_visits(node: &Node, user: i64, pages: i64) -> Vec<Json> {
     let entities: Vec<Json> =
         (0..pages).map(|page| json!({ "user_id": user, "page": format!("p{page}") })).collect();
     let body = json!({ "features": ["shop/visit@1"], "entities": entities });
@@ -54,11 +54,11 @@ async fn read_visits(node: &Node, user: i64, pages: i64) -> Vec<Json> {
     rows.iter().map(|row| row["values"][0].clone()).collect()
 }
 
-fn person(user: i64) -> Json {
+pub fn person(user: i64) -> Json {
     json!({ "namespace": "shop", "subject": { "user_id": user } })
 }
 
-async fn until(node: &Node, user: i64, state: &str) -> Json {
+pub async fn until(node: &Node, user: i64, state: &str) -> Json {
     let began = Instant::now();
     loop {
         let (status, report) = node.send("/v1/subjects/erasure", &person(user)).await;

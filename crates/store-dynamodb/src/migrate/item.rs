@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use trivium_store::Error;
+use trivium_store::{Bar, Error};
 
 use super::Way;
 use crate::{
@@ -15,23 +15,32 @@ use crate::{
     store::Pauses,
 };
 
+/// What has become of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Brought {
+    /// It was where it has to be.
+    Settled,
+    /// It came by this call.
+    Moved,
+    /// It stays: a row that its subject's erasure is to delete. As it stands, and what it meets.
+    IsOfBefore(Box<Item>, Bar),
+}
+
 /// What a look at an item led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// It is where it has to be; whether it came by this step.
-    Settled(bool),
+    Ended(Brought),
     /// Something changed, here or by others: look again.
     Again,
 }
 
 impl Way<'_> {
-    /// Moves the item, or cleans up after it; whether it has been moved by this call. It may be called for
-    /// any key, by several at once, and again after a crash at any point.
-    pub(super) async fn bring(&self, key: &Item, end: Instant) -> Result<bool, Error> {
+    /// Moves the item, or cleans up after it. It may be called for any key, by several at once, and again after a
+    /// crash at any point.
+    pub(crate) async fn bring(&self, key: &Item, end: Instant) -> Result<Brought, Error> {
         let mut pauses = Pauses::until(end);
         loop {
             match self.look(key, end).await {
-                Ok(Step::Settled(moved)) => return Ok(moved),
+                Ok(Step::Ended(brought)) => return Ok(brought),
                 Ok(Step::Again) => {}
                 // Every step may be repeated, so an answer that was lost is no riddle.
                 Err(error) if !error.is_retryable() || !pauses.sleep().await => return Err(error),
@@ -73,9 +82,9 @@ impl Way<'_> {
             // What was staged of an item that is gone since will never count.
             None if stands_there.staged.is_some() => {
                 self.drop_in(self.to, key, &stands_there, end).await?;
-                Ok(Step::Settled(false))
+                Ok(Step::Ended(Brought::Settled))
             }
-            None => Ok(Step::Settled(false)),
+            None => Ok(Step::Ended(Brought::Settled)),
         }
     }
 
@@ -101,12 +110,16 @@ impl Way<'_> {
                 return Ok(Step::Again);
             }
         }
+        // Only now that it is staged: see there.
+        if let Some(bar) = self.inner.is_of_before(item, end).await? {
+            return Ok(Step::Ended(Brought::IsOfBefore(Box::new(item.clone()), bar)));
+        }
         if !self.mark(key, Some(item), end).await? {
             return Ok(Step::Again);
         }
         let update = marks::confirmation(&token);
         self.to.update(key.clone(), update, ReturnValue::None, end).await?;
-        Ok(Step::Settled(true))
+        Ok(Step::Ended(Brought::Moved))
     }
 
     /// The step that decides: from now on the other table is the item's authority. Whether it was taken.
@@ -145,7 +158,7 @@ impl Way<'_> {
             }
             _ => {}
         }
-        Ok(Step::Settled(false))
+        Ok(Step::Ended(Brought::Settled))
     }
 
     /// Removes what has no meaning, if it still stands as it was seen.

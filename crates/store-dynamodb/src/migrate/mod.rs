@@ -9,11 +9,12 @@ mod record;
 mod verify;
 mod walk;
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use trivium_store::Error as StoreError;
 
+pub(crate) use item::Brought;
 pub use verify::Verified;
 
 use crate::{
@@ -78,6 +79,8 @@ pub struct Copied {
     pub seen: u64,
     /// Items handed over.
     pub moved: u64,
+    /// Rows that are about to be erased, and do not move: the next copying finds them gone.
+    pub waiting: u64,
 }
 
 /// Moves the items of a store with [`Options::moving_to`](crate::Options::moving_to).
@@ -95,6 +98,7 @@ impl DynamoStore {
 
 /// A migration between two tables of a store, in one direction.
 pub(crate) struct Way<'a> {
+    pub(crate) inner: &'a Inner,
     pub(crate) generation: u64,
     pub(crate) from: &'a Table,
     pub(crate) to: &'a Table,
@@ -216,19 +220,10 @@ impl Migrator {
 
     /// The way that items move now; an error where they do not.
     pub(crate) async fn way(&self) -> Result<Way<'_>, Error> {
-        let (first, second) = self.tables()?;
-        let record = first.record(self.inner().end_of(None)).await;
-        let record = record.map_err(|error| self.failed(error))?;
-        match record.filter(|record| record.other == second.options.identity()) {
-            None => Err(self.wrong("nothing has been begun: `start` does".to_owned())),
-            Some(record) => {
-                let (from, to) = match record.role {
-                    Role::Source => (first, second),
-                    Role::Destination => (second, first),
-                };
-                Ok(Way { generation: record.generation, from, to, first })
-            }
-        }
+        self.tables()?;
+        let way = self.inner().way(self.inner().end_of(None)).await;
+        let way = way.map_err(|error| self.failed(error))?;
+        way.ok_or_else(|| self.wrong("nothing has been begun: `start` does".to_owned()))
     }
 
     /// Lets nodes know the destination alone, once nothing is left to move.
@@ -253,5 +248,21 @@ impl Migrator {
             }
         }
         self.stage().await
+    }
+}
+
+impl Inner {
+    /// The way that items move now between the two tables; `None`: none do.
+    pub(crate) async fn way(&self, end: Instant) -> Result<Option<Way<'_>>, StoreError> {
+        let Some(second) = &self.second else { return Ok(None) };
+        let record = self.first.record(end).await?;
+        let record = record.filter(|record| record.other == second.options.identity());
+        Ok(record.map(|record| {
+            let (from, to) = match record.role {
+                Role::Source => (&self.first, second),
+                Role::Destination => (second, &self.first),
+            };
+            Way { inner: self, generation: record.generation, from, to, first: &self.first }
+        }))
     }
 }

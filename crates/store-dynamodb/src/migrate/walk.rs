@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use trivium_store::Error as StoreError;
 
-use super::{Copied, MIGRATION_PK, Migrator, Pace, Way};
+use super::{Brought, Copied, MIGRATION_PK, Migrator, Pace, Way};
 use crate::{
     Error,
     expression::{Expression, number},
@@ -87,8 +87,11 @@ impl Migrator {
                 copied.seen += items.len() as u64;
                 let wanted = items.iter().filter(|item| everything || !is_plain(item));
                 let keys: Vec<Item> = wanted.map(key_of).collect();
-                let moved = way.bring_all(keys).await.map_err(|error| self.failed(error))?;
-                copied.moved += moved;
+                let brought = way.bring_all(keys).await.map_err(|error| self.failed(error))?;
+                copied.moved += brought.moved;
+                if everything {
+                    copied.waiting += brought.waiting;
+                }
                 tell(copied);
                 if everything {
                     way.keep(next.as_ref()).await.map_err(|error| self.failed(error))?;
@@ -118,13 +121,19 @@ async fn rest(pace: Pace, seen: u64, began: Instant) {
 }
 
 impl Way<'_> {
-    async fn bring_all(&self, keys: Vec<Item>) -> Result<u64, StoreError> {
-        let moves = keys
-            .into_iter()
-            .map(async |key| self.bring(&key, Instant::now() + ITEM_LIMIT).await.map(u64::from));
+    async fn bring_all(&self, keys: Vec<Item>) -> Result<Copied, StoreError> {
+        let moves =
+            keys.into_iter().map(async |key| self.bring(&key, Instant::now() + ITEM_LIMIT).await);
         stream::iter(moves)
             .buffer_unordered(ITEMS_IN_FLIGHT_MAX)
-            .try_fold(0, async |sum, moved| Ok(sum + moved))
+            .try_fold(Copied::default(), async |mut sum, brought| {
+                match brought {
+                    Brought::Settled => {}
+                    Brought::Moved => sum.moved += 1,
+                    Brought::IsOfBefore(..) => sum.waiting += 1,
+                }
+                Ok(sum)
+            })
             .await
     }
 

@@ -7,6 +7,7 @@ mod held;
 mod layout;
 mod moving;
 mod pairs;
+mod people;
 mod races;
 mod support;
 mod tables;

@@ -142,6 +142,16 @@ mod to_and_fro {
     }
     suite!(make);
 
+    mod people {
+        use super::*;
+        // But for the two that count what an index shows: of what moves it shows more, or less, for a while.
+        trivium_store::subject_conformance_tests!(@each make:
+            older_puts_are_refused, puts_of_now_go_above, rows_of_before_are_told_from_later_ones,
+            merges_of_erased_rows_are_refused, erased_retries_are_recognised,
+            tombstones_only_go_forward, subjects_have_bounds,
+            erasing_and_writing_race);
+    }
+
     // One of the checks moves the epoch record: nobody else does.
     trivium_store::authority_conformance_tests!(make);
 }
@@ -163,6 +173,7 @@ mod moved {
         Arc::new(open(options.clone()))
     }
     suite!(make);
+    trivium_store::subject_conformance_tests!(make);
 
     async fn make_own() -> Arc<DynamoStore> {
         let store = pair().await;

@@ -54,8 +54,11 @@ async fn client(store: DynamoStore, client: i64, history: Shared, turns: Vec<Arc
             let value = client * 1_000_000 + turn as i64 + 1;
             let is_delete = turn % 7 == 3;
             let op = if is_delete { WriteOp::Delete } else { WriteOp::Put(row(value, "")) };
+            // Half of the rows are persons'.
+            let subject = (row_of % 2 == 1).then(|| Arc::from(format!("racer-{row_of}")));
             let write = RowWrite {
                 write_id: WriteId(value as u128),
+                subject,
                 ..RowWrite::new(key, op, Order::Now { now: Timestamp(0) })
             };
             let number = if is_delete { 0 } else { value };

@@ -38,7 +38,9 @@ pub use check::{
 pub use filter::Filter;
 pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep, sweep_subject};
 pub use memory::MemoryIndex;
-pub use moving::{IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index};
+pub use moving::{
+    IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index, copy_index_with,
+};
 pub use named::{Found, nearest_named};
 pub use reference::DocumentRef;
 pub use score::{Direction, by_nearness, dot, norm, score, unit};

@@ -25,6 +25,11 @@ impl<A, B> MovingIndex<A, B> {
     pub const fn new(complete: A, other: B) -> Self {
         Self { complete, other }
     }
+
+    /// The one that is read, and the other.
+    pub const fn parts(&self) -> (&A, &B) {
+        (&self.complete, &self.other)
+    }
 }
 
 /// How a copying went, or a comparison.
@@ -191,6 +196,16 @@ pub async fn copy_index(
     to: &(impl EmbeddingIndex + ?Sized),
     spec: &IndexSpec,
 ) -> Result<IndexCopied, Error> {
+    copy_index_with(from, to, spec, async |_| {}).await
+}
+
+/// The same, and says after each page how far it is; it goes on when that returns.
+pub async fn copy_index_with(
+    from: &(impl EmbeddingIndex + ?Sized),
+    to: &(impl EmbeddingIndex + ?Sized),
+    spec: &IndexSpec,
+    mut tell: impl AsyncFnMut(&IndexCopied),
+) -> Result<IndexCopied, Error> {
     to.ensure(spec, None).await?;
     from.refresh(spec, None).await?;
     let mut copied = IndexCopied::default();
@@ -219,6 +234,7 @@ pub async fn copy_index(
         for outcome in to.delete(spec, &gone, None).await {
             outcome?;
         }
+        tell(&copied).await;
         after = page.next;
         if after.is_none() {
             to.refresh(spec, None).await?;
@@ -235,6 +251,30 @@ async fn get_all(
     index.get(spec, ids, None).await.into_iter().collect()
 }
 
+impl IndexCompared {
+    /// Why searches must not be sent to the second one, if they must not.
+    pub fn problem(&self) -> Option<String> {
+        let Self { only_first, different, .. } = self;
+        (only_first + different > 0).then(|| {
+            format!(
+                "{only_first} documents are not there, and {different} are others: copy again; what two writers \
+                 decided at once is a leftover, and goes with the next sweep"
+            )
+        })
+    }
+
+    /// Adds what another comparison found.
+    pub const fn add(&mut self, other: &Self) {
+        self.same += other.same;
+        self.only_first += other.only_first;
+        self.only_second += other.only_second;
+        self.different += other.different;
+    }
+}
+
+/// Looks at a difference so often: a write under way is in one of the two for a moment.
+const LOOKS: usize = 3;
+
 /// Compares two indexes, document by document. What is written meanwhile may count as a difference.
 pub async fn compare_index(
     first: &(impl EmbeddingIndex + ?Sized),
@@ -248,18 +288,31 @@ pub async fn compare_index(
     loop {
         let all = Listing::default();
         let page = list_both(first, second, spec, &all, after.as_deref(), None).await?;
-        let one = get_all(first, spec, &page.ids).await?;
-        let two = get_all(second, spec, &page.ids).await?;
-        for pair in one.into_iter().zip(two) {
-            let count = match pair {
-                (Some(one), Some(two)) if one.is_same(&two) => &mut compared.same,
-                (Some(_), Some(_)) => &mut compared.different,
-                (Some(_), None) => &mut compared.only_first,
-                (None, Some(_)) => &mut compared.only_second,
-                // Deleted since it was listed.
-                (None, None) => continue,
-            };
-            *count += 1;
+        let mut ids = page.ids;
+        for look in 1..=LOOKS {
+            let one = get_all(first, spec, &ids).await?;
+            let two = get_all(second, spec, &ids).await?;
+            let mut now = IndexCompared::default();
+            let mut left = Vec::new();
+            for (id, pair) in ids.into_iter().zip(one.into_iter().zip(two)) {
+                let count = match pair {
+                    (Some(one), Some(two)) if one.is_same(&two) => {
+                        compared.same += 1;
+                        continue;
+                    }
+                    (Some(_), Some(_)) => &mut now.different,
+                    (Some(_), None) => &mut now.only_first,
+                    (None, Some(_)) => &mut now.only_second,
+                    // Deleted since it was listed.
+                    (None, None) => continue,
+                };
+                *count += 1;
+                left.push(id);
+            }
+            if look == LOOKS {
+                compared.add(&now);
+            }
+            ids = left;
         }
         after = page.next;
         if after.is_none() {
