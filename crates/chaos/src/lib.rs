@@ -64,8 +64,8 @@ const ERASERS: u16 = 2;
 /// A run with less shows nothing.
 const HITS_MIN: f64 = 200.0;
 const APPLIED_MIN: u64 = 200;
-const ERASED_MIN: u64 = 5;
-const JOINED_MIN: f64 = 20.0;
+const ERASED_MIN: u64 = 3;
+const JOINED_MIN: f64 = 5.0;
 
 /// Runs the servers, nodes, clients and faults, until the time is over or a violation is found.
 pub async fn run(plan: &Plan) -> Result<Report> {
@@ -168,8 +168,8 @@ fn enough(world: &World, shared: &Shared, watched: &Watched) {
         ("erase", "done", ERASED_MIN),
         ("put past", "refused", 1),
         ("put past", "applied", 1),
-        ("get cached", "row", 50),
-        ("batch service", "row", 50),
+        ("get cached", "row", 20),
+        ("batch service", "row", 20),
     ] {
         let count = locked(&shared.counts).get(&(of, word)).copied().unwrap_or(0);
         if world.plan().spoilt.is_none() && count < least {

@@ -8,7 +8,7 @@ use std::{
 use trivium_chaos::{Plan, run, spoilt::Spoilt};
 
 /// Together with starting, settling and the spoilt runs some two minutes.
-const SECONDS: u64 = 50;
+const SECONDS: u64 = 45;
 /// What is broken is found within a few.
 const SECONDS_SPOILT: u64 = 60;
 
