@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 pub use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 /// The target of the span that puts a trace's id into log lines; logged whatever `TRIVIUM_LOG` says.
-pub(crate) const LOG_TARGET: &str = "trivium_trace";
+pub(crate) const LOG_TARGET: &str = "trivium::trace";
 
 /// What spans are made by. Not there: traces are off.
 static TRACING: OnceLock<Tracing> = OnceLock::new();
