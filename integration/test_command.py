@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import PATIENCE_SECONDS, REPO, TRIVIUM, Project
@@ -106,9 +108,16 @@ def test_a_reader_that_has_gone_is_none(project, args):
 def test_logs_have_no_colours_in_a_file(project):
     env = os.environ | {"TRIVIUM_LOG": "debug"}
     env.pop("NO_COLOR", None)
-    done = project.run("ls", env=env)
-    assert "DEBUG" in done.stderr
-    assert "\x1b" not in done.stderr
+    with project.dev(env=env) as server:
+        address = urlsplit(server.http)
+        # What is no HTTP is told of at `debug`, before its connection is closed.
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(b"\x00\x01\r\n\r\n")
+            while connection.recv(1_000):
+                pass
+    log = (project.root / "dev.log").read_text()
+    assert "DEBUG" in log
+    assert "\x1b" not in log
 
 
 def test_help_is_asked_in_two_ways(project):
