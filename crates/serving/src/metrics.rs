@@ -48,9 +48,7 @@ impl ViewMetrics {
     pub(crate) fn read(&self, rows: [u64; 4]) {
         for ((made, status), rows) in self.read.iter().zip(READ).zip(rows) {
             if rows > 0 {
-                let make = || {
-                    counter!("trivium_online_rows_read_total", "view" => self.view.to_string(), "status" => status)
-                };
+                let make = || counter!("trivium_online_rows_read_total", "view" => self.view.to_string(), "status" => status);
                 made.get_or_init(make).increment(rows);
             }
         }
@@ -58,14 +56,13 @@ impl ViewMetrics {
     pub(crate) fn written(&self, rows: [u64; 5]) {
         for ((made, outcome), rows) in self.written.iter().zip(WRITTEN).zip(rows) {
             if rows > 0 {
-                let make = || {
-                    counter!("trivium_online_rows_written_total", "view" => self.view.to_string(), "outcome" => outcome)
-                };
+                let make = || counter!("trivium_online_rows_written_total", "view" => self.view.to_string(), "outcome" => outcome);
                 made.get_or_init(make).increment(rows);
             }
         }
     }
     pub(crate) fn merge_retried(&self) {
-        counter!("trivium_online_merge_retries_total", "view" => self.view.to_string()).increment(1);
+        counter!("trivium_online_merge_retries_total", "view" => self.view.to_string())
+            .increment(1);
     }
 }
