@@ -14,7 +14,7 @@ use tonic::{Code, Status, service::Routes as GrpcRoutes};
 use tower::ServiceExt;
 use trivium_runtime::Kind;
 
-use crate::{ApiError, connect, follow, http::Routes};
+use crate::{ApiError, connect, deadline, follow, http::Routes};
 
 /// gRPC on the HTTP address too, so that one address is enough for every client, and the same calls
 /// by the Connect protocol ([`connect`]). `services` have
@@ -52,7 +52,7 @@ async fn observe(routes: Arc<Routes>, request: Request, next: Next) -> Response 
     // Only services of ours and of gRPC itself make time series; a caller cannot invent more.
     let known = path.starts_with("/trivium.v1.") || path.starts_with("/grpc.");
     let name = if known { path.to_owned() } else { "unknown".to_owned() };
-    let mut response = follow::grpc(request, next).await;
+    let mut response = deadline::grpc(request, |request| follow::grpc(request, next)).await;
     // An error known before the first message stands in the headers; a success in the trailers.
     let status = Status::from_header_map(response.headers());
     let code = status.as_ref().map_or(Code::Ok, Status::code);

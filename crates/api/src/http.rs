@@ -19,7 +19,7 @@ use axum::{
 };
 use metrics::{Counter, Histogram};
 
-use crate::{ApiError, follow};
+use crate::{ApiError, deadline, follow};
 
 /// The header that names a request: taken from the caller if it is well-formed, else made here,
 /// and always answered.
@@ -59,7 +59,7 @@ async fn observe(routes: Arc<Routes>, request: Request, next: Next) -> Response 
     // Unknown paths share one label: callers must not be able to make new time series.
     let route =
         routes.of(request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str));
-    let mut response = follow::http(request, next).await;
+    let mut response = deadline::http(request, |request| follow::http(request, next)).await;
     route.seconds.record(start.elapsed().as_secs_f64());
     route.count(response.status().as_u16());
     response.headers_mut().insert(REQUEST_ID, id);

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod auth;
 pub mod body;
 pub mod connect;
+pub mod deadline;
 pub mod docs;
 pub mod error;
 mod follow;

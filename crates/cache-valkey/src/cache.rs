@@ -11,6 +11,7 @@ use fred::{
     util::redis_keyslot,
 };
 use futures::future::join_all;
+use tokio::time::timeout;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
     CacheEntry, CacheEpoch, CacheError, CacheServer, FenceId, FencePage, LeaseToken, RowCache,
@@ -19,8 +20,9 @@ use trivium_store::{
 use crate::{
     Error, Options,
     admission::Admission,
-    client::{Connections, Member},
+    client::Connections,
     entry, failure, keys,
+    reads::Failed,
     scripts::{LastScripts, Script, Scripts},
     sweep::Sweep,
     traced,
@@ -98,42 +100,58 @@ impl Inner {
         keys::groups(all, self.options.cluster, limit).into_iter().map(share).collect()
     }
 
+    /// Reads keys of a single server, each way: see [`reads`](crate::reads).
+    async fn look_alone(
+        &self,
+        epoch: CacheEpoch,
+        keys: &[RowKey],
+    ) -> Result<Vec<Result<CacheEntry, CacheError>>, CacheError> {
+        let scripts = self.scripts_of(epoch);
+        if let Some(readers) = self.connections.readers()
+            && let Some(mut reader) = readers.take()
+        {
+            let looking = reader.look(epoch, &scripts.step.name, keys);
+            match timeout(self.options.command_timeout(), looking).await {
+                Ok(Ok(entries)) => {
+                    readers.give(reader);
+                    return Ok(entries);
+                }
+                Ok(Err(Failed::NotMarked)) => {
+                    readers.give(reader);
+                    return Err(CacheError::NotMarked);
+                }
+                Ok(Err(Failed::Answer(error))) => return Err(error),
+                Ok(Err(Failed::Connection)) => readers.forget(),
+                Err(_) => {
+                    readers.forget();
+                    return Err(failure::no_answer());
+                }
+            }
+        }
+        let names = keys::marked_rows(epoch, keys).into_iter().map(Key::from).collect();
+        // Large, and seldom needed.
+        let looked = Box::pin(self.look_at(epoch, names)).await?;
+        let rest = std::iter::repeat_with(|| Err(failure::odd_answer()));
+        Ok(looked.chain(rest).take(keys.len()).collect())
+    }
+
     /// Reads keys, the marker's before them, and makes sure that the server which answered knows the
-    /// epoch's scripts. It does if it was found to on this connection ([`Scripts::are_proven`]); else it
-    /// is asked, by a second command sent together with the first. Asking *after* reading is what
-    /// counts: a server that knows them then has known them all the time, for only marking makes them
-    /// known.
+    /// epoch's scripts, by a second command sent together with the first. Asking *after* reading is
+    /// what counts: a server that knows them then has known them all the time, for only marking makes
+    /// them known.
     async fn look_at(
         &self,
         epoch: CacheEpoch,
         names: Vec<Key>,
     ) -> Result<impl Iterator<Item = Result<CacheEntry, CacheError>> + use<>, CacheError> {
         let scripts = self.scripts_of(epoch);
-        // Before anything is sent.
-        let made = self.connections.made();
-        // A cluster's client has connections to many servers.
-        let is_single = !self.options.cluster;
-        let read = if is_single {
-            let Member { place, client } = self.connections.member();
-            if scripts.are_proven(place, made) {
-                let read = client.mget::<Value, _>(names).await;
-                let read = read.map_err(|error| failure::sort(&error))?;
-                if self.connections.made() != made {
-                    self.ask_scripts(&client, &scripts).await?;
-                }
-                read
-            } else {
-                let read = self.read_and_ask(&client, names, &scripts).await?;
-                if self.connections.made() == made {
-                    scripts.prove(place, made);
-                }
-                read
-            }
-        } else {
+        let client = if self.options.cluster {
             let marker = names.first().cloned().unwrap_or_else(|| Key::from_static(b""));
-            let client = self.connections.to_slot_of(marker.as_bytes());
-            self.read_and_ask(&client, names, &scripts).await?
+            self.connections.to_slot_of(marker.as_bytes())
+        } else {
+            self.connections.next()
         };
+        let read = self.read_and_ask(&client, names, &scripts).await?;
         let Value::Array(values) = read else { return Err(failure::odd_answer()) };
         let mut values = values.into_iter().map(bytes_of);
         match values.next() {
@@ -174,7 +192,7 @@ impl Inner {
     }
 
     pub(crate) fn scripts_of(&self, epoch: CacheEpoch) -> Arc<Scripts> {
-        self.scripts.get(epoch, self.connections.members())
+        self.scripts.get(epoch)
     }
 
     /// Runs a script on a share's keys; one answer for each key.
@@ -326,16 +344,17 @@ impl RowCache for ValkeyCache {
         if let Err(error) = inner.admission.check() {
             return refused(error);
         }
-        // The usual read: one command, whose answers are in the order of the call.
-        if !inner.options.cluster && keys.len() <= LOOK_KEYS_MAX {
-            let names = keys::marked_rows(epoch, keys).into_iter().map(Key::from).collect();
-            let span = traced::begin("MGET", "", keys.len());
-            return match traced::end(span, inner.look_at(epoch, names).await) {
-                Ok(entries) => {
-                    let rest = std::iter::repeat_with(|| Err(failure::odd_answer()));
-                    entries.chain(rest).take(keys.len()).collect()
-                }
-                Err(error) => refused(error),
+        if !inner.options.cluster {
+            // Answers come in the order of the call; nearly always of one command.
+            let looks = keys.chunks(LOOK_KEYS_MAX).map(|keys| async move {
+                let span = traced::begin("MGET", "", keys.len());
+                let looked = traced::end(span, inner.look_alone(epoch, keys).await);
+                looked.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect())
+            });
+            let mut looks: Vec<_> = looks.collect();
+            return match looks.pop() {
+                Some(only) if looks.is_empty() => only.await,
+                last => join_all(looks.into_iter().chain(last)).await.concat(),
             };
         }
         let shares = inner.shares(epoch, keys.iter(), LOOK_KEYS_MAX);

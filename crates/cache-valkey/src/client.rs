@@ -1,28 +1,20 @@
 //! The connections.
 
-use std::{
-    env,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::{env, fmt, sync::Arc};
 
-use async_trait::async_trait;
 use fred::{
     clients::{Client, Pool, WithOptions},
     interfaces::ClientLike as _,
     types::{
         Builder, ConnectHandle, RespVersion,
         config::{
-            ClusterDiscoveryPolicy, Config, ConnectionConfig, CredentialProvider,
-            Options as SendOptions, ReconnectPolicy, Server, ServerConfig, TcpConfig,
-            UnresponsiveConfig,
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, Options as SendOptions,
+            ReconnectPolicy, Server, ServerConfig, TcpConfig, UnresponsiveConfig,
         },
     },
 };
 
-use crate::{Error, Options};
+use crate::{Error, Options, reads::Readers};
 
 /// Pauses between tries to connect, in milliseconds.
 const RECONNECT_MS_MIN: u32 = 20;
@@ -34,24 +26,23 @@ const ATTEMPTS_MAX: u32 = 1;
 /// Commands waiting to be written, for each connection.
 const COMMANDS_WAITING_MAX: usize = 10_000;
 
-/// Who we are to a server, and how many connections have been made: the client asks for the one after
-/// it has connected and before it sends any command, so whoever finds the number unchanged around an
-/// answer knows that it came on a connection of before.
-#[derive(Debug)]
-struct Credentials {
-    username: Option<String>,
-    password: Option<String>,
-    made: AtomicU64,
+/// Who we are to a server.
+#[derive(Clone, Default)]
+pub(crate) struct Credentials {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
 }
 
-#[async_trait]
-impl CredentialProvider for Credentials {
-    async fn fetch(
-        &self,
-        _: Option<&Server>,
-    ) -> Result<(Option<String>, Option<String>), fred::error::Error> {
-        self.made.fetch_add(1, Ordering::SeqCst);
-        Ok((self.username.clone(), self.password.clone()))
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    fn of_environment() -> Self {
+        let get = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self { username: get("VALKEY_USERNAME"), password: get("VALKEY_PASSWORD") }
     }
 }
 
@@ -60,14 +51,7 @@ pub(crate) struct Connections {
     pool: Pool,
     task: ConnectHandle,
     send: SendOptions,
-    credentials: Arc<Credentials>,
-    turn: AtomicUsize,
-}
-
-/// One client of the pool. Of a single server it has one connection at a time.
-pub(crate) struct Member {
-    pub(crate) place: usize,
-    pub(crate) client: WithOptions<Client>,
+    readers: Option<Arc<Readers>>,
 }
 
 impl Connections {
@@ -75,20 +59,19 @@ impl Connections {
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
         options.check()?;
         let mut servers = options.parsed_servers()?;
-        let server = if options.cluster {
-            ServerConfig::Clustered { hosts: servers, policy: ClusterDiscoveryPolicy::default() }
+        let credentials = Credentials::of_environment();
+        let (server, readers) = if options.cluster {
+            let policy = ClusterDiscoveryPolicy::default();
+            (ServerConfig::Clustered { hosts: servers, policy }, None)
         } else {
-            ServerConfig::Centralized { server: servers.swap_remove(0) }
+            let server = servers.swap_remove(0);
+            let readers = Readers::new(server.clone(), credentials.clone(), options);
+            (ServerConfig::Centralized { server }, Some(readers))
         };
-        let get = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let credentials = Arc::new(Credentials {
-            username: get("VALKEY_USERNAME"),
-            password: get("VALKEY_PASSWORD"),
-            made: AtomicU64::new(0),
-        });
         let config = Config {
             server,
-            credential_provider: Some(Arc::clone(&credentials) as _),
+            username: credentials.username,
+            password: credentials.password,
             // Its HELLO, answered, shows that there is a server; and its frames are what the client
             // works with, where those of RESP2 are turned into them, value by value.
             version: RespVersion::RESP3,
@@ -127,24 +110,13 @@ impl Connections {
             fail_fast: true,
             ..SendOptions::default()
         };
-        Ok(Self { pool, task, send, credentials, turn: AtomicUsize::new(0) })
+        Ok(Self { pool, task, send, readers })
     }
 
-    /// How many connections have been made so far, to whatever server.
-    pub(crate) fn made(&self) -> u64 {
-        self.credentials.made.load(Ordering::SeqCst)
+    /// Those that only read. A cluster has none.
+    pub(crate) fn readers(&self) -> Option<&Arc<Readers>> {
+        self.readers.as_ref()
     }
-    /// How many clients there are.
-    pub(crate) fn members(&self) -> usize {
-        self.pool.size()
-    }
-    /// The next client, and which one it is.
-    pub(crate) fn member(&self) -> Member {
-        let place = self.turn.fetch_add(1, Ordering::Relaxed) % self.members().max(1);
-        let client = self.pool.clients().get(place).unwrap_or_else(|| self.pool.next());
-        Member { place, client: client.with_options(&self.send) }
-    }
-
     /// The next connection.
     pub(crate) fn next(&self) -> WithOptions<Client> {
         self.pool.next().with_options(&self.send)

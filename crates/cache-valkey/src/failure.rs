@@ -31,23 +31,40 @@ const NEVER_SENT: [&str; 4] = [
 /// Sorts the client's error. Unless it is certain that nothing was done, it is `Unknown`.
 pub(crate) fn sort(error: &Error) -> CacheError {
     let details = error.details();
-    let refused = |is_full| CacheError::Refused { message: told(error), is_full };
-    match details.split_whitespace().next().unwrap_or_default() {
-        // A server without the epoch's scripts is not the one that was marked.
-        "NOTMARKED" | "NOSCRIPT" => return CacheError::NotMarked,
-        "OOM" => return refused(true),
-        word if REFUSALS.contains(&word) => return refused(false),
-        _ => {}
-    }
+    let message = told(&error.to_string());
     let never_sent = NEVER_SENT.contains(&details)
         || matches!(error.kind(), ErrorKind::Auth | ErrorKind::Config | ErrorKind::Backpressure);
-    if never_sent { refused(false) } else { CacheError::Unknown(told(error)) }
+    match by_first_word(details, message) {
+        CacheError::Unknown(message) if never_sent => {
+            CacheError::Refused { message, is_full: false }
+        }
+        sorted => sorted,
+    }
+}
+
+/// Sorts an error reply.
+pub(crate) fn sort_reply(text: &str) -> CacheError {
+    by_first_word(text, told(text))
+}
+
+fn by_first_word(reply: &str, message: String) -> CacheError {
+    match reply.split_whitespace().next().unwrap_or_default() {
+        // A server without the epoch's scripts is not the one that was marked.
+        "NOTMARKED" | "NOSCRIPT" => CacheError::NotMarked,
+        "OOM" => CacheError::Refused { message, is_full: true },
+        word if REFUSALS.contains(&word) => CacheError::Refused { message, is_full: false },
+        _ => CacheError::Unknown(message),
+    }
 }
 
 /// What the server says, without the arguments that it repeats of a command it does not know: keys.
-fn told(error: &Error) -> String {
-    let text = error.to_string();
+fn told(text: &str) -> String {
     text.split(", with args beginning with").next().unwrap_or_default().to_owned()
+}
+
+/// No answer came in time, or none can come any more.
+pub(crate) fn no_answer() -> CacheError {
+    CacheError::Unknown("the server did not answer in time".to_owned())
 }
 
 pub(crate) fn odd_answer() -> CacheError {

@@ -39,20 +39,29 @@ fn after<'k>(
     epoch: CacheEpoch,
     keys: impl Iterator<Item = &'k RowKey> + Clone,
 ) -> Vec<Bytes> {
-    let start = format!("{PREFIX}{}:{{", epoch.number);
+    let start = start(epoch);
     let mut digits = itoa::Buffer::new();
     // A bucket has three digits at most.
     let room = keys.clone().map(|key| start.len() + 5 + key.as_bytes().len()).sum();
     let mut all = BytesMut::with_capacity(room);
     for key in keys {
-        all.put_slice(start.as_bytes());
-        all.put_slice(digits.format(bucket_of(key)).as_bytes());
-        all.put_slice(b"}:");
-        all.put_slice(key.as_bytes());
+        for part in row(&start, digits.format(bucket_of(key)), key) {
+            all.put_slice(part);
+        }
         names.push(all.split().freeze());
     }
     names
 }
+
+/// How the name of every row begins.
+pub(crate) fn start(epoch: CacheEpoch) -> String {
+    format!("{PREFIX}{}:{{", epoch.number)
+}
+/// A row's name: its start, its bucket's digits, and so on.
+pub(crate) fn row<'a>(start: &'a str, bucket: &'a str, key: &'a RowKey) -> [&'a [u8]; 4] {
+    [start.as_bytes(), bucket.as_bytes(), b"}:", key.as_bytes()]
+}
+
 /// Markers of one number stand beside each other: of two nodes that try to enable, the one that loses
 /// must not spoil the winner's.
 pub(crate) fn marker(epoch: CacheEpoch, bucket: u16) -> Bytes {

@@ -20,8 +20,8 @@
 //! So the scripts of an epoch carry its marker in their text, hence in their name, [`mark`] loads
 //! them, and nothing else ever does: a server that doesn't know an epoch's scripts is not the
 //! one that was marked. Every step is one of these scripts; a look asks for them in the same round
-//! trip, after its `MGET`, the first time on each connection. Afterwards the connection itself is the
-//! proof: a server that ends, ends it. (After `SCRIPT FLUSH` no step works, and the next writer has the
+//! trip, after its `MGET`. On a [connection that only reads](reads) the first one does: afterwards the
+//! connection itself is the proof, since a server that ends, ends it. (After `SCRIPT FLUSH` no step works, and the next writer has the
 //! epoch ended; what is there is as it was, and is read until then. Something between node and server
 //! that keeps a connection while it changes servers would break this.) A primary that was
 //! demoted and came back is told by `INFO`: see [`ValkeyCache::check`]. What `INFO` said last is compared
@@ -42,6 +42,7 @@ mod failure;
 mod fences;
 mod keys;
 mod options;
+mod reads;
 mod scripts;
 mod servers;
 mod sweep;

@@ -21,6 +21,10 @@ pub struct Options {
     /// Connections to each server.
     #[serde(default = "Options::default_connections")]
     pub connections: usize,
+    /// Connections at most that carry one read at a time; more reads at once share the others. Not in a
+    /// cluster. 0: none.
+    #[serde(default = "Options::default_read_connections")]
+    pub read_connections: usize,
     /// How long a connection may take to be made, in milliseconds.
     #[serde(default = "Options::default_connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -46,6 +50,7 @@ impl Options {
             servers: vec![server.into()],
             cluster: false,
             connections: Self::default_connections(),
+            read_connections: Self::default_read_connections(),
             connect_timeout_ms: Self::default_connect_timeout_ms(),
             command_timeout_ms: Self::default_command_timeout_ms(),
             lease_ttl_ms: Self::default_lease_ttl_ms(),
@@ -56,6 +61,9 @@ impl Options {
 
     const fn default_connections() -> usize {
         2
+    }
+    const fn default_read_connections() -> usize {
+        64
     }
     const fn default_connect_timeout_ms() -> u64 {
         1_000

@@ -139,6 +139,13 @@ impl Row {
         self.0
     }
 
+    /// The same row, in memory of its own: others share theirs with the answer that they came in, and
+    /// keep all of it.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     #[inline]
     fn head(&self) -> &[u8; HEADER_BYTES] {
         // Every constructor has seen that the header is there.

@@ -92,7 +92,8 @@ impl<S: OnlineRead> OnlineRead for NearCopies<S> {
             if asked.is_empty() { Vec::new() } else { self.store.get(&asked, options).await };
         for (key, row) in asked.into_iter().zip(&read) {
             if let Ok(row) = row {
-                copies.insert(key, Copied { row: row.clone(), began });
+                let row = row.as_ref().map(Row::detached);
+                copies.insert(key, Copied { row, began });
             }
         }
         let mut read = read.into_iter();

@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use trivium_api::{ApiError, admission::shed};
+use trivium_api::{ApiError, admission::shed, deadline};
 use trivium_codec::RowKey;
 use trivium_model::Timestamp;
 use trivium_registry::Snapshot;
@@ -137,9 +137,11 @@ impl Serving {
     pub(crate) fn latest_event_time(&self) -> Timestamp {
         Timestamp(self.data_now().0.saturating_add(self.0.options.future_micros_max))
     }
-    /// When the store must have answered.
+    /// When the store must have answered: while the caller waits.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(Duration::from_millis(self.0.options.store_time_ms_max))
+        let time_max = Duration::from_millis(self.0.options.store_time_ms_max);
+        let own = Instant::now().checked_add(time_max);
+        [own, deadline::of_caller()].into_iter().flatten().min()
     }
 
     /// Counts a request in whose body is there (until then `trivium_api::admission` counts it); refuses

@@ -6,7 +6,7 @@ use trivium_store::{CacheError, RowCache as _};
 use trivium_testkit::{Proxy, Valkey, Verdict};
 
 use super::support::{
-    EPOCH, connected, fence, fill, lease, look, marked, options, row, unfence, write,
+    EPOCH, connected, fence, fill, lease, look, marked, options, ready, row, unfence, write,
 };
 use crate::{Error, Options};
 
@@ -14,6 +14,7 @@ use crate::{Error, Options};
 async fn a_flush_and_a_restart_are_noticed_by_every_step() {
     let mut server = Valkey::start(&[]).unwrap();
     let cache = marked(options(server.address())).await;
+    ready(&cache).await;
     fence(&cache, 1, write(1, 100)).await;
     let commands: [&[&str]; 2] = [&["FLUSHALL"], &["SCRIPT", "FLUSH"]];
     for command in commands {
@@ -43,8 +44,17 @@ async fn a_flush_and_a_restart_are_noticed_by_every_step() {
 /// The snapshot has the marker and older rows: only the scripts tell that the server is another.
 #[tokio::test]
 async fn a_server_back_from_an_old_snapshot_is_not_the_one_that_was_marked() {
+    for read_connections in [0, 64] {
+        back_from_an_old_snapshot(read_connections).await;
+    }
+}
+
+async fn back_from_an_old_snapshot(read_connections: usize) {
     let mut server = Valkey::start(&[]).unwrap();
-    let cache = marked(options(server.address())).await;
+    let cache = marked(Options { read_connections, ..options(server.address()) }).await;
+    if read_connections > 0 {
+        ready(&cache).await;
+    }
     lease(&cache, 1, 1).await;
     fill(&cache, 1, 1, row(5, "")).await;
     assert_eq!(look(&cache, 1).await, "value 5");

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod reads;
 mod steps;
 mod support;
 
@@ -19,6 +20,16 @@ mod one_server {
     use super::*;
     async fn make() -> Arc<ValkeyCache> {
         Arc::new(support::connected(support::options(SERVER.address())).await)
+    }
+    trivium_store::row_cache_conformance_tests!(make);
+}
+
+/// Reads go with everything else, as they do where there is no connection for them.
+mod no_read_connections {
+    use super::*;
+    async fn make() -> Arc<ValkeyCache> {
+        let options = support::options(SERVER.address());
+        Arc::new(support::connected(Options { read_connections: 0, ..options }).await)
     }
     trivium_store::row_cache_conformance_tests!(make);
 }

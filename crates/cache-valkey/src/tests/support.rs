@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trivium_codec::{KeyShape, Row, RowEncoder, RowKey, Schema, ValueRef};
 use trivium_model::{DataType, KeyType, KeyValue, Lane, Name, Timestamp, ViewRef};
@@ -26,6 +26,17 @@ pub(super) async fn marked(options: Options) -> ValkeyCache {
     let cache = connected(options).await;
     cache.mark(EPOCH).await.unwrap();
     cache
+}
+
+/// Waits for a connection for reads: until then reads go the other way.
+pub(super) async fn ready(cache: &ValkeyCache) {
+    let readers = cache.0.connections.readers().unwrap();
+    let since = Instant::now();
+    while readers.idle_count() == 0 {
+        assert!(since.elapsed() < Duration::from_secs(20), "no connection for reads");
+        cache.look(EPOCH, &[key(0)]).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub(super) fn key(number: i64) -> RowKey {

@@ -46,6 +46,7 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("valkey", "servers", Shape::List),
     ("valkey", "cluster", Shape::Flag),
     ("valkey", "connections", Shape::Whole),
+    ("valkey", "read_connections", Shape::Whole),
     ("valkey", "connect_timeout_ms", Shape::Whole),
     ("valkey", "command_timeout_ms", Shape::Whole),
     ("valkey", "lease_ttl_ms", Shape::Whole),
