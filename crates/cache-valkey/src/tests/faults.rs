@@ -76,6 +76,12 @@ async fn back_from_an_old_snapshot(read_connections: usize) {
         seen = look(&cache, 1).await;
     }
     assert_eq!(seen, "not marked");
+    if read_connections > 0 {
+        // Whoever reads over a new connection is told the same.
+        ready(&cache).await;
+        assert_eq!(look(&cache, 1).await, "not marked");
+        assert_eq!(look(&cache, 1).await, "not marked");
+    }
     assert_eq!(fence(&cache, 1, write(2, 100)).await, "not marked");
 }
 
