@@ -306,3 +306,53 @@ async fn grpc_frames_that_are_none_are_refused_in_the_one_shape() {
         assert!(!status.details().is_empty(), "{frame:?}: {status:?}");
     }
 }
+
+/// The library's own answer to that would be that the caller has left.
+#[tokio::test]
+async fn a_call_that_takes_longer_than_its_caller_waits_is_told_so() {
+    #[derive(Clone)]
+    struct Never;
+    impl tonic::server::NamedService for Never {
+        const NAME: &'static str = "trivium.v1.Never";
+    }
+    impl tower::Service<Request<tonic::body::Body>> for Never {
+        type Response = axum::http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), Self::Error>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, _: Request<tonic::body::Body>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let services = crate::grpc::finish_grpc(tonic::service::Routes::new(Never));
+    let shutdown = Shutdown::new();
+    let options = ServeOptions::default();
+    tokio::spawn(crate::serve::serve_grpc(listener, services, options, shutdown.clone()));
+    let stream = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(executor, stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut codes = Vec::new();
+    // On a busy machine both may be late, the library first.
+    for timeout in ["0n", "1m", "50m", "100m", "200m", "400m", "800m"] {
+        let request = Request::post(format!("http://{address}/trivium.v1.Never/Ask"))
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header("grpc-timeout", timeout)
+            .body(http_body_util::Full::new(Bytes::from_static(&[0; 5])))
+            .unwrap();
+        let answer = send.send_request(request).await.unwrap();
+        let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(ApiError::from_status(&status).kind, Kind::DeadlineExceeded);
+        codes.push(status.code());
+    }
+    assert!(codes.contains(&tonic::Code::DeadlineExceeded), "{codes:?}");
+    shutdown.trigger();
+}

@@ -1,6 +1,7 @@
 //! Serving on the memory store, through its real surfaces: REST by one-shot requests, gRPC by a
 //! client in process.
 
+mod deadlines;
 mod described;
 mod embedding;
 mod erasing;
