@@ -26,7 +26,7 @@ WHOLE := --locked --workspace
 WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
-	bench-embedded bench-serving bench-memory codegen \
+	bench-embedded bench-serving bench-memory flamegraph codegen \
 	test-spark-parity-record test-stores clean-demo
 
 help: ## List the targets.
@@ -103,6 +103,11 @@ bench-serving: setup ## Reads of a serving node behind Valkey, beside MGET of th
 	@$(BUILD_SERVING_BENCH)
 	@scripts/bench-env
 	$(SERVING_BENCH) --feast $(TRIVIUM_CACHE)/venvs/feast/bin/python
+
+CASE ?= batchget 100x50 c8 connect
+flamegraph: setup ## Where a serving node's CPU goes in one CASE of `bench-serving`, as a picture; needs perf.
+	@$(BUILD_SERVING_BENCH)
+	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) scripts/flamegraph "$(CASE)" "bench/out/$(subst $() ,-,$(CASE)).svg"
 
 bench-memory: setup ## What a serving node holds: 10,000 definitions, a million requests.
 	@$(BUILD_SERVING_BENCH)

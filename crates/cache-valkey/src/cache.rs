@@ -138,7 +138,7 @@ impl Inner {
     /// Reads keys, the marker's before them, and makes sure that the server which answered knows the
     /// epoch's scripts, by a second command sent together with the first. Asking *after* reading is
     /// what counts: a server that knows them then has known them all the time, for only marking makes
-    /// them known.
+    /// them known. Were a connection made in between, two servers may have answered.
     async fn look_at(
         &self,
         epoch: CacheEpoch,
@@ -151,7 +151,11 @@ impl Inner {
         } else {
             self.connections.next()
         };
+        let made = self.connections.made();
         let read = self.read_and_ask(&client, names, &scripts).await?;
+        if self.connections.made() != made {
+            return Err(CacheError::Unknown("a connection was made anew meanwhile".to_owned()));
+        }
         let Value::Array(values) = read else { return Err(failure::odd_answer()) };
         let mut values = values.into_iter().map(bytes_of);
         match values.next() {

@@ -1,15 +1,23 @@
 //! The connections.
 
-use std::{env, fmt, sync::Arc};
+use std::{
+    env, fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
+use async_trait::async_trait;
 use fred::{
     clients::{Client, Pool, WithOptions},
     interfaces::ClientLike as _,
     types::{
         Builder, ConnectHandle, RespVersion,
         config::{
-            ClusterDiscoveryPolicy, Config, ConnectionConfig, Options as SendOptions,
-            ReconnectPolicy, Server, ServerConfig, TcpConfig, UnresponsiveConfig,
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, CredentialProvider,
+            Options as SendOptions, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+            UnresponsiveConfig,
         },
     },
 };
@@ -26,11 +34,14 @@ const ATTEMPTS_MAX: u32 = 1;
 /// Commands waiting to be written, for each connection.
 const COMMANDS_WAITING_MAX: usize = 10_000;
 
-/// Who we are to a server.
-#[derive(Clone, Default)]
+/// Who we are to a server, and how many connections the client has made: it asks for the one after it
+/// has connected and before it sends any command, so whoever finds the number unchanged around two
+/// answers knows that they came from one server. (Connections for reads are not counted.)
+#[derive(Default)]
 pub(crate) struct Credentials {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
+    made: AtomicU64,
 }
 
 impl fmt::Debug for Credentials {
@@ -40,9 +51,24 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    fn of_environment() -> Self {
+    pub(crate) fn new(username: Option<String>, password: Option<String>) -> Arc<Self> {
+        Arc::new(Self { username, password, made: AtomicU64::new(0) })
+    }
+
+    fn of_environment() -> Arc<Self> {
         let get = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        Self { username: get("VALKEY_USERNAME"), password: get("VALKEY_PASSWORD") }
+        Self::new(get("VALKEY_USERNAME"), get("VALKEY_PASSWORD"))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Credentials {
+    async fn fetch(
+        &self,
+        _: Option<&Server>,
+    ) -> Result<(Option<String>, Option<String>), fred::error::Error> {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        Ok((self.username.clone(), self.password.clone()))
     }
 }
 
@@ -51,6 +77,7 @@ pub(crate) struct Connections {
     pool: Pool,
     task: ConnectHandle,
     send: SendOptions,
+    credentials: Arc<Credentials>,
     readers: Option<Arc<Readers>>,
 }
 
@@ -70,8 +97,7 @@ impl Connections {
         };
         let config = Config {
             server,
-            username: credentials.username,
-            password: credentials.password,
+            credential_provider: Some(Arc::clone(&credentials) as _),
             // Its HELLO, answered, shows that there is a server; and its frames are what the client
             // works with, where those of RESP2 are turned into them, value by value.
             version: RespVersion::RESP3,
@@ -110,9 +136,13 @@ impl Connections {
             fail_fast: true,
             ..SendOptions::default()
         };
-        Ok(Self { pool, task, send, readers })
+        Ok(Self { pool, task, send, credentials, readers })
     }
 
+    /// How many connections the client has made so far, to whatever server.
+    pub(crate) fn made(&self) -> u64 {
+        self.credentials.made.load(Ordering::SeqCst)
+    }
     /// Those that only read. A cluster has none.
     pub(crate) fn readers(&self) -> Option<&Arc<Readers>> {
         self.readers.as_ref()

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Readers {
     server: Server,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     connect_timeout: Duration,
     /// The last that was used is taken first: what is not needed stays at the bottom.
     idle: Mutex<Vec<Reader>>,
@@ -39,7 +39,11 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(server: Server, credentials: Credentials, options: &Options) -> Arc<Self> {
+    pub(crate) fn new(
+        server: Server,
+        credentials: Arc<Credentials>,
+        options: &Options,
+    ) -> Arc<Self> {
         Arc::new(Self {
             server,
             credentials,

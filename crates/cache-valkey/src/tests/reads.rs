@@ -157,7 +157,7 @@ async fn they_say_who_they_are() {
         (None, None, false),
     ] {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let credentials = Credentials { username: own(username), password: own(password) };
+        let credentials = Credentials::new(own(username), own(password));
         assert!(!format!("{credentials:?}").contains("secret"));
         let readers = Readers::new(at.clone(), credentials, &options(server.address()));
         assert!(readers.take().is_none());

@@ -47,6 +47,10 @@ struct Args {
     /// definitions.
     #[arg(long)]
     memory_requests: Option<u64>,
+    /// Instead of comparing: this long the node alone is sent each case's requests, and its process id is
+    /// told, for a profiler (`scripts/flamegraph`).
+    #[arg(long)]
+    alone_seconds: Option<u64>,
     /// Where one line a case is appended.
     #[arg(long, default_value = "bench/out/serving.jsonl")]
     out: PathBuf,
@@ -79,6 +83,16 @@ async fn bench(args: Args) -> Result<()> {
     let turn = Duration::from_millis(args.turn_ms);
     let mut measured: Vec<_> =
         cases::all().into_iter().filter(|case| case.name().contains(&args.only)).collect();
+    if let Some(seconds) = args.alone_seconds {
+        for Case { shape, .. } in &measured {
+            let node = cases::node(&world, shape);
+            // The rows, out of the table.
+            cases::drive(&node, shape, turn, || Ok(0.0)).await?;
+            eprintln!("the node is process {}", world.node.id());
+            cases::drive(&node, shape, Duration::from_secs(seconds), || Ok(0.0)).await?;
+        }
+        return Ok(());
+    }
     for round in 0..args.rounds {
         for Case { shape, ours, mget, handler } in &mut measured {
             let node = cases::node(&world, shape);
