@@ -19,6 +19,7 @@ mod room;
 mod rows;
 mod rpc;
 mod run;
+mod told;
 
 use std::{
     hash::{BuildHasher, RandomState},
