@@ -10,7 +10,7 @@ use trivium_chaos::{Plan, run, spoilt::Spoilt};
 use trivium_testkit::OpenSearch;
 
 /// Together with starting, settling and the spoilt runs some two minutes.
-const SECONDS: u64 = 35;
+const SECONDS: u64 = 45;
 /// What is broken is found within a few.
 const SECONDS_SPOILT: u64 = 60;
 
