@@ -6,14 +6,15 @@ use trivium_client::{
     Client, Error,
     v1::{
         BatchGetRequest, BatchGetResponse, BatchPutRequest, CachedRead, Consistency, DeleteRequest,
-        DeleteRow, FeatureSelection, GetRequest, GetResponse, PutRequest, PutRow, PutRows, Status,
-        Value, WriteResult, batch_put_request, consistency, feature_column, value, write_result,
+        DeleteRow, Embedding, FeatureSelection, GetRequest, GetResponse, PutRequest, PutRow,
+        PutRows, SearchHit, SearchNearestRequest, Status, Value, WriteResult, batch_put_request,
+        consistency, feature_column, key_value, search_nearest_request, value, write_result,
     },
 };
 
 use crate::{
     history::{Outcome, What},
-    rows::{PAST, SERVICE, TWIN, entities, entity, view_of},
+    rows::{PAST, PERSON, SERVICE, TWIN, VECTOR, VECTOR_VIEW, entities, entity, view_of},
     world::{PAGE, locked},
 };
 
@@ -91,6 +92,33 @@ fn page_of(number: i64) -> String {
     word.repeat(PAGE / word.len())
 }
 
+/// Whether the row has an embedding in the place of the text.
+fn has_vector(row: u32) -> bool {
+    (VECTOR..PERSON).contains(&row)
+}
+
+/// A number's two digits, in this base: exact in the index's floats.
+const BASE: i64 = 4_096;
+
+/// A row's embedding: made of the number too. Numbers that follow each other lie beside each other.
+fn vector_of(number: i64) -> Embedding {
+    Embedding { components: vec![(number % BASE) as f32, (number / BASE) as f32] }
+}
+
+/// The number that an embedding was made of.
+fn number_of(vector: &Embedding) -> Option<i64> {
+    let [low, high] = vector.components[..] else { return None };
+    let number = high as i64 * BASE + low as i64;
+    (number > 0 && vector_of(number) == *vector).then_some(number)
+}
+
+/// How near they are, as the index is to say.
+fn score(one: &Embedding, other: &Embedding) -> f64 {
+    let apart = one.components.iter().zip(&other.components);
+    let squares = apart.map(|(one, other)| (f64::from(*one) - f64::from(*other)).powi(2));
+    1.0 / (1.0 + squares.sum::<f64>())
+}
+
 /// Of rows of this one's view.
 fn selection(row: u32) -> Option<FeatureSelection> {
     let view = view_of(row);
@@ -113,7 +141,11 @@ fn put_row(write: &Write, number: i64) -> PutRow {
     let value = |name: &str, kind| (name.to_owned(), Value { kind: Some(kind) });
     let mut values = BTreeMap::from([value("number", value::Kind::Int64(number))]);
     if write.whole {
-        values.extend([value("text", value::Kind::String(page_of(number)))]);
+        let text = match has_vector(write.row) {
+            true => value::Kind::Embedding(vector_of(number)),
+            false => value::Kind::String(page_of(number)),
+        };
+        values.extend([value("text", text)]);
     }
     PutRow {
         event_time_micros: (number >= PAST).then_some(PAST_MICROS),
@@ -218,12 +250,65 @@ fn part(answer: &GetResponse, view: usize) -> What {
         Some(value::Kind::Int64(number)) => Some(*number),
         _ => None,
     };
-    let page = match value(of_page) {
-        Some(value::Kind::String(page)) => Some(page.as_str()),
+    let rev = answer.rows.get(view).map_or(0, |row| row.rev);
+    seen([status(of_number), status(of_page)], rev, number, value(of_page).and_then(made_of))
+}
+
+/// The number that a text or an embedding was made of.
+fn made_of(kind: &value::Kind) -> Option<i64> {
+    match kind {
+        value::Kind::String(text) => number_of_text(text),
+        value::Kind::Embedding(vector) => number_of(vector),
+        _ => None,
+    }
+}
+
+fn number_of_text(text: &str) -> Option<i64> {
+    let number = text.split(' ').next()?.parse().ok()?;
+    (number > 0 && text == page_of(number)).then_some(number)
+}
+
+/// What a search found: rows, as they were when their hits were judged.
+pub async fn search(client: &Client, near: i64, k: u32) -> Option<Vec<(u32, What)>> {
+    let near = vector_of(near);
+    let request = SearchNearestRequest {
+        feature: format!("{VECTOR_VIEW}:text"),
+        near: Some(search_nearest_request::Near::Vector(near.clone())),
+        k,
+        features: vec![format!("{VECTOR_VIEW}:number"), format!("{VECTOR_VIEW}:text")],
+        ..SearchNearestRequest::default()
+    };
+    let answer = client.search_nearest(request).await.ok()?;
+    Some(answer.hits.iter().filter_map(|hit| Some((row_of(hit)?, hit_of(hit, &near)))).collect())
+}
+
+fn row_of(hit: &SearchHit) -> Option<u32> {
+    match hit.entity.get("id")?.kind {
+        Some(key_value::Kind::Int64(id)) => Some(VECTOR + u32::try_from(id).ok()?),
+        _ => None,
+    }
+}
+
+/// A hit is a read of its row; and its score is that of the very embedding which it shows.
+fn hit_of(hit: &SearchHit, near: &Embedding) -> What {
+    let status = |index: usize| hit.statuses.get(index).copied().unwrap_or(Status::Present.into());
+    let value = |index: usize| hit.values.get(index).and_then(|value| value.kind.as_ref());
+    let number = match value(0) {
+        Some(value::Kind::Int64(number)) => Some(*number),
         _ => None,
     };
-    let rev = answer.rows.get(view).map_or(0, |row| row.rev);
-    seen([status(of_number), status(of_page)], rev, number, page)
+    let what = seen([status(0), status(1)], hit.rev, number, value(1).and_then(made_of));
+    match (what, value(1)) {
+        (What::Saw { .. }, Some(value::Kind::Embedding(vector))) => {
+            let due = score(vector, near);
+            if (f64::from(hit.score) - due).abs() > due / 100.0 {
+                return What::Broken("a hit with the score of another embedding");
+            }
+            what
+        }
+        (What::Saw { .. } | What::Absent, _) => What::Broken("a hit without an embedding"),
+        _ => what,
+    }
 }
 
 /// Reads rows of one view in one request, in their order.
@@ -263,15 +348,22 @@ fn batch_part(answer: &BatchGetResponse, view: usize, index: usize) -> What {
         _ => None,
     };
     let page = match column(of_page).and_then(|column| column.values.as_ref()) {
-        Some(feature_column::Values::Strings(list)) => list.values.get(index),
+        Some(feature_column::Values::Strings(list)) => {
+            list.values.get(index).and_then(|text| number_of_text(text))
+        }
+        Some(feature_column::Values::Embeddings(list)) => {
+            let components = list.components.get(index * 2..index * 2 + 2).map(<[f32]>::to_vec);
+            components.and_then(|components| number_of(&Embedding { components }))
+        }
         _ => None,
     };
     let revs = answer.rows.get(view).map(|rows| rows.revs.as_slice());
     let rev = revs.and_then(|revs| revs.get(index)).copied().unwrap_or(0);
-    seen([status(of_number), status(of_page)], rev, number, page.map(String::as_str))
+    seen([status(of_number), status(of_page)], rev, number, page)
 }
 
-fn seen(statuses: [i32; 2], rev: u64, number: Option<i64>, page: Option<&str>) -> What {
+/// `page`: the number that the text, or the embedding, was made of.
+fn seen(statuses: [i32; 2], rev: u64, number: Option<i64>, page: Option<i64>) -> What {
     let [of_number, of_page] = statuses.map(|status| Status::try_from(status).unwrap_or_default());
     if of_number == Status::Error || of_page == Status::Error {
         return What::Nothing;
@@ -281,15 +373,8 @@ fn seen(statuses: [i32; 2], rev: u64, number: Option<i64>, page: Option<&str>) -
         (Status::Present, Status::NotFound, Some(number)) if rev > 0 => {
             What::Saw { rev, number, page: 0 }
         }
-        (Status::Present, Status::Present, Some(number)) if rev > 0 => {
-            let text = page.unwrap_or_default();
-            let page = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
-            if page > 0 && text == page_of(page) {
-                What::Saw { rev, number, page }
-            } else {
-                What::Broken("a text that nobody put")
-            }
-        }
+        (Status::Present, Status::Present, Some(number)) if rev > 0 => page
+            .map_or(What::Broken("a text that nobody put"), |page| What::Saw { rev, number, page }),
         _ => What::Broken("an answer that is neither a row nor none"),
     }
 }

@@ -33,6 +33,8 @@
 //! A read that may be answered by a copy stands in the history as much earlier as its bound allows: it has
 //! more moments to choose from, and that is all of it.
 //!
+//! A hit of a search is a read of its row, from the search's beginning to its end.
+//!
 //! An erasure of the row's person is a delete of unknown outcome that comes once or never (`erasures`): a row
 //! of before can go only once. Besides, nobody who begins when an erasure is done sees a version that was there
 //! when it began, nor one of history: history is refused by then, and what of it was there is gone.

@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     calls::{self, Reasons, Told, Write},
     history::{History, Outcome, What},
-    rows::{COLD, FRESH, HOT, PAGES, PAST, PERSONS, TWIN, TWINS, WARM, of_person},
+    rows::{COLD, FRESH, HOT, PAGES, PAST, PERSONS, TWIN, TWINS, VECTOR, VECTORS, WARM, of_person},
     spoilt::Spoilt,
     world::{World, locked},
 };
@@ -115,6 +115,7 @@ impl Caller {
                 }
                 34..38 => self.get_both(node).await,
                 38..44 => self.batch_get_both(node).await,
+                44..47 if self.world.has_index() => self.search(node).await,
                 44..58 => self.batch_get(node).await,
                 58..67 => {
                     let row = self.hot();
@@ -139,6 +140,9 @@ impl Caller {
 
     /// One that everybody writes, of some view.
     fn hot(&mut self) -> u32 {
+        if self.world.has_index() && self.random.random_range(0..4) == 0 {
+            return self.vector();
+        }
         match self.random.random_range(0..10) {
             0..6 => self.random.random_range(0..HOT),
             6..8 => TWIN + self.random.random_range(0..HOT),
@@ -146,6 +150,34 @@ impl Caller {
                 let person = self.random.random_range(0..PERSONS);
                 of_person(person, self.random.random_range(0..PAGES))
             }
+        }
+    }
+
+    /// One with an embedding; few of them mostly.
+    fn vector(&mut self) -> u32 {
+        let count = if self.random.random() { 3 } else { VECTORS };
+        VECTOR + self.random.random_range(0..count)
+    }
+
+    fn vectors(&mut self) -> Vec<u32> {
+        let mut rows: Vec<u32> = (0..4).map(|_| self.vector()).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    /// Near a number of late. What it finds are reads of rows.
+    async fn search(&mut self, node: usize) {
+        let Some(client) = self.world.places[node].client() else { return };
+        let near = (self.shared.numbers.load(Relaxed) - self.random.random_range(0..200)).max(1);
+        let (k, began) = (self.random.random_range(1..=VECTORS), self.shared.history.now());
+        let Some(found) = calls::search(&client, near, k).await else {
+            self.shared.count("search", What::Nothing);
+            return;
+        };
+        for (row, seen) in found {
+            self.shared.history.saw(row, self.number, node as u8, began, seen);
+            self.shared.count("search", seen);
         }
     }
 
@@ -199,7 +231,10 @@ impl Caller {
 
     async fn batch_get(&mut self, node: usize) {
         let (cold, hot) = (self.random.random_range(1..=12), self.random.random_range(0..=2));
-        let rows = self.some(cold, hot);
+        let mut rows = self.some(cold, hot);
+        if self.world.has_index() && self.random.random_range(0..5) == 0 {
+            rows = self.vectors();
+        }
         let is_cached = self.random.random_range(0..4) == 0;
         let bound = is_cached.then(|| BOUNDS[self.random.random_range(0..BOUNDS.len())]);
         read_rows(&self.world, &self.shared, self.number, node, &rows, bound).await;
@@ -298,6 +333,8 @@ impl Caller {
         if self.random.random_range(0..3) == 0 {
             rows.retain(|row| *row < TWINS);
             rows.iter_mut().for_each(|row| *row += TWIN);
+        } else if self.world.has_index() && self.random.random_range(0..4) == 0 {
+            rows = self.vectors();
         }
         write_rows(&self.world, &self.shared, self.number, node, &rows).await;
     }

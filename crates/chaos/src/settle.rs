@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{
     clients::{Shared, read_both, read_rows, write_rows},
     history::{Outcome, What},
-    rows::{HOT, PERSON, ROWS, TWIN, TWINS},
+    rows::{HOT, PERSON, ROWS, TWIN, TWINS, VECTOR, VECTORS},
     world::World,
 };
 
@@ -26,7 +26,13 @@ pub async fn fill(world: &World, shared: &Shared) -> Result<()> {
     for rows in [0..ROWS, TWIN..TWIN + TWINS] {
         write_all(world, shared, 0, &rows.collect::<Vec<_>>()).await?;
     }
+    write_all(world, shared, 0, &vectors(world)).await?;
     Ok(())
+}
+
+/// The rows with embeddings that there are.
+fn vectors(world: &World) -> Vec<u32> {
+    if world.has_index() { (VECTOR..VECTOR + VECTORS).collect() } else { Vec::new() }
 }
 
 /// Waits until all nodes read the cache, writes every row through every node, and reads every row
@@ -45,12 +51,15 @@ pub async fn settle(world: &World, shared: &Shared) -> Result<()> {
     for node in 0..world.places.len() {
         last.extend(write_all(world, shared, node, &rows).await?);
         last.extend(write_all(world, shared, node, &twins).await?);
+        last.extend(write_all(world, shared, node, &vectors(world)).await?);
     }
     for node in 0..world.places.len() {
         // Twice: from the table, then from the cache, as far as it goes.
         for round in 0..2 {
             let some = if round == 0 { &rows[..] } else { &rows[..HOT as usize * 10] };
-            for (row, seen) in read_all(world, shared, node, some).await? {
+            let mut read = read_all(world, shared, node, some).await?;
+            read.extend(read_all(world, shared, node, &vectors(world)).await?);
+            for (row, seen) in read {
                 let (rev, number) = last.get(&row).copied().unwrap_or_default();
                 if seen != (What::Saw { rev, number, page: number }) {
                     bail!("row {row} is {seen:?} on node {node}; last written: {rev}, {number}");

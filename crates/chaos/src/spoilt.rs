@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use trivium_codec::{Row, RowKey};
 use trivium_store::{
-    Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, Checkpoints, EpochRecord,
-    Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OpenPage, ReadOptions,
-    RowCache, RowWrite, SubjectPage, SubjectRow, SubjectStore, SubjectTombstone, Subjects,
+    Authority, Barrier, CacheEntry, CacheEpoch, CacheError, CacheServer, Checkpoints, Condition,
+    EpochRecord, Error, FenceId, FencePage, FencedOutcome, LeaseToken, OnlineRead, OpenPage,
+    ReadOptions, RowCache, RowWrite, SubjectPage, SubjectRow, SubjectStore, SubjectTombstone,
+    Subjects,
 };
 
 /// What is broken.
@@ -21,18 +22,22 @@ pub enum Spoilt {
     Entities,
     /// Puts of a person do not meet the person's tombstone.
     Tombstones,
+    /// Puts of rows with embeddings are made whatever became of the row that they were made from.
+    Vectors,
     /// Nodes answer from copies of any age. (They do what they are asked; it is more than the caller wants.)
     Bounds,
 }
 
 impl Spoilt {
-    pub const ALL: [Self; 4] = [Self::Fences, Self::Entities, Self::Tombstones, Self::Bounds];
+    pub const ALL: [Self; 5] =
+        [Self::Fences, Self::Entities, Self::Tombstones, Self::Vectors, Self::Bounds];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fences => "fences",
             Self::Entities => "entities",
             Self::Tombstones => "tombstones",
+            Self::Vectors => "vectors",
             Self::Bounds => "bounds",
         }
     }
@@ -125,6 +130,7 @@ pub struct SpoiltTable<A> {
     pub table: A,
     pub barriers: bool,
     pub tombstones: bool,
+    pub vectors: bool,
 }
 
 #[async_trait]
@@ -148,6 +154,9 @@ impl<A: Authority + SubjectStore> Authority for SpoiltTable<A> {
         {
             // Nobody's, to the table.
             write.subject = None;
+        }
+        if !self.vectors && write.key.sort().starts_with("vector#") {
+            write.condition = Condition::None;
         }
         self.table.write_fenced(write, fence, seed_micros, deadline).await
     }

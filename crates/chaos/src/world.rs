@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -45,6 +45,8 @@ pub struct Place {
     pub name: String,
     pub valkey: Proxy,
     pub dynamodb: Proxy,
+    /// Where there is an index.
+    pub opensearch: Option<Proxy>,
     config: PathBuf,
     process: Mutex<Option<Node>>,
     client: Mutex<Option<Client>>,
@@ -77,6 +79,9 @@ impl World {
         let folder = TempDir::with_prefix("trivium-chaos-")?;
         register(folder.path().join("registry.db")).await?;
         let (handle, plan) = (Handle::current(), plan.clone());
+        // Runs may share a server.
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = RUNS.fetch_add(1, Relaxed);
         let started = tokio::task::spawn_blocking(move || {
             let dynamodb = DynamoDb::start()?;
             let valkey = Valkey::start(&[
@@ -94,10 +99,18 @@ impl World {
                 let name = format!("node{number}");
                 let valkey = Proxy::tcp(valkey.server().port())?;
                 let dynamodb = Proxy::http(dynamodb.server().port())?;
+                let opensearch = match &plan.index {
+                    Some(index) => Some(Proxy::http(index.server().port())?),
+                    None => None,
+                };
                 let config = folder.path().join(format!("{name}.toml"));
-                std::fs::write(&config, config_text(&valkey, &dynamodb))?;
+                let mut text = config_text(&valkey, &dynamodb);
+                if let Some(opensearch) = &opensearch {
+                    text.push_str(&index_text(opensearch, run));
+                }
+                std::fs::write(&config, text)?;
                 let (process, client) = (Mutex::default(), Mutex::default());
-                places.push(Place { name, valkey, dynamodb, config, process, client });
+                places.push(Place { name, valkey, dynamodb, opensearch, config, process, client });
             }
             let world = Self {
                 places,
@@ -199,6 +212,9 @@ impl World {
         let port = self.valkey().server().port();
         for place in &self.places {
             place.dynamodb.judge(|_, _| Verdict::Pass);
+            if let Some(opensearch) = &place.opensearch {
+                opensearch.judge(|_, _| Verdict::Pass);
+            }
             place.valkey.judge(|_, _| Verdict::Pass);
             place.valkey.retarget(port);
             if locked(&place.process).is_none() {
@@ -216,6 +232,11 @@ impl World {
         self.evicted.fetch_add(count, Relaxed);
         // Counted again from here.
         let _ = self.valkey().command(&["CONFIG", "RESETSTAT"]);
+    }
+
+    /// Whether there are rows with embeddings.
+    pub fn has_index(&self) -> bool {
+        self.plan.index.is_some()
     }
 
     pub fn plan(&self) -> &Plan {
@@ -303,6 +324,16 @@ fn config_text(valkey: &Proxy, dynamodb: &Proxy) -> String {
          [listen]\nhttp = \"127.0.0.1:0\"\ngrpc = \"127.0.0.1:0\"\n",
         dynamodb.port(),
         valkey.port(),
+    )
+}
+
+/// Nothing is swept: a sweeper moves a row up where a document lies above it, and the check knows no version
+/// that nobody wrote.
+fn index_text(opensearch: &Proxy, run: u32) -> String {
+    format!(
+        "\n[opensearch]\nendpoint = \"http://127.0.0.1:{}\"\nprefix = \"chaos-{run}-\"\nreplicas = 0\n\
+         refresh_ms = 200\nattempt_timeout_ms = 800\n\n[sweep]\nevery_ms = 86400000\n",
+        opensearch.port(),
     )
 }
 

@@ -2,10 +2,12 @@
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use trivium_chaos::{Plan, run, spoilt::Spoilt};
+use trivium_testkit::OpenSearch;
 
 /// Together with starting, settling and the spoilt runs some two minutes.
 const SECONDS: u64 = 45;
@@ -19,12 +21,15 @@ async fn every_row_is_linearizable_under_faults_and_what_is_spoilt_is_found() {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = given.unwrap_or(clock);
     let program = PathBuf::from(env!("CARGO_BIN_EXE_chaos-node"));
-    let on = Plan { seconds: SECONDS, seed, spoilt: None, program };
+    // One for all runs: it takes longer to start than anything else.
+    let index = Some(Arc::new(OpenSearch::start().unwrap()));
+    let on = Plan { seconds: SECONDS, seed, spoilt: None, index, program };
     let report = run(&on).await.unwrap();
     println!("{report}");
     assert!(report.is_clean(), "seed {seed}: {report}");
     for spoilt in Spoilt::ALL {
-        let plan = Plan { seconds: SECONDS_SPOILT, spoilt: Some(spoilt), ..on.clone() };
+        let index = on.index.clone().filter(|_| spoilt == Spoilt::Vectors);
+        let plan = Plan { seconds: SECONDS_SPOILT, spoilt: Some(spoilt), index, ..on.clone() };
         let report = run(&plan).await.unwrap();
         println!("{report}");
         assert!(!report.violations.is_empty(), "seed {seed}: nothing was found of {spoilt:?}");

@@ -1,24 +1,17 @@
 //! The indexes of embeddings that the config names: one, or two while one takes the other's place.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use trivium_api::ApiError;
 use trivium_index_opensearch::{Credentials, OpenSearchIndex, Options};
 use trivium_runtime::Kind;
 use trivium_serving::Definitions;
 use trivium_store::{
     EmbeddingIndex, Error, Metered,
-    embedding::{
-        Document, DocumentId, Ensured, Hit, IndexSpec, ListPage, Listing, MovingIndex, Nearest,
-        PutOutcome, Visible,
-    },
+    embedding::{Checked, IndexSpec, MovingIndex},
 };
 
 use crate::{Config, definitions::Followed};
@@ -84,8 +77,8 @@ impl Indexes {
                 Arc::new(Metered::new(METERED, MovingIndex::new(self.first, index)))
             }
             Some(Second { index, is_complete: true }) => {
-                let pair = MovingIndex::new(index, self.first);
-                Arc::new(Metered::new(METERED, Switched { pair, is_known: AtomicBool::new(false) }))
+                let pair = MovingIndex::checked(index, self.first, is_found_complete);
+                Arc::new(Metered::new(METERED, pair))
             }
         }
     }
@@ -117,91 +110,14 @@ impl Indexes {
 
 const NOT_COMPLETE: &str = "these indexes have not been found to hold all that `opensearch` holds: searches would miss documents";
 
-/// Two indexes of which the config says that the second one is complete. Searches ask it only if a comparison
-/// said so too: they would miss documents, and nobody would notice.
-#[derive(Debug)]
-struct Switched {
-    pair: MovingIndex<OpenSearchIndex, OpenSearchIndex>,
-    is_known: AtomicBool,
-}
-
-impl Switched {
-    async fn may_search(&self) -> Result<(), Error> {
-        if self.is_known.load(Ordering::Relaxed) {
+/// The config says that the second one is complete. Searches ask it only if a comparison said so too.
+fn is_found_complete<'a>(second: &'a OpenSearchIndex, first: &'a OpenSearchIndex) -> Checked<'a> {
+    Box::pin(async move {
+        if second.is_complete(first).await? {
             return Ok(());
         }
-        let (second, first) = self.pair.parts();
-        if !second.is_complete(first).await? {
-            return Err(Error::Unavailable(format!(
-                "opensearch.moving_to.complete: {NOT_COMPLETE}"
-            )));
-        }
-        self.is_known.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl EmbeddingIndex for Switched {
-    async fn ensure(&self, spec: &IndexSpec, deadline: Option<Instant>) -> Result<Ensured, Error> {
-        self.pair.ensure(spec, deadline).await
-    }
-
-    async fn remove(&self, spec: &IndexSpec, deadline: Option<Instant>) -> Result<(), Error> {
-        self.pair.remove(spec, deadline).await
-    }
-
-    async fn put(
-        &self,
-        spec: &IndexSpec,
-        documents: Vec<Document>,
-        visible: Visible,
-        deadline: Option<Instant>,
-    ) -> Vec<Result<PutOutcome, Error>> {
-        self.pair.put(spec, documents, visible, deadline).await
-    }
-
-    async fn get(
-        &self,
-        spec: &IndexSpec,
-        ids: &[DocumentId],
-        deadline: Option<Instant>,
-    ) -> Vec<Result<Option<Document>, Error>> {
-        self.pair.get(spec, ids, deadline).await
-    }
-
-    async fn delete(
-        &self,
-        spec: &IndexSpec,
-        ids: &[DocumentId],
-        deadline: Option<Instant>,
-    ) -> Vec<Result<bool, Error>> {
-        self.pair.delete(spec, ids, deadline).await
-    }
-
-    async fn nearest(
-        &self,
-        spec: &IndexSpec,
-        query: &Nearest,
-        deadline: Option<Instant>,
-    ) -> Result<Vec<Hit>, Error> {
-        self.may_search().await?;
-        self.pair.nearest(spec, query, deadline).await
-    }
-
-    async fn list(
-        &self,
-        spec: &IndexSpec,
-        listing: &Listing,
-        after: Option<&str>,
-        deadline: Option<Instant>,
-    ) -> Result<ListPage, Error> {
-        self.pair.list(spec, listing, after, deadline).await
-    }
-
-    async fn refresh(&self, spec: &IndexSpec, deadline: Option<Instant>) -> Result<(), Error> {
-        self.pair.refresh(spec, deadline).await
-    }
+        Err(Error::Unavailable(format!("opensearch.moving_to.complete: {NOT_COMPLETE}")))
+    })
 }
 
 /// The definitions that the registry has now: which embedding features there are.

@@ -255,6 +255,7 @@ impl Serving {
             }
         }
         drop(encoder);
+        self.tell_erased(view, writes, &mut done, deadline).await;
         let mut erased = Vec::new();
         for (index, outcome) in sent.into_iter().zip(self.store_write(batch, deadline).await) {
             let mut changed = is_merge(index) && matches!(outcome, Ok(WriteOutcome::Conflict(_)));

@@ -38,6 +38,7 @@ fn spoilt(config: &Path, how: Spoilt) -> anyhow::Result<()> {
             table,
             barriers: how != Spoilt::Fences,
             tombstones: how != Spoilt::Tombstones,
+            vectors: how != Spoilt::Vectors,
         };
         let only_entities = how == Spoilt::Entities;
         match how {

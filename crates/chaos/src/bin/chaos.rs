@@ -3,12 +3,14 @@
 use std::{
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use trivium_chaos::{Plan, run, spoilt::Spoilt};
+use trivium_testkit::OpenSearch;
 
 /// Serving nodes under faults: is every row linearizable?
 #[derive(Debug, Parser)]
@@ -44,7 +46,12 @@ fn begin(arguments: Arguments) -> Result<bool> {
         None => std::env::current_exe()?.with_file_name("chaos-node"),
     };
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_secs();
+    let index = match arguments.spoilt {
+        None | Some(Spoilt::Vectors) => Some(Arc::new(OpenSearch::start()?)),
+        Some(_) => None,
+    };
     let plan = Plan {
+        index,
         seconds: arguments.seconds,
         seed: arguments.seed.unwrap_or(clock),
         spoilt: arguments.spoilt,

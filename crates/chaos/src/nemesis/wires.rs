@@ -51,6 +51,32 @@ pub(super) const FAULTS: &[Fault] = &[
         spoil(lane, dynamodb, 20, |_| Verdict::Silence(Duration::from_millis(1_500)))
     }),
     ("dynamodb: lost answers", |lane| spoil(lane, dynamodb, 20, |_| Verdict::LoseAnswer)),
+    ("opensearch: 429, 500, 503", |lane| {
+        spoil(lane, opensearch, 30, |random| {
+            let status = [429, 500, 503][random.random_range(0..3)];
+            Verdict::Answer(status, NO_INDEX.to_owned())
+        })
+    }),
+    ("opensearch: silent", |lane| {
+        spoil(lane, opensearch, 20, |_| Verdict::Silence(Duration::from_millis(1_500)))
+    }),
+    ("opensearch: lost answers", |lane| spoil(lane, opensearch, 25, |_| Verdict::LoseAnswer)),
+    ("opensearch: late", |lane| {
+        spoil(lane, opensearch, 20, |random| {
+            Verdict::PassLate(Duration::from_millis(random.random_range(50..3_000)))
+        })
+    }),
+    ("opensearch: cut", |lane| {
+        for _ in 0..lane.random.random_range(1..6) {
+            for node in lane.some_nodes() {
+                if let Some(opensearch) = &lane.world.places[node].opensearch {
+                    opensearch.cut();
+                }
+            }
+            lane.pause(20..600);
+        }
+        Ok(())
+    }),
     // Up to well beyond the attempt's timeout (0.8 s) and the write window (2.5 s).
     ("dynamodb: late", |lane| {
         spoil(lane, dynamodb, 15, |random| {
@@ -59,22 +85,29 @@ pub(super) const FAULTS: &[Fault] = &[
     }),
 ];
 
+/// What another server's answer in its place is like.
+const NO_INDEX: &str = r#"{"error":{"type":"injected","reason":"injected"},"status":503}"#;
+
 fn error(code: &str) -> String {
     format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"}}"#)
 }
 
-fn valkey(place: &Place) -> &Proxy {
-    &place.valkey
+fn valkey(place: &Place) -> Option<&Proxy> {
+    Some(&place.valkey)
 }
 
-fn dynamodb(place: &Place) -> &Proxy {
-    &place.dynamodb
+fn dynamodb(place: &Place) -> Option<&Proxy> {
+    Some(&place.dynamodb)
+}
+
+fn opensearch(place: &Place) -> Option<&Proxy> {
+    place.opensearch.as_ref()
 }
 
 /// For a while so many of a hundred requests, on this wire of some nodes, meet that.
 fn spoil(
     lane: &mut Lane,
-    wire: fn(&Place) -> &Proxy,
+    wire: fn(&Place) -> Option<&Proxy>,
     percent: u64,
     verdict: fn(&mut StdRng) -> Verdict,
 ) -> Result<()> {
@@ -84,7 +117,9 @@ fn spoil(
     }
     for node in &nodes {
         let (seed, turn) = (lane.random.random::<u64>(), AtomicU64::new(0));
-        wire(&lane.world.places[*node]).judge(move |_, _| {
+        // Without an index there is no such wire.
+        let Some(wire) = wire(&lane.world.places[*node]) else { return Ok(()) };
+        wire.judge(move |_, _| {
             // Connections are judged side by side: each turn has its own chance.
             let turn = turn.fetch_add(1, Relaxed);
             let mut random = StdRng::seed_from_u64(seed.wrapping_add(turn));
@@ -93,7 +128,9 @@ fn spoil(
     }
     lane.pause(800..4_000);
     for node in nodes {
-        wire(&lane.world.places[node]).judge(|_, _| Verdict::Pass);
+        if let Some(wire) = wire(&lane.world.places[node]) {
+            wire.judge(|_, _| Verdict::Pass);
+        }
     }
     Ok(())
 }

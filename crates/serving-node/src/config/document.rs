@@ -87,6 +87,7 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
     ("erasure", "lease_ms", Shape::Whole),
     ("erasure", "resume_every_ms", Shape::Whole),
     ("erasure", "at_once_max", Shape::Whole),
+    ("erasure", "in_hand_max", Shape::Whole),
     ("auth", "keys_file", Shape::Text),
     ("auth", "reload_ms", Shape::Whole),
     ("clock", "data", Shape::Text),
@@ -298,6 +299,7 @@ impl Document {
             ("erasure.lease_ms", erasure.lease_ms),
             ("erasure.resume_every_ms", erasure.resume_every_ms),
             ("erasure.at_once_max", erasure.at_once_max as u64),
+            ("erasure.in_hand_max", erasure.in_hand_max as u64),
         ] {
             if value == 0 {
                 return Err(wrong(field, "it is 0".to_owned(), "give at least 1"));

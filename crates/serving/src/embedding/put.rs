@@ -134,6 +134,7 @@ impl Serving {
                 },
             }
         }
+        self.tell_erased(view, writes, &mut done, request.deadline).await;
         let mut drafts = self.copies(request, writes, drafts, &mut done).await;
         self.documents(request, writes, &mut drafts, leftovers, &mut done).await;
         for (at, draft) in &drafts {

@@ -39,14 +39,19 @@ impl Serving {
         let (person, name) = person(namespace, subject.0, subject.1)?;
         let store = self.subjects()?;
         let until = Instant::now() + self.options().erasure.wait();
-        let (tombstone, job, holder) = self.begin(&*store, &name, person, asked).await?;
+        // Without one the tombstone stands all the same, and holds from then on; the rest is left to whoever
+        // looks for open erasures.
+        let room = self.erasing().rooms.for_asked();
+        let begun = self.begin(&*store, &name, person, asked, room.is_some()).await?;
+        let Begun { tombstone, job, holder } = begun;
         let name: Arc<str> = name.into();
-        if let Some(holder) = holder {
-            let held =
-                Held::new(Arc::clone(&name), Arc::clone(&store), tombstone.clone(), job, holder);
+        let in_hand = holder.zip(room);
+        if let Some((holder, room)) = in_hand {
+            let (subject, store) = (Arc::clone(&name), Arc::clone(&store));
+            let held = Held::new(subject, store, tombstone.clone(), job, holder, room);
             let serving = self.clone();
             // On its own: who hangs up does not stop it.
-            let work = tokio::spawn(trace::carried(async move { serving.in_turn(held).await }));
+            let work = tokio::spawn(trace::carried(async move { serving.work_on(held).await }));
             // A panic has been said already; the lease ends by itself.
             let _ = timeout_at(until, work).await;
         }
@@ -67,31 +72,24 @@ impl Serving {
         Report::of(&tombstone).map_err(|error| of_store(&error))
     }
 
-    /// Works on it when there is room for one more here.
-    pub(super) async fn in_turn(&self, held: Held) {
-        let room = Arc::clone(&self.erasing().at_once);
-        // Never closed.
-        let Ok(_permit) = room.acquire_owned().await else { return };
-        self.work_on(held).await;
-    }
-
     pub(super) fn subjects(&self) -> Result<Arc<dyn SubjectStore>, ApiError> {
         self.stores().subjects.clone().ok_or_else(|| {
             ApiError::new(Kind::Unimplemented, "the online store of this server cannot erase")
         })
     }
 
-    /// The tombstone as it stands after this request, and by which number it is held here, if it is.
+    /// Puts the tombstone, held by this process where it has room.
     async fn begin(
         &self,
         store: &dyn SubjectStore,
         subject: &str,
         person: Person,
         asked: Asked,
-    ) -> Result<(SubjectTombstone, Job, Option<u64>), ApiError> {
+        has_room: bool,
+    ) -> Result<Begun, ApiError> {
         let failed = |error: Error| of_store(&error);
         let id = format!("{:016x}{:016x}", self.erasing().draw(), self.erasing().draw());
-        let holder = self.erasing().draw();
+        let holder = has_room.then(|| self.erasing().draw());
         // The request's moment, however often it is tried.
         let (now, up_to) = (self.wall_now().0, self.data_now());
         let fresh = Job::new(id, person, asked, now);
@@ -103,13 +101,13 @@ impl Serving {
                 && job.id == fresh.id
             {
                 // An earlier try was done: its answer was lost.
-                return Ok((old.clone(), job.clone(), Some(holder)));
+                return Ok(Begun { tombstone: old.clone(), job: job.clone(), holder });
             }
             let is_again = old_job.as_ref().is_some_and(|job| knows(job, &fresh.asked.request_id));
             let (mut job, erasure, up_to) = match (&old, old_job) {
                 (Some(old), Some(job)) if is_again => {
                     if job.stage == Stage::Done || job.is_held(self.wall_now().0) {
-                        return Ok((old.clone(), job, None));
+                        return Ok(Begun { tombstone: old.clone(), job, holder: None });
                     }
                     (job, old.erasure, old.up_to)
                 }
@@ -121,7 +119,7 @@ impl Serving {
             };
             let lease = self.options().erasure.lease();
             let until = self.wall_now().0.saturating_add(lease.as_micros().try_into().unwrap_or(0));
-            job.lease = Some(Lease { holder, until });
+            job.lease = holder.map(|holder| Lease { holder, until });
             let new = SubjectTombstone {
                 up_to,
                 erasure,
@@ -130,7 +128,7 @@ impl Serving {
                 job: Bytes::from(job.to_bytes().map_err(failed)?),
             };
             match store.swap_tombstone(subject, old.as_ref(), &new).await {
-                Ok(true) => return Ok((new, job, Some(holder))),
+                Ok(true) => return Ok(Begun { tombstone: new, job, holder }),
                 Ok(false) => {}
                 Err(error @ Error::Unknown(_)) => unknown = Some(error),
                 Err(error) => return Err(of_store(&error)),
@@ -165,6 +163,14 @@ impl Serving {
             pause = (pause * 2).min(LOOK_MAX);
         }
     }
+}
+
+/// The tombstone as it stands after a request.
+struct Begun {
+    tombstone: SubjectTombstone,
+    job: Job,
+    /// By which number this process holds it, if it does.
+    holder: Option<u64>,
 }
 
 /// Whether the request is one that the record has taken up already.

@@ -8,26 +8,23 @@
 
 mod begin;
 mod embeddings;
-mod job;
+pub(crate) mod job;
 pub(crate) mod openapi;
 mod options;
 mod person;
 mod report;
 mod rest;
 mod resume;
+mod room;
 mod rows;
 mod rpc;
 mod run;
+mod told;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
-
-use tokio::sync::Semaphore;
 
 pub use options::ErasureOptions;
 pub(crate) use rest::routes;
@@ -36,8 +33,8 @@ pub(crate) use rows::{delete_of, is_newer};
 /// What a process's erasures have in common.
 #[derive(Debug)]
 pub(crate) struct Erasing {
-    /// Bounds those that are worked on here.
-    at_once: Arc<Semaphore>,
+    /// Bounds those that are held and worked on here.
+    rooms: room::Rooms,
     random: RandomState,
     drawn: AtomicU64,
 }
@@ -45,7 +42,7 @@ pub(crate) struct Erasing {
 impl Erasing {
     pub(crate) fn new(options: &ErasureOptions) -> Self {
         Self {
-            at_once: Arc::new(Semaphore::new(options.at_once_max.max(1))),
+            rooms: room::Rooms::new(options),
             random: RandomState::new(),
             drawn: AtomicU64::new(0),
         }

@@ -17,8 +17,11 @@ pub struct ErasureOptions {
     pub lease_ms: u64,
     /// How often each node looks for erasures that nobody works on, in milliseconds; random, around it.
     pub resume_every_ms: u64,
-    /// Erasures that one node works on at a time.
+    /// Erasures that read and write rows on one node at a time; those that only wait are not counted.
     pub at_once_max: usize,
+    /// Erasures that one node holds at a time, waiting ones too: of those that it was asked for and of those
+    /// that others left behind, so many each. What is beyond is left to whoever has room.
+    pub in_hand_max: usize,
 }
 
 impl Default for ErasureOptions {
@@ -29,6 +32,7 @@ impl Default for ErasureOptions {
             lease_ms: 30_000,
             resume_every_ms: 10_000,
             at_once_max: 4,
+            in_hand_max: 512,
         }
     }
 }

@@ -1,21 +1,25 @@
-//! Going on with erasures that nobody works on: their node died, or could not go on.
+//! Going on with erasures that nobody holds: their node died, could not go on, or had no room.
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::JoinSet;
 use trivium_runtime::Shutdown;
 use trivium_store::{Error, SubjectStore, SubjectTombstone};
 
 use super::{
     job::{Job, Lease},
+    room::Room,
     run::Held,
 };
 use crate::Serving;
 
 impl Serving {
-    /// Looks for open erasures now and then, until shutdown, and goes on with them one at a time. Any
-    /// number of nodes may do so. The cost is that of the open ones.
+    /// Looks for open erasures now and then, until shutdown, and goes on with them: with as many beside each
+    /// other as there is room for. Any number of nodes may do so. The cost is that of the open ones.
     pub async fn resume_erasures(self, shutdown: Shutdown) {
         let Some(store) = self.stores().subjects.clone() else { return };
+        // Dropped at the end, and with it all that is in hand: their leases end by themselves.
+        let mut in_hand = JoinSet::new();
         loop {
             // Half to one and a half times the interval: nodes that were started together part.
             let every = self.options().erasure.resume_every().max(Duration::from_millis(1));
@@ -27,8 +31,8 @@ impl Serving {
             }
             tokio::select! {
                 () = shutdown.wait() => return,
-                resumed = self.resume_round(&store) => {
-                    if let Err(error) = resumed {
+                looked = self.resume_round(&store, &mut in_hand) => {
+                    if let Err(error) = looked {
                         tracing::debug!(%error, "open erasures could not be looked for");
                     }
                 }
@@ -36,22 +40,44 @@ impl Serving {
         }
     }
 
-    /// One look at the open ones; how many were gone on with.
-    pub(crate) async fn resume_round(&self, store: &Arc<dyn SubjectStore>) -> Result<u64, Error> {
-        let mut resumed = 0;
+    /// One look at the open ones: takes each that nobody holds, as soon as there is room for it.
+    pub(crate) async fn resume_round(
+        &self,
+        store: &Arc<dyn SubjectStore>,
+        in_hand: &mut JoinSet<()>,
+    ) -> Result<(), Error> {
+        let mut room: Option<Room> = None;
         let mut after: Option<String> = None;
         loop {
             let page = store.open_tombstones(after.as_deref()).await?;
             for subject in page.subjects {
-                if let Some(held) = self.take(store, &subject).await? {
-                    tracing::info!(erasure = held.job.id, "going on with an erasure");
-                    self.in_turn(held).await;
-                    resumed += 1;
+                while in_hand.try_join_next().is_some() {}
+                // Before it is taken: who waits for room holds nothing that another node has room for.
+                if room.is_none() {
+                    room = self.erasing().rooms.for_left_behind().await;
+                }
+                let taken = match self.take(store, &subject).await {
+                    // This one's record cannot be read: that must not keep the others from being erased.
+                    Err(error @ Error::Corrupt(_)) => {
+                        tracing::error!(%error, "an open erasure cannot be gone on with");
+                        None
+                    }
+                    taken => taken?,
+                };
+                if let Some(taken) = taken
+                    && let Some(room) = room.take()
+                {
+                    tracing::info!(erasure = taken.job.id, "going on with an erasure");
+                    let Taken { tombstone, job, holder } = taken;
+                    let (subject, store) = (Arc::from(subject), Arc::clone(store));
+                    let held = Held::new(subject, store, tombstone, job, holder, room);
+                    let serving = self.clone();
+                    in_hand.spawn(async move { serving.work_on(held).await });
                 }
             }
             after = page.next;
             if after.is_none() {
-                return Ok(resumed);
+                return Ok(());
             }
         }
     }
@@ -61,7 +87,7 @@ impl Serving {
         &self,
         store: &Arc<dyn SubjectStore>,
         subject: &str,
-    ) -> Result<Option<Held>, Error> {
+    ) -> Result<Option<Taken>, Error> {
         let Some(tombstone) = store.tombstone(subject).await? else { return Ok(None) };
         let mut job = Job::of(&tombstone)?;
         let now = self.wall_now().0;
@@ -77,6 +103,13 @@ impl Serving {
         if !store.swap_tombstone(subject, Some(&tombstone), &new).await? {
             return Ok(None);
         }
-        Ok(Some(Held::new(Arc::from(subject), Arc::clone(store), new, job, holder)))
+        Ok(Some(Taken { tombstone: new, job, holder }))
     }
+}
+
+/// An erasure that belongs to this process now.
+struct Taken {
+    tombstone: SubjectTombstone,
+    job: Job,
+    holder: u64,
 }

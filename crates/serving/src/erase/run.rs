@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use trivium_model::Timestamp;
 use trivium_registry::ErasureOrder;
 use trivium_store::{Error, SubjectStore, SubjectTombstone};
 
-use super::job::{Job, Lease, Stage};
+use super::{
+    job::{Job, Lease, Stage},
+    room::{Room, Turn},
+};
 use crate::Serving;
 
 /// Pauses before another try of a step that failed.
@@ -37,6 +40,9 @@ pub(super) struct Held {
     pub(super) job: Job,
     holder: u64,
     saved: Instant,
+    pub(super) room: Room,
+    /// While it works.
+    pub(super) turn: Option<Turn>,
 }
 
 impl Held {
@@ -46,8 +52,15 @@ impl Held {
         tombstone: SubjectTombstone,
         job: Job,
         holder: u64,
+        room: Room,
     ) -> Self {
-        Self { subject, store, tombstone, job, holder, saved: Instant::now() }
+        let saved = Instant::now();
+        Self { subject, store, tombstone, job, holder, saved, room, turn: None }
+    }
+
+    /// When its lease is to be renewed.
+    pub(super) fn renew_at(&self, serving: &Serving) -> Instant {
+        self.saved + serving.options().erasure.lease() / 3
     }
 }
 
@@ -125,6 +138,7 @@ impl Serving {
         // The tombstone is there, for everybody: what the index shows from now on, after its worst lag, is
         // all that there is. By this process's clock alone: a node that takes over waits anew.
         let began = Instant::now();
+        self.take_turn(held).await?;
         if !held.job.page.is_empty() {
             self.delete_page(held).await?;
         }
@@ -149,16 +163,19 @@ impl Serving {
         Ok(())
     }
 
-    /// Waits until then, and keeps the erasure meanwhile.
+    /// Waits until then, and keeps the erasure meanwhile. Others have their turn in the meantime.
     pub(super) async fn wait_holding(&self, held: &mut Held, then: Instant) -> Result<(), Stopped> {
-        let renew_every = self.options().erasure.lease() / 3;
+        if then <= Instant::now() {
+            return Ok(());
+        }
+        held.turn = None;
         loop {
-            let renew = held.saved + renew_every;
+            let renew = held.renew_at(self);
             if then <= renew {
-                tokio::time::sleep_until(then).await;
-                return Ok(());
+                sleep_until(then).await;
+                return self.take_turn(held).await;
             }
-            tokio::time::sleep_until(renew).await;
+            sleep_until(renew).await;
             self.save(held).await?;
         }
     }

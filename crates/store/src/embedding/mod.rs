@@ -39,7 +39,8 @@ pub use filter::Filter;
 pub use leftovers::{Owner, Owners, Swept, delete_subject, sweep, sweep_subject};
 pub use memory::MemoryIndex;
 pub use moving::{
-    IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index, copy_index_with,
+    Check, Checked, IndexCompared, IndexCopied, MovingIndex, compare_index, copy_index,
+    copy_index_with,
 };
 pub use named::{Found, nearest_named};
 pub use reference::DocumentRef;

@@ -2,7 +2,12 @@
 //! rev), so it is enough to write both, and to ask the one that is complete. The procedure, and which nodes
 //! may run beside which: `docs/decisions/0010-replacing-a-store.md`.
 
-use std::{cmp::Ordering, time::Instant};
+use std::{
+    cmp::Ordering,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 
@@ -14,21 +19,40 @@ use crate::Error;
 
 /// Two indexes as one: `complete` answers searches, `other` is written too. While documents are copied the
 /// old one is the complete one; once [`compare_index`] finds no difference, either may be.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct MovingIndex<A, B> {
     complete: A,
     other: B,
+    /// What has to be right before the first search. `None`: nothing has.
+    check: Option<Check<A, B>>,
+    is_checked: AtomicBool,
 }
+
+/// Whether the first index may be taken for complete; an error says why not.
+pub type Check<A, B> = for<'a> fn(&'a A, &'a B) -> Checked<'a>;
+
+/// What it says.
+pub type Checked<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 impl<A, B> MovingIndex<A, B> {
     /// Reads `complete`, writes both.
     pub const fn new(complete: A, other: B) -> Self {
-        Self { complete, other }
+        Self { complete, other, check: None, is_checked: AtomicBool::new(false) }
     }
 
-    /// The one that is read, and the other.
-    pub const fn parts(&self) -> (&A, &B) {
-        (&self.complete, &self.other)
+    /// The same, and refuses searches until `check` has said once that they miss nothing: nobody would
+    /// notice if they did.
+    pub const fn checked(complete: A, other: B, check: Check<A, B>) -> Self {
+        Self { complete, other, check: Some(check), is_checked: AtomicBool::new(false) }
+    }
+
+    async fn may_search(&self) -> Result<(), Error> {
+        let Some(check) = self.check.filter(|_| !self.is_checked.load(Relaxed)) else {
+            return Ok(());
+        };
+        check(&self.complete, &self.other).await?;
+        self.is_checked.store(true, Relaxed);
+        Ok(())
     }
 }
 
@@ -127,6 +151,7 @@ impl<A: EmbeddingIndex, B: EmbeddingIndex> EmbeddingIndex for MovingIndex<A, B> 
         query: &Nearest,
         deadline: Option<Instant>,
     ) -> Result<Vec<Hit>, Error> {
+        self.may_search().await?;
         self.complete.nearest(spec, query, deadline).await
     }
 

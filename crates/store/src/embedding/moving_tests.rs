@@ -1,13 +1,17 @@
 //! An index that is being replaced keeps every promise of one that is not, at every stage.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use async_trait::async_trait;
 use trivium_model::Distance;
 
 use super::{
-    Document, DocumentId, EmbeddingIndex, Ensured, Hit, IndexCompared, IndexSpec, ListPage,
-    Listing, MemoryIndex, MovingIndex, Nearest, PutOutcome, Visible, compare_index, copy_index,
+    Checked, Document, DocumentId, EmbeddingIndex, Ensured, Hit, IndexCompared, IndexSpec,
+    ListPage, Listing, MemoryIndex, MovingIndex, Nearest, PutOutcome, Visible, compare_index,
+    copy_index,
 };
 use crate::{
     Error,
@@ -223,4 +227,29 @@ async fn an_id_is_decided_once_by_nodes_of_both_stages() {
         let outcome = node.put(&spec, vec![document], Visible::Now, None).await;
         assert!(matches!(outcome[..], [Ok(PutOutcome::Taken)]), "{outcome:?}");
     }
+}
+
+/// An index that is not known to be complete is not searched; everything else goes on.
+#[tokio::test]
+async fn searches_wait_until_the_check_has_passed_once() {
+    static PASSES: AtomicBool = AtomicBool::new(false);
+    fn check<'a>(_: &'a Shared, _: &'a Shared) -> Checked<'a> {
+        Box::pin(async {
+            let why = || Error::Unavailable("not yet".to_owned());
+            if PASSES.load(SeqCst) { Ok(()) } else { Err(why()) }
+        })
+    }
+    let spec = unique_spec(2, Distance::L2);
+    let pair = MovingIndex::checked(Shared::default(), Shared::default(), check);
+    pair.ensure(&spec, None).await.unwrap();
+    let one = document(&spec, "one", 1, &[1.0, 2.0]);
+    let query = Nearest { vector: Arc::clone(&one.vector), k: 1, filter: None, score_min: None };
+    assert!(pair.put(&spec, vec![one.clone()], Visible::Now, None).await[0].is_ok());
+    assert!(pair.get(&spec, std::slice::from_ref(&one.id), None).await[0].is_ok());
+    assert!(matches!(pair.nearest(&spec, &query, None).await, Err(Error::Unavailable(_))));
+    PASSES.store(true, SeqCst);
+    assert_eq!(pair.nearest(&spec, &query, None).await.unwrap().len(), 1);
+    // It is not asked again.
+    PASSES.store(false, SeqCst);
+    assert_eq!(pair.nearest(&spec, &query, None).await.unwrap().len(), 1);
 }

@@ -2,5 +2,6 @@
 
 mod crashes;
 mod documents;
+mod rooms;
 mod semantics;
 mod world;

@@ -66,6 +66,11 @@ pub(super) struct Shared {
     pub(super) item_calls: AtomicU64,
     /// How many more times a cache says that it may keep what was deleted.
     pub(super) remembers: AtomicI64,
+    /// Who asks the index at the moment, and the most that ever did.
+    asking: AtomicU64,
+    pub(super) asking_most: AtomicU64,
+    /// What each call takes.
+    pub(super) call_time: Mutex<Duration>,
     pub(super) data_now: AtomicI64,
     began: Instant,
     definitions: Arc<Definitions>,
@@ -112,6 +117,9 @@ impl Shared {
             index_calls: AtomicU64::new(0),
             item_calls: AtomicU64::new(0),
             remembers: AtomicI64::new(0),
+            asking: AtomicU64::new(0),
+            asking_most: AtomicU64::new(0),
+            call_time: Mutex::default(),
             data_now: AtomicI64::new(NOW),
             began: Instant::now(),
             definitions: Arc::new(definitions),
@@ -127,6 +135,7 @@ impl Shared {
             lease_ms: 5_000,
             resume_every_ms: 1_000,
             at_once_max: 4,
+            in_hand_max: 512,
         })
     }
 
@@ -268,7 +277,9 @@ impl Node {
     /// Goes on with what others left, once.
     pub(super) async fn resume(&self) {
         let store = Arc::clone(&self.ports) as Arc<dyn SubjectStore>;
-        self.serving.resume_round(&store).await.unwrap();
+        let mut in_hand = tokio::task::JoinSet::new();
+        self.serving.resume_round(&store, &mut in_hand).await.unwrap();
+        in_hand.join_all().await;
     }
 }
 
@@ -300,7 +311,12 @@ impl Ports {
             self.revived.notified().await;
             return false;
         }
-        tokio::task::yield_now().await;
+        let time = *self.shared.call_time.lock().unwrap();
+        if time.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(time).await;
+        }
         left == 0
     }
     async fn end(&self, is_dead: bool) {
@@ -368,7 +384,10 @@ const PAGE_KEYS: usize = 40;
 impl Subjects for Ports {
     async fn keys_of(&self, subject: &str, after: Option<&str>) -> Result<SubjectPage, Error> {
         self.note();
+        let asking = self.shared.asking.fetch_add(1, Ordering::SeqCst) + 1;
+        self.shared.asking_most.fetch_max(asking, Ordering::SeqCst);
         self.step().await;
+        self.shared.asking.fetch_sub(1, Ordering::SeqCst);
         self.shared.index_calls.fetch_add(1, Ordering::SeqCst);
         let now = Instant::now();
         let index = self.shared.index.lock().unwrap();
