@@ -118,15 +118,12 @@ impl Inner {
             if scripts.are_proven(place, made) {
                 let read = client.mget::<Value, _>(names).await;
                 let read = read.map_err(|error| failure::sort(&error))?;
-                if self.connections.made() != made {
-                    self.ask_scripts(&client, &scripts).await?;
-                }
+                self.still(made)?;
                 read
             } else {
                 let read = self.read_and_ask(&client, names, &scripts).await?;
-                if self.connections.made() == made {
-                    scripts.prove(place, made);
-                }
+                self.still(made)?;
+                scripts.prove(place, made);
                 read
             }
         } else {
@@ -142,6 +139,15 @@ impl Inner {
             Some(_) => return Err(CacheError::NotMarked),
         }
         Ok(values.map(|value| entry::parse(value?)))
+    }
+
+    /// Whether no connection has been made since. Else what was read may have come on another one than
+    /// was asked, or will be, and from another server, where the address leads to several in turn.
+    fn still(&self, made: u64) -> Result<(), CacheError> {
+        if self.connections.made() == made {
+            return Ok(());
+        }
+        Err(CacheError::Unknown("a connection was made anew meanwhile".to_owned()))
     }
 
     async fn read_and_ask(

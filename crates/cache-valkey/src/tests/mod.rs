@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod proofs;
 mod steps;
 mod support;
 
