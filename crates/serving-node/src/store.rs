@@ -95,7 +95,8 @@ pub fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
     }
 }
 
-fn of_cache(error: &trivium_cache_valkey::Error) -> ApiError {
+/// What a failure of the cache means to whoever typed the command.
+pub fn of_cache(error: &trivium_cache_valkey::Error) -> ApiError {
     use trivium_cache_valkey::Error;
     match error {
         Error::Option { option, why } => {
