@@ -148,8 +148,10 @@ fn the_environment_stands_above_the_file() {
         ("TRIVIUM_SERVING_REGISTRY_URL", "sqlite:/r.db"),
         ("TRIVIUM_SERVING_DYNAMODB_TABLE", "rows"),
         ("TRIVIUM_SERVING_DYNAMODB_REGION", "eu-central-1"),
+        // The region's own wants TLS, which not every build has.
+        ("TRIVIUM_SERVING_DYNAMODB_ENDPOINT", "http://127.0.0.1:8000"),
     ];
-    assert!(read("", &all).is_ok());
+    read("", &all).unwrap();
     // Each field can be set; what it holds is checked as in the file.
     for (section, field, _) in FIELDS {
         let name = variable(section, field);
