@@ -49,6 +49,8 @@ test-rust: setup
 	$(CARGO) test $(WHOLE)
 
 test-integration: build
+	@scripts/setup-stores
+	$(CARGO) build $(WHOLE) --bin trivium-serving $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
 
 test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, and serving nodes, against real servers.

@@ -21,6 +21,7 @@ CACHE = Path(os.environ.get("TRIVIUM_CACHE") or Path.home() / ".cache/trivium")
 DATA = CACHE / "data/nycflights13"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
 TRIVIUM = os.environ.get("TRIVIUM") or str(TARGET / "debug/trivium")
+SERVING = str(Path(TRIVIUM).resolve().with_name("trivium-serving"))
 
 sys.path.insert(0, str(Path(__file__).parent))
 # The Python client, as it is here.
@@ -81,18 +82,16 @@ class Project:
             server.stop()
 
 
-class Server:
-    def __init__(self, project: Project, *args: str, **options) -> None:
+class Running:
+    """A process that says its addresses in a line of JSON, and serves until SIGTERM."""
+
+    def __init__(self, command: list[str], log: Path, **options) -> None:
+        self.log = log
         self.process = subprocess.Popen(
-            project.command("dev", "--http", "0", "--grpc", "0", "--output", "json", *args),
-            cwd=project.root,
-            stdout=subprocess.PIPE,
-            stderr=(project.root / "dev.log").open("ab"),
-            text=True,
-            **options,
+            command, stdout=subprocess.PIPE, stderr=log.open("ab"), text=True, **options
         )
         line = self.process.stdout.readline()
-        assert line, f"dev did not start: {(project.root / 'dev.log').read_text()}"
+        assert line, f"{command[0]} did not start: {log.read_text()}"
         addresses = json.loads(line)
         self.http, self.grpc = addresses["http"], addresses["grpc"]
         self.session = requests.Session()
@@ -122,8 +121,16 @@ class Server:
                 time.sleep(0.02)
             if self.process.poll() is None:
                 self.process.kill()
-                pytest.fail("dev did not stop on SIGTERM")
+                pytest.fail("it did not stop on SIGTERM")
         self.session.close()
+
+
+class Server(Running):
+    """`trivium dev` on free ports."""
+
+    def __init__(self, project: Project, *args: str, **options) -> None:
+        command = project.command("dev", "--http", "0", "--grpc", "0", "--output", "json", *args)
+        super().__init__(command, project.root / "dev.log", cwd=project.root, **options)
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +147,13 @@ def reference():
     from reference import Reference
 
     return Reference(DATA)
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory):
+    """DynamoDB Local and OpenSearch, for all nodes."""
+    from nodes import Stores
+
+    stores = Stores(tmp_path_factory.mktemp("stores"))
+    yield stores
+    stores.stop()

@@ -18,6 +18,7 @@ use prost::Message as _;
 use serde::Serialize;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
+use trivium_runtime::Kind;
 
 use crate::{ApiError, body::read_whole, error::RETRY_AFTER_SECONDS};
 
@@ -32,31 +33,63 @@ const PREFIX_BYTES: usize = 5;
 /// gRPC has eight digits for a time-out; more than a day is none.
 const TIMEOUT_MS_MAX: u64 = 99_999_999;
 
-/// Whether it is such a call.
+/// Whether it is such a call, however badly made: nothing else is served there. (Of gRPC's content type
+/// it is one of gRPC.)
 pub(crate) fn is_call(request: &Request) -> bool {
-    let named = request.headers().get(header::CONTENT_TYPE);
-    named.is_some_and(|named| named.as_bytes() == CONTENT_TYPE.as_bytes())
-        && request.uri().path().starts_with(SERVICE)
+    request.uri().path().starts_with(SERVICE)
 }
 
 /// Answers a call. `services` have been through [`crate::grpc::finish_grpc`].
 pub(crate) async fn answer(services: Router, request: Request) -> Response {
+    if let Some(misfit) = misfit(&request) {
+        return misfit;
+    }
     match call(services, request).await {
         Ok(response) => response,
         Err(error) => refusal(&Status::from(error)),
     }
 }
 
+/// What has a status of HTTP's own.
+fn misfit(request: &Request) -> Option<Response> {
+    let (error, status) = if request.method() != Method::POST {
+        let message = format!("{} is not the method of a call", request.method());
+        let error = ApiError::new(Kind::Unimplemented, message).help("send it with POST");
+        (error, StatusCode::METHOD_NOT_ALLOWED)
+    } else {
+        let given = request.headers().get(header::CONTENT_TYPE);
+        let essence = given.and_then(|given| given.as_bytes().split(|&byte| byte == b';').next());
+        if essence.is_some_and(|essence| {
+            essence.trim_ascii().eq_ignore_ascii_case(CONTENT_TYPE.as_bytes())
+        }) {
+            return None;
+        }
+        let error = ApiError::new(
+            Kind::Unimplemented,
+            "a call's message is not taken in this content type",
+        )
+        .at("content-type")
+        .help("send protobuf with `content-type: application/proto`; JSON goes to REST");
+        (error, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    };
+    let mut response = refusal(&Status::from(error));
+    *response.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    Some(response)
+}
+
 async fn call(services: Router, request: Request) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    if parts.method != Method::POST {
-        return Err(ApiError::invalid(format!("{} is not the method of a call", parts.method))
-            .help("send it with POST"));
-    }
     check(&parts.headers)?;
     let timeout = timeout(&parts.headers)?;
     let message = read_whole(&parts.headers, body, BODY_BYTES_MAX).await?;
     for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    // gRPC's own say nothing about this message.
+    for name in ["grpc-encoding", "grpc-accept-encoding", "grpc-timeout"] {
         parts.headers.remove(name);
     }
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -111,10 +144,10 @@ fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding != "identity"
     {
-        return Err(ApiError::invalid("the message is compressed")
+        let message = "the message is compressed; supported is `identity` alone";
+        return Err(ApiError::new(Kind::Unimplemented, message)
             .at("content-encoding")
-            .help("send it as it is")
-            .with_http_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+            .help("send it as it is"));
     }
     Ok(())
 }
@@ -180,7 +213,10 @@ fn refusal(status: &Status) -> Response {
 fn worded(code: Code) -> (&'static str, StatusCode) {
     match code {
         Code::Ok | Code::Unknown => ("unknown", StatusCode::INTERNAL_SERVER_ERROR),
-        Code::Cancelled => ("canceled", StatusCode::REQUEST_TIMEOUT),
+        // 499 has no name in HTTP's own registry.
+        Code::Cancelled => {
+            ("canceled", StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT))
+        }
         Code::InvalidArgument => ("invalid_argument", StatusCode::BAD_REQUEST),
         Code::DeadlineExceeded => ("deadline_exceeded", StatusCode::GATEWAY_TIMEOUT),
         Code::NotFound => ("not_found", StatusCode::NOT_FOUND),

@@ -153,9 +153,7 @@ impl Inner {
         };
         let made = self.connections.made();
         let read = self.read_and_ask(&client, names, &scripts).await?;
-        if self.connections.made() != made {
-            return Err(CacheError::Unknown("a connection was made anew meanwhile".to_owned()));
-        }
+        self.still(made)?;
         let Value::Array(values) = read else { return Err(failure::odd_answer()) };
         let mut values = values.into_iter().map(bytes_of);
         match values.next() {
@@ -164,6 +162,15 @@ impl Inner {
             Some(_) => return Err(CacheError::NotMarked),
         }
         Ok(values.map(|value| entry::parse(value?)))
+    }
+
+    /// Whether no connection has been made since. Else what was read may have come on another one than
+    /// was asked, or will be, and from another server, where the address leads to several in turn.
+    fn still(&self, made: u64) -> Result<(), CacheError> {
+        if self.connections.made() == made {
+            return Ok(());
+        }
+        Err(CacheError::Unknown("a connection was made anew meanwhile".to_owned()))
     }
 
     async fn read_and_ask(

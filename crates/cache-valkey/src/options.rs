@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// Each is a task and a socket, and answers thousands of reads a second.
+const CONNECTIONS_MAX: usize = 256;
+/// Each is a socket, here and at a server, which by default takes 10,000 of all nodes.
+const READ_CONNECTIONS_MAX: usize = 1_024;
+
 /// Options of the cache. A user and a password come from the environment (`VALKEY_USERNAME`,
 /// `VALKEY_PASSWORD`), never from here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +102,13 @@ impl Options {
     pub(crate) fn parsed_servers(&self) -> Result<Vec<Server>, Error> {
         let parse = |text: &String| {
             let (host, port) = text.rsplit_once(':')?;
-            Some(Server::new(host.trim_matches(['[', ']']), port.parse().ok()?))
+            let host = host.trim_matches(['[', ']']);
+            let is_host = !host.is_empty() && !host.contains('/');
+            is_host.then_some(Server::new(host, port.parse().ok()?))
         };
         let servers: Option<Vec<Server>> = self.servers.iter().map(parse).collect();
         let wrong = |why: &str| Error::Option { option: "servers", why: why.to_owned() };
-        let servers = servers.ok_or_else(|| wrong("each is `host:port`"))?;
+        let servers = servers.ok_or_else(|| wrong("each is `host:port`, without a scheme"))?;
         match (servers.len(), self.cluster) {
             (0, _) => Err(wrong("none is named")),
             (2.., false) => Err(wrong("several servers are a cluster: say `cluster`, or name one")),
@@ -109,7 +116,9 @@ impl Options {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether they make sense. Asks nobody.
+    pub fn check(&self) -> Result<(), Error> {
+        self.parsed_servers()?;
         for (option, value) in [
             ("connections", self.connections as u64),
             ("connect_timeout_ms", self.connect_timeout_ms),
@@ -121,6 +130,16 @@ impl Options {
             if value == 0 {
                 return Err(Error::Option { option, why: "it is 0; give at least 1".to_owned() });
             }
+        }
+        let over = |option, max| {
+            let why = format!("more than {max} would be made; some few are enough");
+            Err(Error::Option { option, why })
+        };
+        if self.connections > CONNECTIONS_MAX {
+            return over("connections", CONNECTIONS_MAX);
+        }
+        if self.read_connections > READ_CONNECTIONS_MAX {
+            return over("read_connections", READ_CONNECTIONS_MAX);
         }
         Ok(())
     }

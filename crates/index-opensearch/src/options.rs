@@ -137,7 +137,8 @@ impl Options {
         Duration::from_millis(self.attempt_timeout_ms)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether they make sense. Asks nobody.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |option, why: &str| Err(Error::Option { option, why: why.to_owned() });
         let plain = self.endpoint.starts_with("http://");
         if !plain && !self.endpoint.starts_with("https://") {

@@ -173,7 +173,8 @@ pub async fn look(config: &Config, makes: bool) -> Result<Option<String>, ApiErr
     Ok(Some(said))
 }
 
-fn of_index(error: &trivium_index_opensearch::Error) -> ApiError {
+/// What a failure of the index means to whoever typed the command.
+pub fn of_index(error: &trivium_index_opensearch::Error) -> ApiError {
     use trivium_index_opensearch::Error;
     match error {
         Error::Option { option, why } => {

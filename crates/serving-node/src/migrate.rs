@@ -29,7 +29,6 @@ pub async fn run(config: &Config, verb: &MigrateVerb) -> Result<(), ApiError> {
     if let MigrateVerb::Index { verb } = verb {
         return of_index(config, verb).await;
     }
-    let failed = |error| of_table(&error);
     let Some(migrator) = store::table(config)?.migrator() else {
         return Err(ApiError::invalid("the config names no table to move to")
             .at("dynamodb.moving_to")
@@ -58,6 +57,19 @@ pub async fn run(config: &Config, verb: &MigrateVerb) -> Result<(), ApiError> {
         MigrateVerb::Finish => say(&migrator.finish().await.map_err(failed)?.to_string()),
         // Above: it needs no second table.
         MigrateVerb::Index { .. } => Ok(()),
+    }
+}
+
+/// A step that another command has overtaken was answered well: nothing is wrong with the way there.
+fn failed(error: trivium_store_dynamodb::Error) -> ApiError {
+    use trivium_store_dynamodb::Error;
+    match error {
+        Error::Store { source: trivium_store::Error::Invalid(why), .. } => {
+            ApiError::new(Kind::FailedPrecondition, why).at("dynamodb.table").help(
+                "`stores migrate status` says which way its rows go; run what you mean again, once",
+            )
+        }
+        error => of_table(&error),
     }
 }
 
@@ -197,3 +209,6 @@ fn told(verified: &Verified) -> String {
          {items} items count where they moved to, {leftovers} leftovers do not"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,17 +87,19 @@ where
 
 /// Turns traces on, if the config or the environment names a collector, which may be away.
 fn traces(config: &Config) -> Result<Option<Exporting>, ApiError> {
-    let wrong = |error: trivium_traces::Error| {
-        let is_variable = error.field.starts_with("OTEL_");
-        let field = error.field.to_owned();
-        ApiError::invalid(error.why)
-            .at(if is_variable { field } else { format!("traces.{field}") })
-            .help("docs/serving.md says what may stand there")
-    };
-    let target = config.traces.target(|name| std::env::var(name).ok()).map_err(wrong)?;
+    let target = config.traces.target(|name| std::env::var(name).ok()).map_err(of_traces)?;
     let Some(target) = target else { return Ok(None) };
-    let exporting = trivium_traces::start(target, env!("CARGO_PKG_VERSION")).map_err(wrong)?;
+    let exporting = trivium_traces::start(target, env!("CARGO_PKG_VERSION")).map_err(of_traces)?;
     Ok(Some(exporting))
+}
+
+/// What is wrong with the options of traces, or with a variable.
+pub(crate) fn of_traces(error: trivium_traces::Error) -> ApiError {
+    let is_variable = error.field.starts_with("OTEL_");
+    let field = error.field.to_owned();
+    ApiError::invalid(error.why)
+        .at(if is_variable { field } else { format!("traces.{field}") })
+        .help("docs/serving.md says what may stand there")
 }
 
 /// Everything but the store.

@@ -46,7 +46,7 @@ async fn look(config: &Config, makes: bool) -> Result<String, ApiError> {
             let servers = cache.options().servers.join(", ");
             return Err(ApiError::new(Kind::Unavailable, format!("no answer from {servers}"))
                 .at("valkey.servers")
-                .help("start Valkey; nodes serve without it until then, from the table"));
+                .help("start Valkey, or look at VALKEY_USERNAME and VALKEY_PASSWORD; nodes serve without it until then, from the table"));
         }
         cache.check().await.map_err(|error| of_cache(&error))?;
         said.push_str("\nValkey: can be used as the cache");
@@ -95,7 +95,8 @@ pub fn of_table(error: &trivium_store_dynamodb::Error) -> ApiError {
     }
 }
 
-fn of_cache(error: &trivium_cache_valkey::Error) -> ApiError {
+/// What a failure of the cache means to whoever typed the command.
+pub fn of_cache(error: &trivium_cache_valkey::Error) -> ApiError {
     use trivium_cache_valkey::Error;
     match error {
         Error::Option { option, why } => {

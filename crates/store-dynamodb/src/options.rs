@@ -111,7 +111,8 @@ impl Options {
         Duration::from_millis(self.limit_ms)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether they make sense. Asks nobody.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |option, why: &str| Err(Error::Option { option, why: why.to_owned() });
         let is_name = |text: &str| {
             (3..=255).contains(&text.len())

@@ -111,14 +111,7 @@ impl Options {
             Some(protocol) => protocol,
             None => protocol(&variable)?,
         };
-        let Some(endpoint) = self.endpoint(protocol, &variable) else { return Ok(None) };
-        let rest = endpoint.strip_prefix("http://").unwrap_or_default();
-        if rest.trim_matches('/').is_empty() {
-            let why = format!(
-                "`{endpoint}` is no `http://HOST:PORT`; for a collector behind HTTPS run an agent beside the node"
-            );
-            return Err(Error { field: "otlp_endpoint", why });
-        }
+        let Some(endpoint) = self.endpoint(protocol, &variable)? else { return Ok(None) };
         Ok(Some(Target {
             endpoint,
             protocol,
@@ -134,7 +127,11 @@ impl Options {
         }))
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// Whether they make sense by themselves. [`target`](Self::target) looks at the rest, too.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(endpoint) = &self.otlp_endpoint {
+            is_address(endpoint, "otlp_endpoint")?;
+        }
         if let Some(ratio) = self.sample_ratio {
             is_share(ratio, "sample_ratio")?;
         }
@@ -153,19 +150,39 @@ impl Options {
         &self,
         protocol: Protocol,
         variable: &impl Fn(&str) -> Option<String>,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Error> {
         const PATH: &str = "/v1/traces";
-        let base = match (&self.otlp_endpoint, variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")) {
-            (Some(base), _) => base.clone(),
-            (None, Some(whole)) => return Some(whole),
-            (None, None) => variable("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+        const OF_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        const OF_ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let base = match (&self.otlp_endpoint, variable(OF_TRACES), variable(OF_ALL)) {
+            // Looked at already.
+            (Some(base), _, _) => base.clone(),
+            (None, Some(whole), _) => {
+                is_address(&whole, OF_TRACES)?;
+                return Ok(Some(whole));
+            }
+            (None, None, Some(base)) => {
+                is_address(&base, OF_ALL)?;
+                base
+            }
+            (None, None, None) => return Ok(None),
         };
         let base = base.trim_end_matches('/');
-        Some(match protocol {
+        Ok(Some(match protocol {
             Protocol::Http if !base.ends_with(PATH) => format!("{base}{PATH}"),
             _ => base.to_owned(),
-        })
+        }))
     }
+}
+
+fn is_address(text: &str, field: &'static str) -> Result<(), Error> {
+    if text.strip_prefix("http://").is_some_and(|rest| !rest.trim_matches('/').is_empty()) {
+        return Ok(());
+    }
+    let why = format!(
+        "`{text}` is no `http://HOST:PORT`; for a collector behind HTTPS run an agent beside the node"
+    );
+    Err(Error { field, why })
 }
 
 fn protocol(variable: &impl Fn(&str) -> Option<String>) -> Result<Protocol, Error> {

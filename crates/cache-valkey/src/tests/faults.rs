@@ -245,6 +245,7 @@ fn options_are_read_strictly_and_checked() {
         Options { servers: Vec::new(), ..Options::new("a:1") },
         Options { servers: vec!["a:1".to_owned(), "b:1".to_owned()], ..Options::new("a:1") },
         Options { connections: 0, ..Options::new("a:1") },
+        Options { read_connections: usize::MAX, ..Options::new("a:1") },
     ];
     for options in wrong {
         let error = crate::ValkeyCache::connect(options).unwrap_err();

@@ -12,6 +12,7 @@ use trivium_model::Timestamp;
 use trivium_runtime::telemetry::LogFormat;
 
 use super::{Config, Keys, RegistryAddress};
+use crate::{index, run, store};
 
 /// What a field holds, for the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +261,8 @@ struct Log {
     format: Option<String>,
 }
 
+const HELP: &str = "correct the config, or the variable over it; docs/serving.md lists every field";
+
 impl Document {
     /// What the types alone do not hold. Relative paths are beside the file.
     pub(super) fn check(self, file: &Path) -> Result<Config, ApiError> {
@@ -305,6 +308,24 @@ impl Document {
                 return Err(wrong(field, "it is 0".to_owned(), "give at least 1"));
             }
         }
+        // Everything that the file says is looked at before anybody is asked: a mistake in one section
+        // must not wait until the store of another is there.
+        let beside = |error: ApiError| {
+            let place = format!("{}: {}", file.display(), error.field);
+            let help = match &*error.help {
+                "" => HELP.to_owned(),
+                help => help.to_owned(),
+            };
+            error.at(place).help(help)
+        };
+        dynamodb.check().map_err(|error| beside(store::of_table(&error)))?;
+        if let Some(valkey) = &valkey {
+            valkey.check().map_err(|error| beside(store::of_cache(&error)))?;
+        }
+        if let Some(opensearch) = &opensearch {
+            opensearch.check().map_err(|error| beside(index::of_index(&error)))?;
+        }
+        traces.check().map_err(|error| beside(run::of_traces(error)))?;
         if coherence.renew_every_ms >= coherence.lease_ms {
             return Err(wrong(
                 "coherence.renew_every_ms",

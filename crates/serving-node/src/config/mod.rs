@@ -87,6 +87,8 @@ impl Config {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => Kind::NotFound,
+                // No text is no config.
+                std::io::ErrorKind::InvalidData => Kind::InvalidArgument,
                 _ => Kind::FailedPrecondition,
             };
             ApiError::new(kind, format!("the config cannot be read: {error}"))

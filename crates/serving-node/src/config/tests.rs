@@ -148,8 +148,10 @@ fn the_environment_stands_above_the_file() {
         ("TRIVIUM_SERVING_REGISTRY_URL", "sqlite:/r.db"),
         ("TRIVIUM_SERVING_DYNAMODB_TABLE", "rows"),
         ("TRIVIUM_SERVING_DYNAMODB_REGION", "eu-central-1"),
+        // The region's own wants TLS, which not every build has.
+        ("TRIVIUM_SERVING_DYNAMODB_ENDPOINT", "http://127.0.0.1:8000"),
     ];
-    assert!(read("", &all).is_ok());
+    read("", &all).unwrap();
     // Each field can be set; what it holds is checked as in the file.
     for (section, field, _) in FIELDS {
         let name = variable(section, field);
@@ -203,11 +205,46 @@ fn mistakes_have_their_place() {
         (&with("[clock]\ndata = \"now\"\n"), "etc/serving.toml: clock.data", "no instant"),
         (&with("[log]\nformat = \"xml\"\n"), "etc/serving.toml: log.format", "no format"),
         (&SMALL.replace("sqlite:", "ftp:"), "etc/serving.toml: registry.url", "no address"),
+        // What only the stores' own crates know is looked at before any store is asked.
+        (&SMALL.replace("rows", "r"), "etc/serving.toml: dynamodb.table", "3 to 255"),
+        (&with("[valkey]\nservers = []\n"), "etc/serving.toml: valkey.servers", "none is named"),
+        (
+            &with("[valkey]\nservers = [\"redis://a:1\"]\n"),
+            "etc/serving.toml: valkey.servers",
+            "without a scheme",
+        ),
+        (
+            &with("[valkey]\nservers = [\":1\"]\n"),
+            "etc/serving.toml: valkey.servers",
+            "`host:port`",
+        ),
+        (
+            &with("[valkey]\nservers = [\"a:1\"]\nconnections = 99999999\n"),
+            "etc/serving.toml: valkey.connections",
+            "more than",
+        ),
+        (
+            &with("[opensearch]\nendpoint = \"a:1\"\n"),
+            "etc/serving.toml: opensearch.endpoint",
+            "neither",
+        ),
+        (
+            &with("[traces]\notlp_endpoint = \"a:1\"\n"),
+            "etc/serving.toml: traces.otlp_endpoint",
+            "no `http://HOST:PORT`",
+        ),
+        (
+            &with("[traces]\nsample_ratio = 2\n"),
+            "etc/serving.toml: traces.sample_ratio",
+            "no share",
+        ),
     ] {
         let error = read(text, &[]).unwrap_err();
         assert!(error.message.contains(message), "{text}: {error}");
         assert_eq!(error.field, place, "{text}: {error}");
     }
+    let error = read(SMALL, &[("TRIVIUM_SERVING_DYNAMODB_TABLE", "")]).unwrap_err();
+    assert!(error.help.contains("variable"), "{error}");
     let wrong = |name: &str, value: &str| read(SMALL, &[(name, value)]).unwrap_err();
     let error = wrong("TRIVIUM_SERVING_LISTEN_HTPT", "x");
     assert_eq!(error.help, "did you mean `TRIVIUM_SERVING_LISTEN_HTTP`?");

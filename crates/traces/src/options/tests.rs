@@ -89,6 +89,10 @@ fn mistakes_name_their_field() {
     assert_eq!(field(Options { sample_ratio: Some(f64::NAN), ..here() }), "sample_ratio");
     assert_eq!(field(Options { queue_spans_max: 0, ..here() }), "queue_spans_max");
     assert_eq!(field(Options { export_ms_max: 0, ..here() }), "export_ms_max");
+    for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+        let error = target(&Options::default(), &[(name, "collector:4317")]).unwrap_err();
+        assert_eq!(error.field, name, "{error}");
+    }
     let absent = Options { headers_file: Some("/nosuch/headers".into()), ..here() };
     assert_eq!(field(absent), "headers_file");
 }
