@@ -25,7 +25,7 @@ use crate::{ApiError, body::read_whole, error::RETRY_AFTER_SECONDS};
 /// What the body of a call is.
 pub const CONTENT_TYPE: &str = "application/proto";
 /// The service that is served this way. All of its methods are unary.
-const SERVICE: &str = "/trivium.v1.OnlineService/";
+pub(crate) const SERVICE: &str = "/trivium.v1.OnlineService/";
 /// As of a gRPC message.
 const BODY_BYTES_MAX: usize = 32 << 20;
 /// Before a message: whether it is compressed, and its length.
@@ -189,7 +189,7 @@ struct Detail {
     value: String,
 }
 
-fn refusal(status: &Status) -> Response {
+pub(crate) fn refusal(status: &Status) -> Response {
     let (code, http) = worded(status.code());
     let error = ApiError::from_status(status);
     let details = vec![Detail {

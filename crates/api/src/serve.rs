@@ -6,7 +6,9 @@ use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
 use axum::{
     Router,
     extract::Request,
+    http::{HeaderValue, header},
     middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
 };
 use futures::TryStreamExt as _;
 use hyper_util::{
@@ -15,12 +17,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tonic::{service::Routes, transport::server::TcpIncoming};
+use tonic::{Status, service::Routes, transport::server::TcpIncoming};
 use tower::ServiceExt;
-use trivium_runtime::Shutdown;
+use trivium_runtime::{Kind, Shutdown};
 
-use crate::admission::{Admission, BODY_BYTES_UNDER_WAY_MAX};
-use crate::gathered::Gathered;
+use crate::{
+    ApiError,
+    admission::{Admission, BODY_BYTES_UNDER_WAY_MAX},
+    connect,
+    gathered::Gathered,
+};
 
 /// How to serve. Every wait has an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,11 +159,12 @@ fn serve_connection(
     }
     let service = tower::service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
         let (router, admission) = (router.clone(), admission.clone());
+        let timed_out = TimedOut::of(&request);
         async move {
             let answer = admission.answer(request, |request| router.oneshot(request));
             match tokio::time::timeout(request_time, answer).await {
                 Ok(answer) => answer,
-                Err(_) => Ok::<_, Infallible>(timed_out()),
+                Err(_) => Ok::<_, Infallible>(timed_out.told()),
             }
         }
     });
@@ -173,11 +180,33 @@ fn serve_connection(
     });
 }
 
-fn timed_out() -> axum::response::Response {
-    use axum::response::IntoResponse;
-    crate::ApiError::new(trivium_runtime::Kind::DeadlineExceeded, "the request took too long")
-        .help("ask for less at once; whether a write was applied is unknown")
-        .into_response()
+/// By which protocol a caller is told that its request took too long.
+#[derive(Clone, Copy)]
+enum TimedOut {
+    Rest,
+    Grpc,
+    Connect,
+}
+
+impl TimedOut {
+    fn of<B>(request: &axum::http::Request<B>) -> Self {
+        let named = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        match named {
+            Some(named) if named.starts_with(b"application/grpc") => Self::Grpc,
+            _ if request.uri().path().starts_with(connect::SERVICE) => Self::Connect,
+            _ => Self::Rest,
+        }
+    }
+
+    fn told(self) -> Response {
+        let error = ApiError::new(Kind::DeadlineExceeded, "the request took too long")
+            .help("ask for less at once; whether a write was applied is unknown");
+        match self {
+            Self::Rest => error.into_response(),
+            Self::Grpc => Status::from(error).into_http(),
+            Self::Connect => connect::refusal(&Status::from(error)),
+        }
+    }
 }
 
 /// Serves gRPC until `shutdown`, then drains.

@@ -241,16 +241,30 @@ async fn a_slow_head_is_cut_off() {
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
 }
 
-/// So does one that is answered too late.
+/// So does one that is answered too late; each is told by its protocol.
 #[tokio::test]
 async fn a_slow_request_is_told_so() {
-    let router = Router::new().route("/never", get(std::future::pending::<()>));
-    let options = ServeOptions { request: Duration::from_millis(20), ..ServeOptions::default() };
-    let (mut client, _shutdown, _server) = start(finish(router), options).await;
-    client.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("DEADLINE_EXCEEDED"), "{answer}");
+    let router = Router::new().route("/{*path}", post(std::future::pending::<()>));
+    for (path, kind, told) in [
+        ("/never", "application/json", ["HTTP/1.1 504", "DEADLINE_EXCEEDED"]),
+        ("/trivium.v1.Any/Ask", "application/grpc", ["HTTP/1.1 200", "grpc-status: 4"]),
+        (
+            "/trivium.v1.OnlineService/Get",
+            "application/proto",
+            ["HTTP/1.1 504", r#"{"code":"deadline_exceeded""#],
+        ),
+    ] {
+        let options =
+            ServeOptions { request: Duration::from_millis(20), ..ServeOptions::default() };
+        let (mut client, _shutdown, _server) = start(finish(router.clone()), options).await;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: 0\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(told[0]) && answer.contains(told[1]), "{answer}");
+    }
 }
 
 #[test]

@@ -71,6 +71,11 @@ impl ValkeyCache {
         matches!(tokio::time::timeout(limit, pool.wait_for_connect()).await, Ok(Ok(())))
     }
 
+    /// Why there is no connection, as far as is known.
+    pub fn problem(&self) -> Option<String> {
+        self.0.connections.problem()
+    }
+
     /// How it was made.
     pub fn options(&self) -> &Options {
         &self.0.options

@@ -3,7 +3,7 @@
 use std::{
     env, fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use fred::{
     clients::{Client, Pool, WithOptions},
-    interfaces::ClientLike as _,
+    interfaces::{ClientLike as _, EventInterface as _},
     types::{
         Builder, ConnectHandle, RespVersion,
         config::{
@@ -21,6 +21,7 @@ use fred::{
         },
     },
 };
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use crate::{Error, Options, reads::Readers};
 
@@ -78,7 +79,50 @@ pub(crate) struct Connections {
     task: ConnectHandle,
     send: SendOptions,
     credentials: Arc<Credentials>,
+    problem: Problem,
+    watch: JoinHandle<()>,
     readers: Option<Arc<Readers>>,
+}
+
+/// What the client last heard of its connections, unless it has one. Steps are only told that there
+/// is none: that a password is wrong would be known to nobody.
+#[derive(Debug, Clone, Default)]
+struct Problem(Arc<Mutex<Option<String>>>);
+
+impl Problem {
+    fn get(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn watch(self, client: Client) {
+        let (mut errors, mut made) = (client.error_rx(), client.reconnect_rx());
+        loop {
+            tokio::select! {
+                error = errors.recv() => match error {
+                    Ok((error, _)) => self.note(error.to_string()),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                connected = made.recv() => match connected {
+                    Ok(_) => *self.get() = None,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    /// Logged once, not with each try.
+    fn note(&self, problem: String) {
+        let mut last = self.get();
+        if last.as_ref() != Some(&problem) {
+            tracing::warn!(
+                problem,
+                "no connection to Valkey; rows are read from the table meanwhile"
+            );
+            *last = Some(problem);
+        }
+    }
 }
 
 impl Connections {
@@ -129,6 +173,8 @@ impl Connections {
         let pool = builder.build_pool(options.connections);
         let pool =
             pool.map_err(|error| Error::Option { option: "connections", why: error.to_string() })?;
+        let problem = Problem::default();
+        let watch = tokio::spawn(problem.clone().watch(pool.next().clone()));
         let task = pool.connect();
         let send = SendOptions {
             timeout: Some(options.command_timeout()),
@@ -136,12 +182,16 @@ impl Connections {
             fail_fast: true,
             ..SendOptions::default()
         };
-        Ok(Self { pool, task, send, credentials, readers })
+        Ok(Self { pool, task, send, credentials, problem, watch, readers })
     }
 
     /// How many connections the client has made so far, to whatever server.
     pub(crate) fn made(&self) -> u64 {
         self.credentials.made.load(Ordering::SeqCst)
+    }
+    /// Why there is no connection, as far as is known.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.get().clone()
     }
     /// Those that only read. A cluster has none.
     pub(crate) fn readers(&self) -> Option<&Arc<Readers>> {
@@ -171,5 +221,6 @@ impl Connections {
 impl Drop for Connections {
     fn drop(&mut self) {
         self.task.abort();
+        self.watch.abort();
     }
 }

@@ -1,7 +1,7 @@
 //! Serving until SIGTERM: parts are opened in the order in which their failure says most, joined, and
 //! taken down again in the other order.
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use axum::Router;
 use serde_json::json;
@@ -75,6 +75,11 @@ where
     let served = match store::cache(&config)? {
         None => Box::pin(node.serve_behind(&config, table, NoCache)).await,
         Some(cache) => {
+            // A node that has to write before it has found the cache takes it for lost, and ends its
+            // epoch for everybody.
+            cache.wait(Duration::from_millis(cache.options().connect_timeout_ms)).await;
+            let watched = cache.clone();
+            node.readiness.report("valkey", move || json!({ "problem": watched.problem() }));
             let cache = Metered::new("valkey", around_cache(cache));
             Box::pin(node.serve_behind(&config, table, cache)).await
         }
@@ -205,10 +210,14 @@ impl Node {
     }
 }
 
+/// Of the registry's API: nodes hold a mirror of it.
+const NOT_SERVED: [&str; 2] = ["/v1/apply", "/v1/erasure-orders"];
+
 /// The OpenAPI document of what a node serves.
 fn document() -> String {
     let mut document = trivium_serving::openapi();
     document.merge(trivium_registry_api::openapi());
+    document.paths.paths.retain(|path, _| !NOT_SERVED.contains(&path.as_str()));
     document.to_pretty_json().unwrap_or_default()
 }
 
@@ -219,7 +228,7 @@ async fn leave(
     intake: Shutdown,
     readiness: Readiness,
     health: GrpcHealth,
-    announce: std::time::Duration,
+    announce: Duration,
 ) {
     asked.wait().await;
     tracing::info!("stopping: no longer ready; requests under way are ended");
@@ -230,7 +239,7 @@ async fn leave(
 }
 
 /// Takes changes of the keys file into force.
-async fn reload(keys: ApiKeys, every: std::time::Duration, shutdown: Shutdown) {
+async fn reload(keys: ApiKeys, every: Duration, shutdown: Shutdown) {
     let mut was_well = true;
     loop {
         tokio::select! {
