@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use trivium_testkit::{Proxy, Verdict};
+
 use crate::support::{DYNAMODB, Node, PATIENCE, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,4 +60,25 @@ async fn what_is_not_right_is_said_at_the_start() {
     refused("[auth]\nkeys_file = \"nosuch\"\n", &[], 5, &["nosuch", "API keys"]);
     refused("[limits]\nnosuch = 1\n", &[], 2, &["a.toml:", "unknown field `nosuch`"]);
     refused("announce = 1\n", &[], 2, &["unknown field `announce`", "announce_ms"]);
+}
+
+/// Its first write would end the cache's epoch for everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_finds_the_cache_before_it_serves() {
+    let world = World::new("found").await;
+    let first = Node::start(&world.config("a", ""));
+    first.until_cached().await;
+    let drains = |node: &Node| node.log().matches("leave the cache").count();
+    let own = world.valkey.as_ref().unwrap().lock().unwrap().server().port();
+    let proxy = Proxy::tcp(own).unwrap();
+    proxy.judge(|_, _| Verdict::PassLate(Duration::from_millis(150)));
+    let late = world.config("b", "");
+    let text = std::fs::read_to_string(&late).unwrap();
+    let (own, through) = (format!(":{own}\""), format!(":{}\"", proxy.port()));
+    assert!(text.contains(&own));
+    std::fs::write(&late, text.replace(&own, &through)).unwrap();
+    let second = Node::start(&late);
+    second.put(1, json!({ "clicks": 1 }), json!({})).await;
+    assert_eq!(first.get(&[1]).await[0]["values"][0], 1);
+    assert_eq!((drains(&first), drains(&second)), (0, 0), "{}", second.log());
 }
