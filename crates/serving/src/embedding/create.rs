@@ -1,5 +1,6 @@
 //! Creating documents: each under the first rev above its row's that is free, or that has the same document.
 
+use futures::{StreamExt as _, stream};
 use trivium_store::{
     DoorError, Error,
     embedding::{Document, DocumentId, DocumentRef, IndexSpec, PutOutcome, Visible},
@@ -11,6 +12,9 @@ use super::{documents::no_answer, draft::said, put::Request};
 const PROBES: u64 = 64;
 /// Times that this is done: more ids than one row's writers can have left before the sweeper came.
 const DRAWS_MAX: usize = 16;
+
+/// Rows whose ids are looked at at a time.
+const DRAWS_AT_A_TIME: usize = 16;
 
 /// A document that is there.
 pub(crate) struct Made {
@@ -53,8 +57,14 @@ pub(crate) async fn create(
             }
         }
         open = Vec::new();
-        for (place, document) in taken {
-            match next_free(request, spec, &document).await {
+        // Side by side: rows with many leftovers must not wait for each other until the deadline.
+        let draws = taken.into_iter().map(|(place, document)| async move {
+            let drawn = next_free(request, spec, &document).await;
+            (place, document, drawn)
+        });
+        let mut draws = stream::iter(draws).buffered(DRAWS_AT_A_TIME);
+        while let Some((place, document, drawn)) = draws.next().await {
+            match drawn {
                 Ok(Drawn::Same(reference)) => {
                     made.push((place, Ok(Made { reference, is_seen: false })));
                 }

@@ -7,7 +7,11 @@ use std::sync::{
 };
 
 use serde_json::{Value as Json, json};
-use trivium_store::{EmbeddingIndex, MemoryIndex, MemoryStore};
+use trivium_model::Timestamp;
+use trivium_store::{
+    EmbeddingIndex, MemoryIndex, MemoryStore, OnlineRead as _, ReadOptions,
+    embedding::{Document, DocumentId, Visible},
+};
 
 use super::{
     PRODUCT, World as Plain, documents,
@@ -271,4 +275,53 @@ async fn a_put_may_wait_for_searches() {
     assert!(told.0 == 1 && told.1 > 0, "{told:?}");
     node.fixture.call("put", &waits(r#"{"tags":["x"]}"#, "b")).await;
     assert!(counts().1 > told.1);
+}
+
+/// One after the other they would be at it until the deadline, and leave more behind, for ever.
+#[tokio::test]
+async fn rows_with_leftovers_do_not_wait_for_each_other() {
+    let world = World::new(0, 0);
+    let node = &world.nodes[0];
+    let spec = node.spec("picture");
+    let skus = ["lamp", "chair", "table"];
+    for sku in skus {
+        node.put(sku, r#"{"price":1,"picture":[1,1]}"#).await;
+    }
+    settle().await;
+    let of_rows = documents(&world.index.inner, &spec).await;
+    assert_eq!(of_rows.len(), skus.len());
+    // Of other writers, who went no further.
+    for DocumentId { key, .. } in of_rows {
+        let row = world.rows.inner.get(&[key.clone()], &ReadOptions::default()).await.remove(0);
+        let rev = row.unwrap().unwrap().rev();
+        let left = (1..=3).map(|above| Document {
+            id: DocumentId { key: key.clone(), rev: rev + above },
+            vector: Arc::from([9.0_f32, above as f32]),
+            subject: None,
+            metadata: Vec::new(),
+            event_time: Timestamp(1),
+            written: Timestamp(1),
+        });
+        let put = world.index.inner.put(&spec, left.collect(), Visible::Now, None).await;
+        assert!(put.iter().all(Result::is_ok), "{put:?}");
+    }
+    let meeting = Arc::new(tokio::sync::Barrier::new(skus.len()));
+    *world.index.meeting.lock().unwrap() = Some(meeting);
+    let rows: Vec<String> = skus
+        .iter()
+        .map(|sku| {
+            format!(
+                r#"{{"entity":{{"seller":7,"sku":"{sku}"}},"values":{{"price":2,"picture":[2,2]}}}}"#
+            )
+        })
+        .collect();
+    let body = format!(r#"{{"view":"shop/product@1","rows":[{}]}}"#, rows.join(","));
+    let put = node.fixture.call("put", &body);
+    let told = tokio::time::timeout(std::time::Duration::from_secs(30), put).await;
+    let told = told.expect("they look for free places together");
+    assert_eq!(told.matches("APPLIED").count(), skus.len(), "{told}");
+    *world.index.meeting.lock().unwrap() = None;
+    for sku in skus {
+        assert_eq!(node.get(sku, &["price", "picture"]).await["values"], json!([2.0, [2.0, 2.0]]));
+    }
 }

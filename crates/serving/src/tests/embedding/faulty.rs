@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Barrier;
 use trivium_codec::{Row, RowKey};
 use trivium_runtime::Clock;
 use trivium_store::{
@@ -75,6 +76,8 @@ pub(super) struct Faulty<T> {
     pub(super) keeps_old: AtomicBool,
     /// Puts that waited for searches, and refreshes.
     pub(super) waited: (AtomicU64, AtomicU64),
+    /// Where so many reads of documents wait for each other.
+    pub(super) meeting: Mutex<Option<Arc<Barrier>>>,
     /// What a cache may give.
     pub(super) copies: Mutex<HashMap<RowKey, Option<Row>>>,
 }
@@ -89,6 +92,7 @@ impl<T> Faulty<T> {
             planned: Mutex::default(),
             keeps_old: AtomicBool::new(false),
             waited: Default::default(),
+            meeting: Mutex::default(),
             copies: Mutex::default(),
         }
     }
@@ -215,6 +219,10 @@ impl EmbeddingIndex for Faulty<MemoryIndex> {
         ids: &[DocumentId],
         deadline: Option<Instant>,
     ) -> Vec<Result<Option<Document>, Error>> {
+        let meeting = self.meeting.lock().unwrap().clone();
+        if let Some(meeting) = meeting {
+            meeting.wait().await;
+        }
         self.dice.step().await;
         if self.fault(false) != Fault::None {
             return ids.iter().map(|_| Err(refused(INDEX))).collect();
