@@ -292,7 +292,12 @@ async fn rows_with_leftovers_do_not_wait_for_each_other() {
     assert_eq!(of_rows.len(), skus.len());
     // Of other writers, who went no further.
     for DocumentId { key, .. } in of_rows {
-        let row = world.rows.inner.get(&[key.clone()], &ReadOptions::default()).await.remove(0);
+        let row = world
+            .rows
+            .inner
+            .get(std::slice::from_ref(&key), &ReadOptions::default())
+            .await
+            .remove(0);
         let rev = row.unwrap().unwrap().rev();
         let left = (1..=3).map(|above| Document {
             id: DocumentId { key: key.clone(), rev: rev + above },
