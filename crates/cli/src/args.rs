@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::args_search::SearchArgs;
+pub use crate::{args_search::SearchArgs, args_step::StepArgs};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -186,6 +186,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
     )]
     Dev(DevArgs),
+    /// Run one step of a batch view's period, as the tasks of a generated DAG do.
+    #[command(
+        after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"
+    )]
+    Step(StepArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),
@@ -248,7 +253,7 @@ pub enum Engine {
     /// DataFusion, in this process; refuses what is not proven equal to Spark.
     #[default]
     Local,
-    /// Spark. Not in this version.
+    /// Spark, by `spark-submit` and `[spark]` of trivium.toml.
     Spark,
 }
 

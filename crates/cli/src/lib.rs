@@ -7,6 +7,7 @@
 
 mod args;
 mod args_search;
+mod args_step;
 mod catalog;
 mod codes;
 mod configs;

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use trivium_api::ApiError;
 use trivium_engine::{Source, Table};
 use trivium_model::Timestamp;
+use trivium_offline::Period;
 use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
+use trivium_spark::submit::Submit;
 
 use crate::{
     args::{Global, Instant},
@@ -29,6 +31,22 @@ struct Document {
     clock: ClockSection,
     #[serde(default)]
     sources: BTreeMap<String, SourceSection>,
+    #[serde(default)]
+    spark: SparkSection,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SparkSection {
+    submit: String,
+    master: Option<String>,
+    conf: BTreeMap<String, String>,
+}
+
+impl Default for SparkSection {
+    fn default() -> Self {
+        Self { submit: "spark-submit".to_owned(), master: None, conf: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +78,7 @@ struct SourceSection {
     path: Paths,
     null: Option<String>,
     time_zone: Option<String>,
+    ready: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -88,6 +107,7 @@ pub struct Project {
     /// The instant that the data clock stands at, if it is fixed.
     pub data_clock: Option<Timestamp>,
     sources: BTreeMap<String, SourcePaths>,
+    spark: SparkSection,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +116,8 @@ struct SourcePaths {
     paths: Vec<PathBuf>,
     null: Option<String>,
     time_zone: Option<String>,
+    /// The file whose presence says that a period's rows are there, with `{{ ds }}` and the like.
+    ready: Option<PathBuf>,
 }
 
 impl Project {
@@ -168,12 +190,17 @@ impl Project {
                 .map_err(|message| {
                     wrong(format!("{place}.path"), message, "set it, or write a path without it")
                 })?;
+            let ready = section.ready.as_deref().map(expand).transpose().map_err(|message| {
+                wrong(format!("{place}.ready"), message, "set it, or write a path without it")
+            })?;
+            let ready = ready.map(|path| base.join(path));
             let SourceSection { format, null, time_zone, .. } = section;
-            sources.insert(name, SourcePaths { format, paths, null, time_zone });
+            sources.insert(name, SourcePaths { format, paths, null, time_zone, ready });
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources })
+        let spark = document.spark;
+        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources, spark })
     }
 
     /// The clock of ttl and default event times.
@@ -194,6 +221,34 @@ impl Project {
                 self.file.display(),
             ));
         }
+    }
+
+    /// How Spark is reached.
+    pub fn submit(&self) -> Submit {
+        // A path is one of the project's; a bare name is for PATH to know.
+        let command = match self.spark.submit.contains('/') {
+            true => expand_path(Path::new(&self.spark.submit)).into_os_string(),
+            false => self.spark.submit.clone().into(),
+        };
+        Submit { command, master: self.spark.master.clone(), conf: self.spark.conf.clone() }
+    }
+
+    /// What the sources of these names do not have yet of a period: the file that each would wait for.
+    pub fn not_ready(&self, names: &[String], period: Period) -> Result<Vec<String>, Failure> {
+        let mut missing = Vec::new();
+        for (name, source) in &self.sources {
+            if !names.iter().any(|asked| asked.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let Some(pattern) = &source.ready else { continue };
+            let folder = period.folder();
+            let day = folder.split_once('=').map_or(folder.as_str(), |(_, value)| value);
+            let path = PathBuf::from(pattern.to_string_lossy().replace("{{ ds }}", day));
+            if !path.exists() {
+                missing.push(format!("sources.{name}: {}", path.display()));
+            }
+        }
+        Ok(missing)
     }
 
     /// The sources as tables that SQL may name. Files are looked up, not read.

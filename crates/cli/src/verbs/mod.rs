@@ -13,8 +13,10 @@ mod materialize;
 mod plan;
 mod put;
 mod run;
+mod run_spark;
 pub mod search;
 mod show;
+mod step;
 mod stores;
 mod validate;
 
@@ -43,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);
             Ok(())
