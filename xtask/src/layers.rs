@@ -99,6 +99,11 @@ pub const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "trivium-daggen",
+        2,
+        &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-spark-runner"],
+    ),
+    rule(
         "trivium-spark",
         3,
         &[
@@ -159,6 +164,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-client",
     "trivium-offline",
     "trivium-spark",
+    "trivium-daggen",
 ];
 
 /// Every edge that breaks a rule, worded for whoever added it.

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::{args_search::SearchArgs, args_step::StepArgs};
+pub use crate::{args_dags::DagsArgs, args_search::SearchArgs, args_step::StepArgs};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -186,6 +186,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
     )]
     Dev(DevArgs),
+    /// Generate the Airflow DAGs of batch views, or run one in a real Airflow.
+    #[command(
+        after_help = "Examples:\n  trivium dags generate\n  trivium dags generate --check    # on a pull request\n  trivium dags test flights/carrier_daily@1 --date 2013-01-05"
+    )]
+    Dags(DagsArgs),
     /// Run one step of a batch view's period, as the tasks of a generated DAG do.
     #[command(
         after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"

@@ -27,6 +27,8 @@ pub enum Step {
     Raw(Run),
     /// Switch the published partitions, and write the job of the metastore's table, `table/job.json`.
     Publish(Run),
+    /// Tell the owner of a failed task: reads what happened, as JSON, from standard input.
+    Alert,
     /// Take the run's folder away.
     Finish(Run),
 }

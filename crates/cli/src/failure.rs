@@ -181,6 +181,15 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
     ApiError::new(kind, chain(error)).at(field).help(help).into()
 }
 
+/// What the DAG generator says.
+pub fn daggen(error: &trivium_daggen::Error) -> Failure {
+    let help = match error {
+        trivium_daggen::Error::Settings { .. } => "correct the project file",
+        _ => "",
+    };
+    ApiError::new(error.kind(), error.to_string()).help(help).into()
+}
+
 /// What a run on Spark says.
 pub fn spark(error: &trivium_spark::Error) -> Failure {
     use trivium_spark::Error;

@@ -6,6 +6,7 @@
 //! lake directly.
 
 mod args;
+mod args_dags;
 mod args_search;
 mod args_step;
 mod catalog;

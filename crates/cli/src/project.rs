@@ -33,6 +33,27 @@ struct Document {
     sources: BTreeMap<String, SourceSection>,
     #[serde(default)]
     spark: SparkSection,
+    /// The generator's: it checks it ([`trivium_daggen::Settings`]).
+    #[serde(default)]
+    airflow: toml::Table,
+    #[serde(default)]
+    alerts: AlertsSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertsSection {
+    webhook: Option<String>,
+    file: Option<String>,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts {
+    /// Is sent each by POST.
+    pub webhook: Option<String>,
+    /// Gets each as a line.
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -108,6 +129,7 @@ pub struct Project {
     pub data_clock: Option<Timestamp>,
     sources: BTreeMap<String, SourcePaths>,
     spark: SparkSection,
+    alerts: Alerts,
 }
 
 #[derive(Debug, Clone)]
@@ -199,8 +221,18 @@ impl Project {
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
+        if !document.airflow.is_empty() {
+            trivium_daggen::Settings::parse(&file.display().to_string(), &text)
+                .map_err(|error| failure::daggen(&error))?;
+        }
+        let alerts = Alerts {
+            // May hold a secret: the environment's, then.
+            webhook: expanded("alerts.webhook", document.alerts.webhook, &wrong, file)?,
+            file: expanded("alerts.file", document.alerts.file, &wrong, file)?
+                .map(|path| base.join(path)),
+        };
         let spark = document.spark;
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources, spark })
+        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources, spark, alerts })
     }
 
     /// The clock of ttl and default event times.
@@ -221,6 +253,11 @@ impl Project {
                 self.file.display(),
             ));
         }
+    }
+
+    /// Where alerts go.
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
     }
 
     /// How Spark is reached.
@@ -330,6 +367,20 @@ fn files_of(path: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
             .into());
     }
     Ok(files)
+}
+
+/// A text of the project file with its variables filled in.
+fn expanded(
+    field: &str,
+    text: Option<String>,
+    wrong: &impl Fn(String, String, &str) -> Failure,
+    file: &Path,
+) -> Result<Option<String>, Failure> {
+    let text = text.as_deref().map(expand).transpose().map_err(|message| {
+        let place = format!("{}: {field}", file.display());
+        wrong(place, message, "set it, or write the value itself")
+    })?;
+    Ok(text.map(|path| path.to_string_lossy().into_owned()))
 }
 
 fn expand_path(path: &Path) -> PathBuf {

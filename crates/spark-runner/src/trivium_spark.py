@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
     job = json.loads(path.read_text(encoding="utf-8"))
     if (job["format"], job["runner"]) != (FORMAT, VERSION):
         print(
-            f"{path} is for runner {job['runner']} (format {job['format']}), this is {VERSION} (format {FORMAT}): "
+            f"{path} is for runner {job['runner']} (format {job['format']}), "
+            f"this is {VERSION} (format {FORMAT}): "
             "generate the DAGs again with the `trivium` that writes the jobs",
             file=sys.stderr,
         )
@@ -93,14 +94,24 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
         written = spark.read.schema(rows.schema).parquet(address(out))
         if step.get("view"):
             written.createOrReplaceTempView(step["view"])
-        queries.append({"name": step["name"], "folder": f"{attempt.name}/{step['name']}"})
-        print(f"trivium: {job['name']}: {step['name']}: written")
-    return {"format": FORMAT, "runner": VERSION, "spark": spark.version, "queries": queries}
+        name = step["name"]
+        queries.append({"name": name, "folder": f"{attempt.name}/{name}"})
+        print(f"trivium: {job['name']}: {name}: written")
+    return {
+        "format": FORMAT,
+        "runner": VERSION,
+        "spark": spark.version,
+        "queries": queries,
+    }
 
 
-def add_columns(spark: SparkSession, table: str, columns: list[tuple[str, str]]) -> None:
+def add_columns(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
     known = {field.name.lower() for field in spark.table(table).schema.fields}
-    missing = [f"`{name.replace('`', '``')}` {kind}" for name, kind in columns if name.lower() not in known]
+    missing = []
+    for name, kind in columns:
+        if name.lower() not in known:
+            quoted = name.replace("`", "``")
+            missing.append(f"`{quoted}` {kind}")
     if missing:
         spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({', '.join(missing)})")
 
@@ -122,9 +133,10 @@ def address(path: Path) -> str:
 
 def in_utc(rows: DataFrame, zone: str) -> DataFrame:
     """Zone-less times become instants, as every other engine of Trivium's takes them."""
-    local = [field.name for field in rows.schema.fields if isinstance(field.dataType, TimestampNTZType)]
-    for name in local:
-        rows = rows.withColumn(name, to_utc_timestamp(col(f"`{name}`").cast("timestamp"), zone))
+    for field in rows.schema.fields:
+        if isinstance(field.dataType, TimestampNTZType):
+            instant = to_utc_timestamp(col(f"`{field.name}`").cast("timestamp"), zone)
+            rows = rows.withColumn(field.name, instant)
     return rows
 
 

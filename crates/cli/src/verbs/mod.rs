@@ -1,7 +1,9 @@
 //! One file a verb.
 
+mod alert;
 mod apply;
 mod completions;
+mod dags;
 mod delete;
 mod dev;
 mod erase;
@@ -45,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Dags(args) => dags::run(&global, &args).await,
         Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);

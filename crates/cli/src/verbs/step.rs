@@ -20,6 +20,7 @@ use crate::{
     failure::{self, Failure},
     output, parts,
     project::Project,
+    verbs::alert,
 };
 
 /// Runs one step.
@@ -36,6 +37,7 @@ pub async fn run(global: &Global, args: &StepArgs) -> Result<(), Failure> {
         Step::Publish(run) => {
             blocking(&project, run, move |project, folder| publish(&global, &project, &folder)).await
         }
+        Step::Alert => alert::run(&project).await,
         Step::Finish(run) => {
             RunFolder::finish(&run.run).map_err(|error| failure::spark(&error))
         }
