@@ -274,5 +274,3 @@ impl Steps {
     }
 }
 
-#[cfg(test)]
-mod tests;
