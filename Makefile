@@ -35,8 +35,8 @@ help: ## List the targets.
 setup: ## Install what is missing (Debian packages, toolchain parts, Python environment, data set).
 	@scripts/setup
 
-build: setup ## Build the trivium command.
-	$(CARGO) build $(WHOLE) --bin trivium $(WITH_TEST_FEATURES)
+build: setup ## Build the trivium and trivium-daggen commands.
+	$(CARGO) build $(WHOLE) --bin trivium --bin trivium-daggen $(WITH_TEST_FEATURES)
 	@scripts/link $(TRIVIUM)
 
 demo: build ## Flights of 2013: validate, plan, apply, run, materialize, read back by REST and gRPC.

@@ -1,7 +1,7 @@
 //! The jobs of a run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -143,9 +143,15 @@ pub fn publish(
     Ok(steps.publish(own, &made)?)
 }
 
-/// Makes the table of a view in the Hive metastore and points the partitions of these periods to the runs
-/// that count now. Each partition is one switch, and the same job again changes nothing.
-pub fn table(view: &FeatureView, lake: &Path, partitions: &[Partition]) -> Result<Job, Error> {
+/// Makes the table of a view in the Hive metastore, adds the published partitions that it does not have, and
+/// points those of some periods to the runs that count now. Each is one switch, and the same job again
+/// changes nothing.
+pub fn table(
+    view: &FeatureView,
+    lake: &Path,
+    published: &[Partition],
+    moved: &BTreeSet<Period>,
+) -> Result<Job, Error> {
     let reference = view.reference();
     let database = quoted(&reference.namespace);
     let table = format!("{database}.{}", quoted(&table_name(&reference)));
@@ -163,17 +169,24 @@ pub fn table(view: &FeatureView, lake: &Path, partitions: &[Partition]) -> Resul
         location(lake)?,
     )));
     steps.push(Step::Columns { add_columns_to: table.clone(), columns });
-    for partition in partitions {
+    let mut added = String::new();
+    let mut switches = Vec::new();
+    for partition in published {
         let folder = partition.period.folder();
         let value = folder.split_once('=').map_or(folder.as_str(), |(_, value)| value);
         let location = location(&partition.folder.join(&partition.pointer.run))?;
         let which = format!("PARTITION ({} = '{value}')", quoted(key));
-        steps.push(statement(format!(
-            "ALTER TABLE {table} ADD IF NOT EXISTS {which} LOCATION {location}"
-        )));
-        steps.push(statement(format!("ALTER TABLE {table} {which} SET LOCATION {location}")));
+        added.push_str(&format!(" {which} LOCATION {location}"));
+        if moved.contains(&partition.period) {
+            switches
+                .push(statement(format!("ALTER TABLE {table} {which} SET LOCATION {location}")));
+        }
     }
-    let periods: Vec<Period> = partitions.iter().map(|one| one.period).collect();
+    if !added.is_empty() {
+        steps.push(statement(format!("ALTER TABLE {table} ADD IF NOT EXISTS{added}")));
+    }
+    steps.extend(switches);
+    let periods: Vec<Period> = moved.iter().copied().collect();
     let mut job = Job::new(named(view, "table", &periods), steps);
     job.hive = true;
     Ok(job)

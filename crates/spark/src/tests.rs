@@ -1,8 +1,13 @@
 use std::{path::PathBuf, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch},
+    datatypes::{DataType, Field, Schema, TimeUnit},
+};
 use expect_test::expect;
 use trivium_engine::{Source, Table};
+use trivium_model::Timestamp;
+use trivium_offline::{Lake, Layer, Period, columns, run::steps::Steps};
 use trivium_spark_runner::FORMAT;
 
 use crate::{
@@ -81,4 +86,120 @@ fn a_job_that_has_not_ended_has_no_result() {
     assert!(matches!(JobResult::read(folder.path()), Err(Error::Corrupt { .. })));
     std::fs::write(&result, "{").unwrap();
     assert!(matches!(JobResult::read(folder.path()), Err(Error::Corrupt { .. })));
+}
+
+fn view() -> trivium_model::FeatureView {
+    trivium_model::config::parse_view(
+        "daily.v2.json",
+        r#"{
+            "namespace": "flights", "name": "daily", "version": 2, "lane": "batch",
+            "description": "D.", "owner": { "team": "ops", "contact": "ops@example.com" },
+            "urgency_tier": 2,
+            "entities": [ { "name": "carrier", "type": "string" } ],
+            "event_timestamp": "event_ts",
+            "features": [ { "name": "flights", "type": "int64", "description": "Departures." } ],
+            "schedule": { "every": "1d", "start": "2013-01-01" }, "online": true
+        }"#,
+    )
+    .unwrap()
+}
+
+#[test]
+fn the_table_follows_the_pointers() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path().join("it's 100%"));
+    let view = Arc::new(view());
+    let sql = "SELECT carrier, TIMESTAMP '{{ period_end }}' AS event_ts, count(*) AS flights FROM f GROUP BY carrier";
+    let query = Arc::new(trivium_sql::AuthorQuery::parse("daily.v2.sql", sql).unwrap());
+    let steps = Steps::new(lake.clone(), Arc::clone(&view), query, "spark").unwrap();
+    let day = 86_400_000_000;
+    let period = |at: i64| {
+        let start = Timestamp::parse("2013-01-01").unwrap().0 + at * day;
+        Period { start: Timestamp(start), end: Timestamp(start + day) }
+    };
+    for at in 0..2 {
+        publish(&steps, period(at));
+    }
+    let published = lake.all_partitions(&view.reference(), Layer::Published).unwrap();
+    let moved = [period(1)].into();
+    let root = lake.view_folder(&view.reference());
+    let job = jobs::table(&view, &root, &published, &moved).unwrap();
+    assert!(job.hive);
+    let text = serde_json::to_string_pretty(&job.steps).unwrap();
+    let text = text.replace(&folder.path().display().to_string(), "/data");
+    let runs = published.iter().map(|one| one.pointer.run.as_str());
+    let text =
+        runs.enumerate().fold(text, |text, (at, run)| text.replace(run, &format!("run-{at}")));
+    expect![[r#"
+        [
+          {
+            "statement": "CREATE DATABASE IF NOT EXISTS `flights`"
+          },
+          {
+            "statement": "CREATE EXTERNAL TABLE IF NOT EXISTS `flights`.`daily_v2` (`carrier` STRING, `event_ts` TIMESTAMP, `flights` BIGINT, `carried_from` TIMESTAMP, `_sequence` BIGINT) PARTITIONED BY (`ds` STRING) STORED AS PARQUET LOCATION 'file:///data/it\\'s 100%/flights/daily/v2'"
+          },
+          {
+            "add_columns_to": "`flights`.`daily_v2`",
+            "columns": [
+              [
+                "carrier",
+                "STRING"
+              ],
+              [
+                "event_ts",
+                "TIMESTAMP"
+              ],
+              [
+                "flights",
+                "BIGINT"
+              ],
+              [
+                "carried_from",
+                "TIMESTAMP"
+              ],
+              [
+                "_sequence",
+                "BIGINT"
+              ]
+            ]
+          },
+          {
+            "statement": "ALTER TABLE `flights`.`daily_v2` ADD IF NOT EXISTS PARTITION (`ds` = '2013-01-01') LOCATION 'file:///data/it\\'s 100%/flights/daily/v2/ds=2013-01-01/run-0' PARTITION (`ds` = '2013-01-02') LOCATION 'file:///data/it\\'s 100%/flights/daily/v2/ds=2013-01-02/run-1'"
+          },
+          {
+            "statement": "ALTER TABLE `flights`.`daily_v2` PARTITION (`ds` = '2013-01-02') SET LOCATION 'file:///data/it\\'s 100%/flights/daily/v2/ds=2013-01-02/run-1'"
+          }
+        ]"#]].assert_eq(&text);
+}
+
+/// A partition without rows, by the steps of a run.
+fn publish(steps: &Steps, period: Period) {
+    let asked = steps.extraction(period).unwrap();
+    let rows = RecordBatch::new_empty(Arc::new(Schema::new(vec![
+        Field::new("carrier", DataType::Utf8, true),
+        Field::new(
+            "event_ts",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+        ),
+        Field::new("flights", DataType::Int64, true),
+    ])));
+    // The platform's own two checks: no null in the join key, none in the event time.
+    assert!(asked.quality_sql.contains("c1_high") && !asked.quality_sql.contains("c2_high"));
+    let columns = (0..2).flat_map(|check| {
+        let number = || Arc::new(Int64Array::from(vec![0])) as ArrayRef;
+        ["failing", "low", "high"].map(|part| (format!("c{check}_{part}"), number()))
+    });
+    let quality = RecordBatch::try_from_iter(columns).unwrap();
+    let checked = steps.check(period, &[rows], &[quality]).unwrap();
+    steps.publish_raw(&checked).unwrap();
+    let publications = steps.publications(&[period]).unwrap();
+    let made = publications
+        .into_iter()
+        .map(|one| {
+            let schema = columns::arrow_schema(&columns::published_columns(steps.view()));
+            (one, vec![RecordBatch::new_empty(schema)])
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(steps.publish(&[period], &made).unwrap().changed.len(), 1);
 }

@@ -3,7 +3,7 @@
 //! Each step can be run again at any time, also after it was killed: what is there already is not
 //! written again.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::json;
 use trivium_api::ApiError;
@@ -200,18 +200,14 @@ fn publish(global: &Global, project: &Project, folder: &RunFolder) -> Result<(),
     let done = || -> Result<PublishReport, trivium_spark::Error> {
         let result = JobResult::read(&folder.publish())?;
         let publications = folder.publications()?;
-        let mut periods: Vec<Period> = publications.iter().map(|one| one.period).collect();
-        periods.push(folder.period());
-        periods.sort();
-        periods.dedup();
+        let mut moved: BTreeSet<Period> = publications.iter().map(|one| one.period).collect();
+        moved.insert(folder.period());
         let report = jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
         let lake = parts::lake(project);
         let reference = folder.view().reference();
-        let mut partitions = Vec::new();
-        for period in periods {
-            partitions.extend(lake.partition(&reference, Layer::Published, period)?);
-        }
-        let table = jobs::table(folder.view(), &lake.view_folder(&reference), &partitions)?;
+        let published = lake.all_partitions(&reference, Layer::Published)?;
+        let root = lake.view_folder(&reference);
+        let table = jobs::table(folder.view(), &root, &published, &moved)?;
         table.write(&folder.table())?;
         Ok(report)
     };
