@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::args_search::SearchArgs;
+pub use crate::{args_author::TestArgs, args_search::SearchArgs};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -117,9 +117,9 @@ pub enum Verb {
         after_help = "Example:\n  trivium init shop && cd shop && trivium apply && trivium run && trivium materialize"
     )]
     Init(InitArgs),
-    /// Check configs and SQL, all errors in one go.
+    /// Check configs and SQL, all errors in one go; beside a registry, the version rule too.
     #[command(
-        after_help = "Examples:\n  trivium validate configs\n  trivium validate configs/flights/carrier_daily.v1.json"
+        after_help = "Examples:\n  trivium validate configs\n  trivium validate configs/flights/carrier_daily.v1.json\n  trivium validate --server http://registry:7400    # against what that one accepted\n\nWhere the project has a registry, or a server is named, a change that would need a new version is an error\n(`version-rule`) that shows what was and what is. Nothing is made or changed."
     )]
     Validate(ConfigsArgs),
     /// Show what `apply` would change, of which class each change is, and why.
@@ -186,6 +186,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
     )]
     Dev(DevArgs),
+    /// Run a view as it stands in the working tree for one period, and write nothing.
+    #[command(
+        after_help = "Examples:\n  trivium test flights/carrier_daily@2\n  trivium test flights/carrier_daily@2 --date 2013-07-04 --rows 20 --output json\n\nShows the rows as they would be published (carryover and windows over what the lake has), statistics of each\ncolumn, the quality checks, and how the rows differ from those of the version before, or of the accepted version\nof the same number if the working tree changes it. A failed check with severity `error` is the exit code\nQUALITY_FAILED."
+    )]
+    Test(TestArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),

@@ -5,13 +5,16 @@
 //! is printed is what a server would answer. Runs, materialization and training sets work on the
 //! lake directly.
 
+mod accepted;
 mod args;
+mod args_author;
 mod args_search;
 mod catalog;
 mod codes;
 mod configs;
 mod entity;
 mod failure;
+mod frame;
 mod grpc;
 mod grpc_search;
 mod openapi;
@@ -20,6 +23,7 @@ mod parts;
 mod project;
 mod target;
 mod verbs;
+mod version_rule;
 
 #[cfg(test)]
 mod tests;

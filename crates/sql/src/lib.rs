@@ -25,7 +25,7 @@ pub mod scan;
 mod walk;
 
 pub use author::{AuthorQuery, ColumnSource, OutputColumn};
-pub use compare::compare;
+pub use compare::{ChangedPart, changed_parts, compare};
 pub use dialect::SparkDialect;
 pub use period::{Period, PeriodError};
 pub use publish::{CARRIED_FROM, PERIOD, RAW, publish_sql};

@@ -16,6 +16,7 @@ mod run;
 pub mod search;
 mod show;
 mod stores;
+mod test;
 mod validate;
 
 use crate::{
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Test(args) => test::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);
             Ok(())

@@ -39,6 +39,18 @@ impl Runner {
         period: Period,
     ) -> Result<Fresh, Error> {
         let view = &*request.view;
+        let rows = self.author_rows(request, period).await?;
+        let quality = self.check_quality(view, period, &rows).await?;
+        Ok(Fresh { raw: raw_rows(view, period, rows)?, quality })
+    }
+
+    /// The rows of one period, held against the config, in canonical order.
+    pub(super) async fn author_rows(
+        &self,
+        request: &RunRequest,
+        period: Period,
+    ) -> Result<RecordBatch, Error> {
+        let view = &*request.view;
         let sql = render(request, period)?;
         let failed = |source| engine_error(view, period, "the author's SQL failed", source);
         let batches: Vec<RecordBatch> = self
@@ -56,19 +68,11 @@ impl Runner {
         let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
         check_event_times(view, period, &rows)?;
         Values { view, period, columns: &columns, rows: &rows }.check()?;
-        let rows = canonical::sort(&rows)?;
-        let quality = self.check_quality(view, period, &rows).await?;
-
-        let periods = TimestampMicrosecondArray::from_value(period.start.0, rows.num_rows());
-        let mut arrays = rows.columns().to_vec();
-        arrays.push(Arc::new(periods.with_timezone(ZONE)));
-        let rows = RecordBatch::try_new(raw_schema(view), arrays)?;
-        let content_hash = canonical::content_hash(&rows)?;
-        Ok(Fresh { raw: RawRows { period, rows, content_hash }, quality })
+        canonical::sort(&rows)
     }
 
     /// Runs the checks; a failed `error` one is an error with all results.
-    async fn check_quality(
+    pub(super) async fn check_quality(
         &self,
         view: &FeatureView,
         period: Period,
@@ -108,6 +112,20 @@ impl Runner {
         }
         Ok(results)
     }
+}
+
+/// The author's rows as a raw partition has them: with their period.
+pub(super) fn raw_rows(
+    view: &FeatureView,
+    period: Period,
+    rows: RecordBatch,
+) -> Result<RawRows, Error> {
+    let periods = TimestampMicrosecondArray::from_value(period.start.0, rows.num_rows());
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(Arc::new(periods.with_timezone(ZONE)));
+    let rows = RecordBatch::try_new(raw_schema(view), arrays)?;
+    let content_hash = canonical::content_hash(&rows)?;
+    Ok(RawRows { period, rows, content_hash })
 }
 
 /// The first value of a column of the quality query.

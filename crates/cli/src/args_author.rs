@@ -1,0 +1,32 @@
+//! What can be typed after the verbs of the author's loop: `trivium test`, `backfill`, `lint`.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::args::Instant;
+
+/// See [`crate::args::Verb::Test`].
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The batch view, such as flights/carrier_daily@2; its highest version in the configs folder if
+    /// the version is left out.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// The period that this day or instant lies in; the newest that is over and has rows if absent.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub date: Option<Instant>,
+    /// How many rows to show.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub rows: usize,
+    /// Show this share of the rows, spread evenly (at most 1000), not the first ones: `0.01`.
+    #[arg(long, value_name = "F", conflicts_with = "rows", value_parser = share)]
+    pub sample: Option<f64>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("write a share of the rows, above 0 and at most 1, such as `0.01`".to_owned()),
+    }
+}
