@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::{args_author::TestArgs, args_search::SearchArgs};
+pub use crate::{
+    args_author::{BackfillArgs, TestArgs},
+    args_search::SearchArgs,
+};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -191,6 +194,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium test flights/carrier_daily@2\n  trivium test flights/carrier_daily@2 --date 2013-07-04 --rows 20 --output json\n\nShows the rows as they would be published (carryover and windows over what the lake has), statistics of each\ncolumn, the quality checks, and how the rows differ from those of the version before, or of the accepted version\nof the same number if the working tree changes it. A failed check with severity `error` is the exit code\nQUALITY_FAILED."
     )]
     Test(TestArgs),
+    /// Run a range of periods of one view: a plan first, resumable, several at once.
+    #[command(
+        after_help = "Examples:\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --dry-run\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --parallel 4 --materialize\n\nThe plan says what is published already, what is missing, what behind the range looks back on it and is\npublished again, and who reads it. A journal under the data folder tells what the same definition has finished:\nstopped or killed at any moment, the same command goes on from there; when all is finished, it runs nothing\n(--again does). `--server` names only the server that --materialize writes to."
+    )]
+    Backfill(BackfillArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),

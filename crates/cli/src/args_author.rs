@@ -1,6 +1,6 @@
 //! What can be typed after the verbs of the author's loop: `trivium test`, `backfill`, `lint`.
 
-use std::str::FromStr;
+use std::{num::NonZeroUsize, str::FromStr};
 
 use clap::Args;
 
@@ -29,4 +29,30 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("write a share of the rows, above 0 and at most 1, such as `0.01`".to_owned()),
     }
+}
+
+/// See [`crate::args::Verb::Backfill`].
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// The batch view, such as flights/carrier_daily@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// First period: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub from: Instant,
+    /// Last period, included: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub to: Instant,
+    /// Periods that are run at once; as many as there are cores if absent.
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<NonZeroUsize>,
+    /// Print the plan, and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run periods that the same definition has finished already, too.
+    #[arg(long)]
+    pub again: bool,
+    /// Bring the online store up to what was published, at the end.
+    #[arg(long)]
+    pub materialize: bool,
 }

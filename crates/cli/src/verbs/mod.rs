@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod apply;
+mod backfill;
 mod completions;
 mod delete;
 mod dev;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Backfill(args) => backfill::run(&global, &args).await,
         Verb::Test(args) => test::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);
