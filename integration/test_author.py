@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Project
+import yaml
+from conftest import REPO, Project
 
 BATCH = "flights/carrier_daily@1"
 JSON = "configs/flights/carrier_daily.v1.json"
@@ -293,3 +296,84 @@ class TestTest:
         done = published.run("test", BATCH)
         assert done.returncode == 2, done.stderr
         assert "carrier_daily.v1.sql" in done.stderr
+
+
+class TestLint:
+    def test_the_examples_are_clean(self, project, shop):
+        assert "nothing to say" in project.ok("lint", "--deny")
+        assert shop.json("lint", "--deny")["findings"] == []
+
+    def test_findings_are_warnings_or_denied(self, shop):
+        path = "configs/shop/customer_daily.v1.json"
+        replace(shop, path, '{ "check": "unique", "columns": ["customer_id"] },', "")
+        replace(shop, path, '"tags": ["orders"]', '"tags": []')
+        before = tree(shop.root)
+        done = shop.run("lint")
+        assert (done.returncode, "2 findings" in done.stdout) == (0, True), done
+        assert f"{path}:" in done.stderr
+        assert "warning[no-unique]" in done.stderr
+        codes = [finding["code"] for finding in shop.json("lint")["findings"]]
+        assert sorted(codes) == ["no-tags", "no-unique"]
+        done = shop.run("lint", "--deny", "--output", "json")
+        assert done.returncode == 2
+        assert {finding["severity"] for finding in errors(done)} == {"error"}
+        assert shop.ok("lint", "--deny", "configs/shop/churn_model.v1.service.json")
+        assert tree(shop.root) == before
+
+    def test_codes_are_allowed_by_the_project(self, shop):
+        path = "configs/shop/customer_daily.v1.json"
+        replace(shop, path, '"tags": ["orders"]', '"tags": []')
+        allow = 'allow = ["no-row-count"'
+        replace(shop, "trivium.toml", allow, allow + ', "no-tags"')
+        answer = shop.json("lint", "--deny")
+        assert answer == {"findings": [], "allowed": ["no-row-count", "no-tags"]}
+        replace(shop, "trivium.toml", '"no-tags"', '"no-tag"')
+        done = shop.run("lint")
+        assert done.returncode == 2
+        assert "did you mean `no-tags`" in done.stderr, done.stderr
+
+    def test_what_is_not_valid_is_told_first(self, shop):
+        (shop.root / "configs/shop/customer_daily.v1.sql").write_text("SELECT")
+        done = shop.run("lint")
+        assert done.returncode == 2
+        assert "error[" in done.stderr
+
+
+class TestExamplesForCi:
+    """docs/ci.md and what it names: parsed, and the commands run as they stand there."""
+
+    def commands(self) -> dict[str, list[str]]:
+        workflow = yaml.safe_load((REPO / "docs/examples/github-actions.yml").read_text())
+        # YAML 1.1 takes `on` for true.
+        assert "pull_request" in workflow[True]
+        steps = workflow["jobs"]["check"]["steps"]
+        runs = [step["run"] for step in steps if step.get("run", "").startswith("trivium ")]
+        hooks = yaml.safe_load((REPO / ".pre-commit-hooks.yaml").read_text())
+        config = yaml.safe_load((REPO / "docs/examples/pre-commit-config.yaml").read_text())
+        (named,) = config["repos"]
+        assert [hook["id"] for hook in named["hooks"]] == [hook["id"] for hook in hooks]
+        for hook in hooks:
+            assert (hook["language"], hook["pass_filenames"]) == ("system", False)
+            assert re.search(hook["files"], "configs/flights/carrier_daily.v1.sql")
+            assert not re.search(hook["files"], "README.md")
+        return {"workflow": runs, "hooks": [hook["entry"] for hook in hooks]}
+
+    def test_they_are_the_three_of_the_page(self):
+        page = (REPO / "docs/ci.md").read_text()
+        table = re.findall(r"^\| `(trivium [^`]+)` \|", page, re.M)
+        assert len(table) == 3
+        assert self.commands() == {"workflow": table, "hooks": table}
+        for link in re.findall(r"\]\(([^)]+)\)", page):
+            assert (REPO / "docs" / link).exists(), link
+
+    def test_they_pass_on_the_example(self, project):
+        for command in self.commands()["workflow"][:2]:
+            project.ok(*shlex.split(command)[1:])
+
+    def test_they_fail_on_what_they_are_for(self, project):
+        validate, lint = (shlex.split(line)[1:] for line in self.commands()["workflow"][:2])
+        replace(project, SQL, "count(*)", "count(dest)")
+        assert project.run(*validate).returncode == 2
+        assert project.run(*lint).returncode == 0
+        replace(project, JSON, '{ "check": "row_count", "min": 1 },', "")
+        assert project.run(*lint).returncode == 2

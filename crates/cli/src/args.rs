@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use trivium_model::Timestamp;
 
 pub use crate::{
-    args_author::{BackfillArgs, TestArgs},
+    args_author::{BackfillArgs, LintArgs, TestArgs},
     args_search::SearchArgs,
 };
 
@@ -199,6 +199,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --dry-run\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --parallel 4 --materialize\n\nThe plan says what is published already, what is missing, what behind the range looks back on it and is\npublished again, and who reads it. A journal under the data folder tells what the same definition has finished:\nstopped or killed at any moment, the same command goes on from there; when all is finished, it runs nothing\n(--again does). `--server` names only the server that --materialize writes to."
     )]
     Backfill(BackfillArgs),
+    /// Say what is valid and still will be regretted: missing checks, leaks, words that help nobody.
+    #[command(
+        after_help = "Examples:\n  trivium lint\n  trivium lint --deny configs/flights    # for CI: any finding is a failure\n\nEach finding has a code; docs/lint.md says why, and what to do. trivium.toml turns codes off for a project:\n\n  [lint]\n  allow = [\"no-tags\"]"
+    )]
+    Lint(LintArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, str::FromStr};
 
 use clap::Args;
 
-use crate::args::Instant;
+use crate::args::{ConfigsArgs, Instant};
 
 /// See [`crate::args::Verb::Test`].
 #[derive(Debug, Args)]
@@ -55,4 +55,15 @@ pub struct BackfillArgs {
     /// Bring the online store up to what was published, at the end.
     #[arg(long)]
     pub materialize: bool,
+}
+
+/// See [`crate::args::Verb::Lint`].
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// Which configs.
+    #[command(flatten)]
+    pub configs: ConfigsArgs,
+    /// Findings are errors, not warnings.
+    #[arg(long)]
+    pub deny: bool,
 }

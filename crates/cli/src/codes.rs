@@ -92,7 +92,11 @@ mod tests {
 
     fn all() -> Vec<&'static str> {
         let tables = [config::CODES, project::CODES, trivium_sql::codes::CODES, OF_FILES, OF_SQL];
-        tables.concat().iter().map(|code| code.code).collect()
+        [tables.concat(), crate::lint::CODES.to_vec()]
+            .concat()
+            .iter()
+            .map(|code| code.code)
+            .collect()
     }
 
     /// Where findings are made, no code stands that the pages lack; and what has a code as a

@@ -17,6 +17,7 @@ mod failure;
 mod frame;
 mod grpc;
 mod grpc_search;
+mod lint;
 mod openapi;
 mod output;
 mod parts;

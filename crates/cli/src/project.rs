@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use trivium_api::ApiError;
+use trivium_api::{ApiError, suggest};
 use trivium_engine::{Source, Table};
 use trivium_model::Timestamp;
 use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
@@ -15,7 +15,7 @@ use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
 use crate::{
     args::{Global, Instant},
     failure::{self, Failure},
-    output,
+    lint, output,
 };
 
 /// The file's name.
@@ -29,6 +29,8 @@ struct Document {
     clock: ClockSection,
     #[serde(default)]
     sources: BTreeMap<String, SourceSection>,
+    #[serde(default)]
+    lint: LintSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +53,13 @@ fn default_data_dir() -> PathBuf {
 #[serde(deny_unknown_fields)]
 struct ClockSection {
     data: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LintSection {
+    #[serde(default)]
+    allow: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +96,8 @@ pub struct Project {
     pub data_dir: PathBuf,
     /// The instant that the data clock stands at, if it is fixed.
     pub data_clock: Option<Timestamp>,
+    /// Codes that `trivium lint` leaves out.
+    pub lint_allow: Vec<String>,
     sources: BTreeMap<String, SourcePaths>,
 }
 
@@ -144,6 +155,15 @@ impl Project {
                     .0,
             ),
         };
+        let lint_allow = document.lint.allow;
+        if let Some(unknown) = lint_allow.iter().find(|code| !lint::is_code(code)) {
+            let codes = lint::CODES.iter().map(|code| code.code);
+            return Err(wrong(
+                format!("{}: lint.allow", file.display()),
+                format!("`{unknown}` is no code of `trivium lint`"),
+                &suggest::hint(unknown, codes),
+            ));
+        }
         let mut sources = BTreeMap::new();
         for (name, section) in document.sources {
             let place = format!("{}: sources.{name}", file.display());
@@ -173,7 +193,7 @@ impl Project {
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources })
+        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, lint_allow, sources })
     }
 
     /// The clock of ttl and default event times.

@@ -210,7 +210,7 @@ fn position_in_sql(query: &AuthorQuery, field: &str) -> (u32, u32) {
 }
 
 /// Where the JSON says the field: the last of its words that is found, each behind the one before.
-fn position_in_config(text: &str, field: &str) -> (u32, u32) {
+pub fn position_in_config(text: &str, field: &str) -> (u32, u32) {
     let mut at = None;
     let mut from = 0;
     for word in field.split('.') {

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod quality;
 mod rules;
 pub mod scan;
+mod style;
 mod walk;
 
 pub use author::{AuthorQuery, ColumnSource, OutputColumn};

@@ -9,6 +9,7 @@ mod erase;
 mod get;
 mod history;
 pub mod init;
+mod lint;
 mod ls;
 mod materialize;
 mod plan;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Lint(args) => lint::run(&global, &args),
         Verb::Backfill(args) => backfill::run(&global, &args).await,
         Verb::Test(args) => test::run(&global, &args).await,
         Verb::Completions(args) => {
