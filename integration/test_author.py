@@ -367,13 +367,16 @@ class TestExamplesForCi:
             assert (REPO / "docs" / link).exists(), link
 
     def test_they_pass_on_the_example(self, project):
-        for command in self.commands()["workflow"][:2]:
+        shutil.copytree(REPO / "dags", project.root / "dags")
+        for command in self.commands()["workflow"]:
             project.ok(*shlex.split(command)[1:])
 
     def test_they_fail_on_what_they_are_for(self, project):
-        validate, lint = (shlex.split(line)[1:] for line in self.commands()["workflow"][:2])
+        shutil.copytree(REPO / "dags", project.root / "dags")
+        validate, lint, dags = (shlex.split(line)[1:] for line in self.commands()["workflow"])
         replace(project, SQL, "count(*)", "count(dest)")
         assert project.run(*validate).returncode == 2
+        assert project.run(*dags).returncode == 4
         assert project.run(*lint).returncode == 0
         replace(project, JSON, '{ "check": "row_count", "min": 1 },', "")
         assert project.run(*lint).returncode == 2

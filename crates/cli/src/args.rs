@@ -8,7 +8,9 @@ use trivium_model::Timestamp;
 
 pub use crate::{
     args_author::{BackfillArgs, LintArgs, TestArgs},
+    args_dags::DagsArgs,
     args_search::SearchArgs,
+    args_step::StepArgs,
 };
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
@@ -204,6 +206,16 @@ pub enum Verb {
         after_help = "Examples:\n  trivium lint\n  trivium lint --deny configs/flights    # for CI: any finding is a failure\n\nEach finding has a code; docs/lint.md says why, and what to do. trivium.toml turns codes off for a project:\n\n  [lint]\n  allow = [\"no-tags\"]"
     )]
     Lint(LintArgs),
+    /// Generate the Airflow DAGs of batch views, or run one in a real Airflow.
+    #[command(
+        after_help = "Examples:\n  trivium dags generate\n  trivium dags generate --check    # on a pull request\n  trivium dags test flights/carrier_daily@1 --date 2013-01-05"
+    )]
+    Dags(DagsArgs),
+    /// Run one step of a batch view's period, as the tasks of a generated DAG do.
+    #[command(
+        after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"
+    )]
+    Step(StepArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),
@@ -266,7 +278,7 @@ pub enum Engine {
     /// DataFusion, in this process; refuses what is not proven equal to Spark.
     #[default]
     Local,
-    /// Spark. Not in this version.
+    /// Spark, by `spark-submit` and `[spark]` of trivium.toml.
     Spark,
 }
 

@@ -8,7 +8,9 @@
 mod accepted;
 mod args;
 mod args_author;
+mod args_dags;
 mod args_search;
+mod args_step;
 mod catalog;
 mod codes;
 mod configs;

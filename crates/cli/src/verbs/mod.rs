@@ -1,8 +1,10 @@
 //! One file a verb.
 
+mod alert;
 mod apply;
 mod backfill;
 mod completions;
+mod dags;
 mod delete;
 mod dev;
 mod erase;
@@ -15,8 +17,10 @@ mod materialize;
 mod plan;
 mod put;
 mod run;
+mod run_spark;
 pub mod search;
 mod show;
+mod step;
 mod stores;
 mod test;
 mod validate;
@@ -49,6 +53,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Lint(args) => lint::run(&global, &args),
         Verb::Backfill(args) => backfill::run(&global, &args).await,
         Verb::Test(args) => test::run(&global, &args).await,
+        Verb::Dags(args) => dags::run(&global, &args).await,
+        Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);
             Ok(())

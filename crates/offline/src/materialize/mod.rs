@@ -18,7 +18,7 @@
 //! With carryover: only the head's rows, whose event times are newer than all before them; for a row
 //! that is not (`late`), the newest over all partitions is looked up and written.
 //!
-//! *Retract.* What a rewrite took away stands in the partition's `retired.parquet`, with its stamp.
+//! *Retract.* What a rewrite took away stands in the partition's `_retired.parquet`, with its stamp.
 //! For each such row since the loaded revision the newest row that still counts is looked up
 //! (partitions from the newest back, until nothing older can be newer) and put in place of exactly
 //! the retired stamp (`Order::Replacing`); where there is none, a tombstone at the lowest order, so

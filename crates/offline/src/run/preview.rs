@@ -32,7 +32,8 @@ impl Runner {
             Err(Error::Quality { results, .. }) => results,
             other => other?,
         };
-        let raw = raw_rows(view, period, rows)?;
+        let raw = raw_rows(view, period, &rows, quality)?;
+        let quality = raw.quality.clone();
         let raw_count = raw.rows.num_rows();
         let lookback = i64::from(trivium_sql::publish::lookback_periods(view));
         let read = blocking({
