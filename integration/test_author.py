@@ -216,6 +216,18 @@ class TestTest:
         assert carried["orders_7d"] == 2
         assert answer["rows_carried"] == 1
 
+    def test_a_lake_that_does_not_fit_is_left_out(self, shop):
+        shop.ok("run")
+        path = "configs/shop/customer_daily.v1.json"
+        replace(shop, path, '"returns", "type": "int64"', '"returns", "type": "int32"')
+        sql = "configs/shop/customer_daily.v1.sql"
+        replace(shop, sql, "count(CASE WHEN returned THEN 1 END)", "CAST(1 AS INT)")
+        answer = shop.json("test", "shop/customer_daily@1")
+        assert (answer["rows_published"], answer["looked_back_on"]) == (2, 0)
+        assert any("`returns`" in note for note in answer["notes"]), answer["notes"]
+        # What was published is compared all the same: its other type is only another writing.
+        assert answer["compared"]["removed"] == 1
+
     def test_the_next_version_beside_the_one_before(self, published):
         next_version(published)
         sql = SQL.replace(".v1.", ".v2.")
