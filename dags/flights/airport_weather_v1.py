@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/airport_weather.v1.json, flights/airport_weather.v1.sql
 # sources: sha256:c6fc1fd77371b40002e370e16a6b1e1b6aa765c6ab3827793465bafb27280051
-# content: sha256:5312ea777655c1631c41dbca0ae0e91ebfdb99981493e754e35842b350fad22b
+# content: sha256:9615c8577fa8b9cb1fa997b860bd909884d4ddf7466db4f62587a9b5cdbddd42
 """flights/airport_weather@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -192,6 +192,8 @@ with DAG(
     write_online = BashOperator(
         task_id="write_online",
         bash_command=f"{TRIVIUM} materialize {VIEW}",
+        # Loads of one view take turns.
+        max_active_tis_per_dag=1,
     )
     finish = BashOperator(
         task_id="finish",

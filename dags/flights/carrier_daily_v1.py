@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/carrier_daily.v1.json, flights/carrier_daily.v1.sql
 # sources: sha256:d5b0070dd4dc1a42bbff9b576cb37d8bc6f6ae0ada67a710d992a4e8e50655ff
-# content: sha256:020432a05ee4be79ab5caac22452af9936fab61563839337d36380bf021575c9
+# content: sha256:3f7ac4684aeec30103e1530ea9a80ff7dff226fa06240afdc1e274db174d31a4
 """flights/carrier_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -200,6 +200,8 @@ with DAG(
     write_online = BashOperator(
         task_id="write_online",
         bash_command=f"{TRIVIUM} materialize {VIEW}",
+        # Loads of one view take turns.
+        max_active_tis_per_dag=1,
     )
     finish = BashOperator(
         task_id="finish",

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/plane_utilisation.v1.json, flights/plane_utilisation.v1.sql
 # sources: sha256:5fbb77166a77ea6494f909d3421afd0d4cd37d766406558ebc7b0943f777dce3
-# content: sha256:37e835d8b35c7db70234c030efef923c12e66b17f0319254522f000e50af59dc
+# content: sha256:5e56f37e5aefe4e3c923d4896e3d34c180545e1c6acbbfcfc088468e2821de1f
 """flights/plane_utilisation@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -194,6 +194,8 @@ with DAG(
     write_online = BashOperator(
         task_id="write_online",
         bash_command=f"{TRIVIUM} materialize {VIEW}",
+        # Loads of one view take turns.
+        max_active_tis_per_dag=1,
     )
     finish = BashOperator(
         task_id="finish",

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/route_daily.v1.json, flights/route_daily.v1.sql
 # sources: sha256:c7ef5de81530711e86eff046375d2ec947d89d3f7134732c84369218416138d8
-# content: sha256:f190d1a41524eacef0cd31b57e08385876d1f13f3d06183e20d09be6762bb8f5
+# content: sha256:be9c44b740ceeb840742906cbaecee46225fcc14a740d341748ff79df2a8b366
 """flights/route_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -199,6 +199,8 @@ with DAG(
     write_online = BashOperator(
         task_id="write_online",
         bash_command=f"{TRIVIUM} materialize {VIEW}",
+        # Loads of one view take turns.
+        max_active_tis_per_dag=1,
     )
     finish = BashOperator(
         task_id="finish",

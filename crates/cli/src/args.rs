@@ -291,6 +291,9 @@ pub struct MaterializeArgs {
     /// Last period, included; all that are published if absent.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Option<Instant>,
+    /// At most so many rows a second are written; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub rows_per_second: Option<std::num::NonZeroU32>,
 }
 
 /// See [`Verb::Get`].

@@ -188,7 +188,10 @@ fn tell(outcome: &Result<(Vec<Change>, Look), Error>) {
                     Change::Update(_) => tracing::info!(path, "written anew"),
                     Change::Remove(_) => tracing::info!(path, "removed"),
                     Change::Edited(_) => {
-                        tracing::warn!(path, "edited by hand, left alone: `generate --force` overwrites it");
+                        tracing::warn!(
+                            path,
+                            "edited by hand, left alone: `generate --force` overwrites it"
+                        );
                     }
                     Change::Foreign(_) => {
                         tracing::warn!(path, "not made by Trivium, left alone: move it away");

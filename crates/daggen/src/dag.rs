@@ -1,8 +1,6 @@
 //! One view's DAG file.
 
-use minijinja::{
-    AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig,
-};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use sha2::{Digest, Sha256};
 use trivium_model::{FeatureView, Schedule, TimeSpan};
 use trivium_registry::project::ProjectView;
@@ -69,7 +67,8 @@ impl Renderer {
             (format!("{folder}/{namespace}/{stem}.sql"), sql.text.clone()),
         ];
         let conf = self.settings.spark.conf.iter();
-        let conf: Vec<Vec<String>> = conf.map(|(name, value)| vec![name.clone(), value.clone()]).collect();
+        let conf: Vec<Vec<String>> =
+            conf.map(|(name, value)| vec![name.clone(), value.clone()]).collect();
         let tier = self.settings.tier(view.urgency_tier);
         let template = self.environment.get_template("feature_view.py").map_err(internal)?;
         let body = template

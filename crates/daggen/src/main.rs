@@ -45,7 +45,8 @@ fn run_generate(args: &GenerateArgs) -> ExitCode {
             Change::Foreign(_) => "is not made by Trivium: move it away",
             _ => "was edited by hand: take the edit back, or use --force",
         };
-        let _ = writeln!(std::io::stderr(), "{}: {why}", args.places.out.join(change.path()).display());
+        let _ =
+            writeln!(std::io::stderr(), "{}: {why}", args.places.out.join(change.path()).display());
     }
     match outcome.kind(args.check) {
         None => ExitCode::SUCCESS,

@@ -192,7 +192,10 @@ impl Settings {
             // They stand in commands that a shell reads and Airflow renders.
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             if value.is_empty() || !value.chars().all(is_plain) {
-                return wrong(field.to_owned(), "write letters, digits, `/`, `.`, `_` and `-` alone");
+                return wrong(
+                    field.to_owned(),
+                    "write letters, digits, `/`, `.`, `_` and `-` alone",
+                );
             }
         }
         for (name, tier) in &airflow.tiers {
@@ -200,7 +203,8 @@ impl Settings {
                 return wrong(format!("tiers.{name}"), "urgency tiers are 0, 1, 2 and 3");
             }
             if tier.retries == Some(0) {
-                let message = "at least 1: a task whose worker dies is only run again if it has a try left";
+                let message =
+                    "at least 1: a task whose worker dies is only run again if it has a try left";
                 return wrong(format!("tiers.{name}.retries"), message);
             }
         }

@@ -82,7 +82,8 @@ fn read_folder(folder: &Path) -> Result<Vec<File>, Error> {
             continue;
         }
         for path in sorted(&namespace)? {
-            let is_ours = path.extension().is_some_and(|ending| ending == "json" || ending == "sql");
+            let is_ours =
+                path.extension().is_some_and(|ending| ending == "json" || ending == "sql");
             if !is_ours || !path.is_file() {
                 continue;
             }
@@ -113,11 +114,15 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<Vec<File>, Error> {
     let folder = folder.trim_matches('/');
-    let listed = git(repository, &["ls-tree", "-r", "-z", "--name-only", "--full-tree", reference, "--", folder])?;
+    let listed = git(
+        repository,
+        &["ls-tree", "-r", "-z", "--name-only", "--full-tree", reference, "--", folder],
+    )?;
     let mut files = Vec::new();
     for path in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
         let path = String::from_utf8_lossy(path).into_owned();
-        let relative = path.strip_prefix(folder).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
+        let relative =
+            path.strip_prefix(folder).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
         let is_ours = relative.ends_with(".json") || relative.ends_with(".sql");
         if !is_ours || relative.matches('/').count() != 1 {
             continue;
@@ -134,7 +139,10 @@ fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<Vec<F
 
 /// The commit that a reference names now.
 pub fn commit_of(repository: &Path, reference: &str) -> Result<String, Error> {
-    let found = git(repository, &["rev-parse", "--verify", "--end-of-options", &format!("{reference}^{{commit}}")])?;
+    let found = git(
+        repository,
+        &["rev-parse", "--verify", "--end-of-options", &format!("{reference}^{{commit}}")],
+    )?;
     Ok(String::from_utf8_lossy(&found).trim().to_owned())
 }
 

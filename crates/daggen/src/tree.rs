@@ -221,7 +221,8 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 fn write(path: &Path, text: &str) -> Result<bool, Error> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name =
+        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     // Airflow parses what ends in `.py` alone.
     let new = folder.join(format!(".{name}.{}.new", std::process::id()));
     let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));

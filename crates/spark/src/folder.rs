@@ -89,11 +89,7 @@ impl RunFolder {
         }
         let definition = path.join(DEFINITION);
         let loaded = read_definition(&definition)?;
-        Ok(Self {
-            path: path.to_owned(),
-            period: document.period,
-            steps: steps(lake, &loaded)?,
-        })
+        Ok(Self { path: path.to_owned(), period: document.period, steps: steps(lake, &loaded)? })
     }
 
     /// The folder.
@@ -191,7 +187,9 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 
 fn remove(folder: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io("remove", folder)(error))
+        }
         _ => Ok(()),
     }
 }

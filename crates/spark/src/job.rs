@@ -189,9 +189,10 @@ impl JobResult {
         let mut files = Vec::new();
         for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
             let file = entry.map_err(Error::io("read", &folder))?.path();
-            let is_data = file.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-                name.ends_with(".parquet") && !name.starts_with(['.', '_'])
-            });
+            let is_data = file
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['.', '_']));
             if is_data {
                 files.push(file);
             }

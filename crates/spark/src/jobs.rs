@@ -1,6 +1,9 @@
 //! The jobs of a run.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use arrow::datatypes::SchemaRef;
 use trivium_engine::{Source, Table};
@@ -28,7 +31,8 @@ pub fn source_table(table: &Table, schema: Option<&SchemaRef>) -> Result<JobTabl
         Source::Parquet(paths) => (FileFormat::Parquet, paths, None),
         Source::Csv { paths, null } => {
             let schema = schema.ok_or_else(|| invalid("its columns are not known".to_owned()))?;
-            let mut set = |name: &str, value: &str| options.insert(name.to_owned(), value.to_owned());
+            let mut set =
+                |name: &str, value: &str| options.insert(name.to_owned(), value.to_owned());
             set("header", "true");
             // A quote in a quoted field is doubled, as everywhere but in Spark.
             set("escape", "\"");
@@ -84,7 +88,11 @@ pub fn extraction(steps: &Steps, periods: &[Period], tables: &[JobTable]) -> Res
 }
 
 /// What the extraction of these periods gave, held against config and checks.
-pub fn check(steps: &Steps, periods: &[Period], result: &JobResult) -> Result<CheckedPeriods, Error> {
+pub fn check(
+    steps: &Steps,
+    periods: &[Period],
+    result: &JobResult,
+) -> Result<CheckedPeriods, Error> {
     let mut checked = Vec::new();
     for (at, period) in periods.iter().enumerate() {
         let rows = result.rows(&format!("rows-{at}"))?;

@@ -67,9 +67,8 @@ fn a_job_that_has_not_ended_has_no_result() {
     let job = Job::new("test".to_owned(), Vec::new());
     job.write(folder.path()).unwrap();
     assert!(folder.path().join(JOB_FILE).exists());
-    let not_done = |folder: &std::path::Path| {
-        matches!(JobResult::read(folder), Err(Error::NotDone { .. }))
-    };
+    let not_done =
+        |folder: &std::path::Path| matches!(JobResult::read(folder), Err(Error::NotDone { .. }));
     assert!(not_done(folder.path()));
     let result = folder.path().join(RESULT_FILE);
     let text = format!(r#"{{"format": {FORMAT}, "runner": "1", "spark": "4.2.0", "queries": []}}"#);

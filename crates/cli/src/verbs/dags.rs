@@ -51,8 +51,8 @@ fn generate_dags(
     check: bool,
     force: bool,
 ) -> Result<(), Failure> {
-    let outcome =
-        generate(&arguments(project, folder, check, force)).map_err(|error| failure::daggen(&error))?;
+    let outcome = generate(&arguments(project, folder, check, force))
+        .map_err(|error| failure::daggen(&error))?;
     let paths = |changes: &[Change]| {
         changes.iter().map(|change| change.path().to_owned()).collect::<Vec<_>>()
     };

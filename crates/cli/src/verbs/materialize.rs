@@ -48,7 +48,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         return Ok(());
     }
     let started = Instant::now();
-    let loaded = load(global, &project, &snapshot, &views, args.to).await?;
+    let loaded = load(global, &project, &snapshot, &views, args).await?;
     match global.output {
         Output::Json => output::json(&json!({
             "views": loaded,
@@ -69,10 +69,14 @@ pub async fn load(
     project: &Project,
     snapshot: &Snapshot,
     views: &[&StoredView],
-    to: Option<args::Instant>,
+    args: &MaterializeArgs,
 ) -> Result<Vec<Json>, Failure> {
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let options = MaterializeOptions { shutdown, ..MaterializeOptions::default() };
+    let options = MaterializeOptions {
+        shutdown,
+        rows_per_second: args.rows_per_second,
+        ..MaterializeOptions::default()
+    };
     let (door, checkpoints) = match target::address(global)? {
         Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
             parts::remote_door(&base, target::client_options(global)).await?
@@ -95,7 +99,7 @@ pub async fn load(
     let mut loaded = Vec::new();
     for stored in views {
         let view = &stored.view;
-        let to = to.map(|to| end_of(view, to)).transpose()?;
+        let to = args.to.map(|to| end_of(view, to)).transpose()?;
         let progress = Arc::new(Bar(Progress::new(&view.reference().to_string())));
         let begun = Instant::now();
         let outcome =

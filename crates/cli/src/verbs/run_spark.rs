@@ -35,12 +35,8 @@ pub async fn run(
     let schedule = trivium_offline::schedule(view).map_err(offline)?;
     let periods = trivium_offline::periods(schedule, request.from, request.to).map_err(offline)?;
     let tables = spark_tables(project, request.query.tables()).await?;
-    let steps = Steps::new(
-        parts::lake(project),
-        Arc::clone(view),
-        Arc::clone(&request.query),
-        "spark",
-    );
+    let steps =
+        Steps::new(parts::lake(project), Arc::clone(view), Arc::clone(&request.query), "spark");
     let work = Work {
         steps: steps.map_err(offline)?,
         tables: Arc::new(tables),

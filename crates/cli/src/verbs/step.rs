@@ -30,17 +30,14 @@ pub async fn run(global: &Global, args: &StepArgs) -> Result<(), Failure> {
     match &args.step {
         Step::Wait(which) => wait(&global, &project, which),
         Step::Start(which) => start(&global, &project, which).await,
-        Step::Check(run) => {
-            blocking(&project, run, move |_, folder| check(&global, &folder)).await
-        }
+        Step::Check(run) => blocking(&project, run, move |_, folder| check(&global, &folder)).await,
         Step::Raw(run) => blocking(&project, run, move |_, folder| raw(&global, &folder)).await,
         Step::Publish(run) => {
-            blocking(&project, run, move |project, folder| publish(&global, &project, &folder)).await
+            blocking(&project, run, move |project, folder| publish(&global, &project, &folder))
+                .await
         }
         Step::Alert => alert::run(&project).await,
-        Step::Finish(run) => {
-            RunFolder::finish(&run.run).map_err(|error| failure::spark(&error))
-        }
+        Step::Finish(run) => RunFolder::finish(&run.run).map_err(|error| failure::spark(&error)),
     }
 }
 
@@ -71,8 +68,10 @@ fn period_of(project: &Project, loaded: &ProjectView, at: Timestamp) -> Result<P
     let period = Period { start, end: start.plus(schedule.every) };
     let now = Timestamp(project.data_clock().now_micros());
     if period.end > now {
-        let message =
-            format!("the period ends at {}, which is not over by the data clock, {now}", period.end);
+        let message = format!(
+            "the period ends at {}, which is not over by the data clock, {now}",
+            period.end
+        );
         return Err(ApiError::new(Kind::FailedPrecondition, message)
             .at("--at")
             .help("name an earlier period, or wait until it is over")
@@ -115,8 +114,8 @@ async fn start(global: &Global, project: &Project, which: &Which) -> Result<(), 
             Ok(folder)
         })
         .map_err(|error| failure::spark(&error))?;
-    let path = std::path::absolute(folder.path())
-        .map_err(|error| failure::file(folder.path(), &error))?;
+    let path =
+        std::path::absolute(folder.path()).map_err(|error| failure::file(folder.path(), &error))?;
     // Alone on the last line: Airflow passes it on.
     say(global, &json!({ "run": path }), || path.display().to_string());
     Ok(())
@@ -205,8 +204,7 @@ fn publish(global: &Global, project: &Project, folder: &RunFolder) -> Result<(),
         periods.push(folder.period());
         periods.sort();
         periods.dedup();
-        let report =
-            jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
+        let report = jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
         let lake = parts::lake(project);
         let reference = folder.view().reference();
         let mut partitions = Vec::new();
@@ -248,4 +246,3 @@ pub async fn on_a_thread<T: Send + 'static>(
     let done = done.map_err(|error| ApiError::new(Kind::Internal, error.to_string()))?;
     done.map_err(|error| failure::spark(&error))
 }
-

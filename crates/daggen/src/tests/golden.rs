@@ -1,10 +1,6 @@
 //! The DAGs of the example project are checked in: `dags/` is what its configs and settings give.
 
-use crate::{
-    Plan, Settings,
-    source::Source,
-    watch::Watcher,
-};
+use crate::{Plan, Settings, source::Source, watch::Watcher};
 
 use super::repository;
 

@@ -175,9 +175,8 @@ impl Steps {
                 continue;
             }
             let Some(publication) = self.publication(one)? else { continue };
-            let same = |known: &Partition| {
-                known.pointer.source.inputs_sha256 == publication.inputs_sha256
-            };
+            let same =
+                |known: &Partition| known.pointer.source.inputs_sha256 == publication.inputs_sha256;
             if !known.as_ref().is_some_and(same) {
                 found.push(publication);
             }
@@ -273,4 +272,3 @@ impl Steps {
         }
     }
 }
-

@@ -22,7 +22,7 @@ use trivium_runtime::{Kind, Shutdown};
 use self::{journal::Journal, plan::Plan};
 use crate::{
     accepted,
-    args::{Global, Output},
+    args::{Global, MaterializeArgs, Output},
     args_author::BackfillArgs,
     failure::{self, Failure},
     output, parts,
@@ -82,7 +82,8 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
         run::print(&stored.view, &report, started.elapsed().as_secs_f64());
     }
     let materialized = if args.materialize {
-        materialize::load(global, &project, &snapshot, &[stored], None).await?
+        let args = MaterializeArgs { views: Vec::new(), to: None, rows_per_second: None };
+        materialize::load(global, &project, &snapshot, &[stored], &args).await?
     } else {
         Vec::new()
     };
