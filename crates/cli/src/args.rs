@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::{args_dags::DagsArgs, args_search::SearchArgs, args_step::StepArgs};
+pub use crate::{
+    args_author::{BackfillArgs, LintArgs, TestArgs},
+    args_dags::DagsArgs,
+    args_search::SearchArgs,
+    args_step::StepArgs,
+};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -117,9 +122,9 @@ pub enum Verb {
         after_help = "Example:\n  trivium init shop && cd shop && trivium apply && trivium run && trivium materialize"
     )]
     Init(InitArgs),
-    /// Check configs and SQL, all errors in one go.
+    /// Check configs and SQL, all errors in one go; beside a registry, the version rule too.
     #[command(
-        after_help = "Examples:\n  trivium validate configs\n  trivium validate configs/flights/carrier_daily.v1.json"
+        after_help = "Examples:\n  trivium validate configs\n  trivium validate configs/flights/carrier_daily.v1.json\n  trivium validate --server http://registry:7400    # against what that one accepted\n\nWhere the project has a registry, or a server is named, a change that would need a new version is an error\n(`version-rule`) that shows what was and what is. Nothing is made or changed."
     )]
     Validate(ConfigsArgs),
     /// Show what `apply` would change, of which class each change is, and why.
@@ -186,6 +191,21 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
     )]
     Dev(DevArgs),
+    /// Run a view as it stands in the working tree for one period, and write nothing.
+    #[command(
+        after_help = "Examples:\n  trivium test flights/carrier_daily@2\n  trivium test flights/carrier_daily@2 --date 2013-07-04 --rows 20 --output json\n\nShows the rows as they would be published (carryover and windows over what the lake has), statistics of each\ncolumn, the quality checks, and how the rows differ from those of the version before, or of the accepted version\nof the same number if the working tree changes it. A failed check with severity `error` is the exit code\nQUALITY_FAILED."
+    )]
+    Test(TestArgs),
+    /// Run a range of periods of one view: a plan first, resumable, several at once.
+    #[command(
+        after_help = "Examples:\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --dry-run\n  trivium backfill flights/carrier_daily@1 --from 2013-01-01 --to 2013-12-31 --parallel 4 --materialize\n\nThe plan says what is published already, what is missing, what behind the range looks back on it and is\npublished again, and who reads it. A journal under the data folder tells what the same definition has finished:\nstopped or killed at any moment, the same command goes on from there; when all is finished, it runs nothing\n(--again does). `--server` names only the server that --materialize writes to."
+    )]
+    Backfill(BackfillArgs),
+    /// Say what is valid and still will be regretted: missing checks, leaks, words that help nobody.
+    #[command(
+        after_help = "Examples:\n  trivium lint\n  trivium lint --deny configs/flights    # for CI: any finding is a failure\n\nEach finding has a code; docs/lint.md says why, and what to do. trivium.toml turns codes off for a project:\n\n  [lint]\n  allow = [\"no-tags\"]"
+    )]
+    Lint(LintArgs),
     /// Generate the Airflow DAGs of batch views, or run one in a real Airflow.
     #[command(
         after_help = "Examples:\n  trivium dags generate\n  trivium dags generate --check    # on a pull request\n  trivium dags test flights/carrier_daily@1 --date 2013-01-05"

@@ -22,6 +22,13 @@ pub const NOT_UTF8: Code = Code {
     remedy: "Save it as UTF-8, or rename it.",
 };
 
+/// A change that may not be made under an accepted number.
+pub const VERSION_RULE: Code = Code {
+    code: "version-rule",
+    meaning: "What the registry accepted under this version was changed in behaviour, or would break readers.",
+    remedy: "Leave the accepted version as it was and write the change as the next one; [change-rules.md](change-rules.md) has the rules.",
+};
+
 /// SQL that names a table which the project does not declare.
 pub const UNKNOWN_TABLE: Code = Code {
     code: "unknown-table",
@@ -58,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    const OF_FILES: &[Code] = &[UNREADABLE, NOT_A_FILE, NOT_UTF8];
+    const OF_FILES: &[Code] = &[UNREADABLE, NOT_A_FILE, NOT_UTF8, VERSION_RULE];
     const OF_SQL: &[Code] = &[UNKNOWN_TABLE, COLUMN_TYPE, QUERY, NOT_PROVEN];
 
     #[test]
@@ -85,7 +92,11 @@ mod tests {
 
     fn all() -> Vec<&'static str> {
         let tables = [config::CODES, project::CODES, trivium_sql::codes::CODES, OF_FILES, OF_SQL];
-        tables.concat().iter().map(|code| code.code).collect()
+        [tables.concat(), crate::lint::CODES.to_vec()]
+            .concat()
+            .iter()
+            .map(|code| code.code)
+            .collect()
     }
 
     /// Where findings are made, no code stands that the pages lack; and what has a code as a

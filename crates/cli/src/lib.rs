@@ -5,7 +5,9 @@
 //! is printed is what a server would answer. Runs, materialization and training sets work on the
 //! lake directly.
 
+mod accepted;
 mod args;
+mod args_author;
 mod args_dags;
 mod args_search;
 mod args_step;
@@ -14,14 +16,17 @@ mod codes;
 mod configs;
 mod entity;
 mod failure;
+mod frame;
 mod grpc;
 mod grpc_search;
+mod lint;
 mod openapi;
 mod output;
 mod parts;
 mod project;
 mod target;
 mod verbs;
+mod version_rule;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use trivium_api::ApiError;
+use trivium_api::{ApiError, suggest};
 use trivium_engine::{Source, Table};
 use trivium_model::Timestamp;
 use trivium_offline::Period;
@@ -17,7 +17,7 @@ use trivium_spark::submit::Submit;
 use crate::{
     args::{Global, Instant},
     failure::{self, Failure},
-    output,
+    lint, output,
 };
 
 /// The file's name.
@@ -31,6 +31,8 @@ struct Document {
     clock: ClockSection,
     #[serde(default)]
     sources: BTreeMap<String, SourceSection>,
+    #[serde(default)]
+    lint: LintSection,
     #[serde(default)]
     spark: SparkSection,
     /// The generator's: it checks it ([`trivium_daggen::Settings`]).
@@ -92,6 +94,13 @@ struct ClockSection {
     data: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LintSection {
+    #[serde(default)]
+    allow: Vec<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceSection {
@@ -127,6 +136,8 @@ pub struct Project {
     pub data_dir: PathBuf,
     /// The instant that the data clock stands at, if it is fixed.
     pub data_clock: Option<Timestamp>,
+    /// Codes that `trivium lint` leaves out.
+    pub lint_allow: Vec<String>,
     sources: BTreeMap<String, SourcePaths>,
     spark: SparkSection,
     alerts: Alerts,
@@ -188,6 +199,15 @@ impl Project {
                     .0,
             ),
         };
+        let lint_allow = document.lint.allow;
+        if let Some(unknown) = lint_allow.iter().find(|code| !lint::is_code(code)) {
+            let codes = lint::CODES.iter().map(|code| code.code);
+            return Err(wrong(
+                format!("{}: lint.allow", file.display()),
+                format!("`{unknown}` is no code of `trivium lint`"),
+                &suggest::hint(unknown, codes),
+            ));
+        }
         let mut sources = BTreeMap::new();
         for (name, section) in document.sources {
             let place = format!("{}: sources.{name}", file.display());
@@ -232,7 +252,16 @@ impl Project {
                 .map(|path| base.join(path)),
         };
         let spark = document.spark;
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources, spark, alerts })
+        Ok(Self {
+            file: file.to_path_buf(),
+            configs,
+            data_dir,
+            data_clock,
+            lint_allow,
+            sources,
+            spark,
+            alerts,
+        })
     }
 
     /// The clock of ttl and default event times.

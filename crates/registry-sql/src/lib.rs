@@ -62,6 +62,14 @@ impl SqlRegistry {
         Ok(Self { pool, history: Arc::default() })
     }
 
+    /// Opens an existing file for reads alone: nothing is made, brought up to date or folded, not
+    /// even beside it, so a checkout that cannot be written will do. It must not outlive a moment:
+    /// where the file was closed cleanly, it is read as one that nobody changes.
+    pub async fn read_sqlite(path: &Path) -> Result<Self, Error> {
+        let pool = sqlite::read(path).await?;
+        Ok(Self { pool, history: Arc::default() })
+    }
+
     /// Waits until all connections are closed; a clean end folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.pool.close().await;

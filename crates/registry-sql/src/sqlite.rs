@@ -39,7 +39,7 @@ pub(crate) async fn connect(path: &Path, options: &SqliteOptions) -> Result<AnyP
     }
     let path = std::path::absolute(path)
         .map_err(|error| Error::Invalid(format!("{} is no path: {error}", path.display())))?;
-    let url = url(&path)?;
+    let url = url(&path, "mode=rwc")?;
     // The first connection outside the pool, which would try again until its timeout and then
     // forget what was wrong.
     let mut first =
@@ -57,6 +57,34 @@ pub(crate) async fn connect(path: &Path, options: &SqliteOptions) -> Result<AnyP
         .connect(&url)
         .await
         .map_err(|error| at(&path, describe(error)))
+}
+
+/// Opens an existing file for reads alone.
+pub(crate) async fn read(path: &Path) -> Result<AnyPool, Error> {
+    sqlx::any::install_default_drivers();
+    let path = std::path::absolute(path)
+        .map_err(|error| Error::Invalid(format!("{} is no path: {error}", path.display())))?;
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    // Without a write-ahead log nobody has it open, or nobody has written yet, and SQLite need not
+    // make the files through which several share one. With a log, only it knows the newest rows.
+    let has_log = std::fs::metadata(&log).is_ok_and(|about| about.len() > 0);
+    let options = if has_log { "mode=ro" } else { "mode=ro&immutable=true" };
+    let pool = AnyPoolOptions::new()
+        .max_connections(1)
+        .connect(&url(&path, options)?)
+        .await
+        .map_err(|error| at(&path, describe(error)))?;
+    let application: i64 = sqlx::query("SELECT application_id FROM pragma_application_id")
+        .fetch_one(&pool)
+        .await
+        .and_then(|row| row.try_get("application_id"))
+        .map_err(|error| at(&path, describe(error)))?;
+    if application != APPLICATION_ID {
+        let what = "the file is another program's, not a registry".to_owned();
+        return Err(at(&path, Error::Invalid(what)));
+    }
+    Ok(pool)
 }
 
 /// The settings that hold for one connection.
@@ -128,7 +156,7 @@ fn at(path: &Path, error: Error) -> Error {
 }
 
 /// The file as a URL: the only form in which the driver takes it.
-fn url(path: &Path) -> Result<String, Error> {
+fn url(path: &Path, options: &str) -> Result<String, Error> {
     let text = path.to_str().ok_or_else(|| {
         Error::Invalid(format!("{} is not UTF-8, which SQLite's driver needs", path.display()))
     })?;
@@ -140,6 +168,7 @@ fn url(path: &Path) -> Result<String, Error> {
             url.push_str(&format!("%{byte:02X}"));
         }
     }
-    url.push_str("?mode=rwc");
+    url.push('?');
+    url.push_str(options);
     Ok(url)
 }

@@ -43,3 +43,46 @@ async fn orders_of_erasures_are_kept() {
     assert_eq!(again.orders(0, 10).await.unwrap().len(), 5);
     keeps_orders(&trivium_registry::MemoryRegistry::new()).await.unwrap();
 }
+
+/// Reading leaves the folder as it was, whether or not the last writer closed the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let files = || -> std::collections::BTreeMap<String, Vec<u8>> {
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            // How those who share the log find their way in it: no data.
+            .filter(|path| !path.to_string_lossy().ends_with("-shm"))
+            .map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()))
+            .collect()
+    };
+    assert!(SqlRegistry::read_sqlite(&path).await.is_err());
+    assert!(files().is_empty(), "a registry was made");
+
+    let writer = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
+    let first =
+        || conformance::change(0, vec![conformance::view("a", 1, &[("x", "\"int64\"", None)])]);
+    writer.apply(first()).await.unwrap();
+    // Beside the writer: what only the log has is seen.
+    let open = files();
+    assert_eq!(open.len(), 2, "{:?}", open.keys());
+    let expected = writer.snapshot(None).await.unwrap();
+    let reader = SqlRegistry::read_sqlite(&path).await.unwrap();
+    assert_eq!(reader.snapshot(None).await.unwrap(), expected);
+    assert!(reader.apply(first()).await.is_err());
+    reader.close().await;
+    assert_eq!(files(), open);
+
+    writer.close().await;
+    let closed = files();
+    assert_eq!(closed.len(), 1, "{:?}", closed.keys());
+    let before = std::fs::metadata(folder.path()).unwrap().modified().unwrap();
+    let reader = SqlRegistry::read_sqlite(&path).await.unwrap();
+    assert_eq!(reader.snapshot(None).await.unwrap(), expected);
+    reader.close().await;
+    assert_eq!(files(), closed);
+    let after = std::fs::metadata(folder.path()).unwrap().modified().unwrap();
+    assert_eq!(before, after, "files came and went");
+}

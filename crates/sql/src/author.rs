@@ -42,6 +42,7 @@ pub struct OutputColumn {
     pub sources: Vec<ColumnSource>,
     /// Whether it is nothing but the period's first day or instant.
     pub(crate) names_period_only: bool,
+    pub(crate) uses_period_end: bool,
 }
 
 /// A column that an output column is calculated from.
@@ -114,6 +115,7 @@ impl AuthorQuery {
                 names_period_only: column.from.sources.is_empty()
                     && (column.from.ds || column.from.period_start)
                     && !column.from.period_end,
+                uses_period_end: column.from.period_end,
                 sources: column.from.sources.into_iter().collect(),
             })
             .collect();

@@ -6,7 +6,7 @@
 //! - *behaviour*: another expression for a column, or another clause;
 //! - *breaking*: a column less, or under another name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
@@ -37,8 +37,54 @@ pub fn compare(old: &AuthorQuery, new: &AuthorQuery) -> Vec<Difference> {
     differences
 }
 
+/// A part of a query that does not mean the same any more, in normal form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPart {
+    /// As [`compare`] names it: `sql.columns.<name>` or `sql.<clause>`.
+    pub field: String,
+    /// What it was; absent where it was not there.
+    pub old: Option<String>,
+    /// What it is; absent where it is gone.
+    pub new: Option<String>,
+}
+
+/// The columns and clauses whose normal forms differ, side by side, columns first. For showing:
+/// what they mean for readers says [`compare`].
+pub fn changed_parts(old: &AuthorQuery, new: &AuthorQuery) -> Vec<ChangedPart> {
+    let (old, new) = on_a_large_stack(|| (Parts::of(old), Parts::of(new)));
+    let columns = side_by_side(&old.columns, &new.columns, |part| &part.normal);
+    let columns = columns.map(|(name, old, new)| (format!("sql.columns.{name}"), old, new));
+    let clauses = side_by_side(&old.clauses, &new.clauses, |part| &part.normal);
+    columns
+        .chain(clauses)
+        .map(|(field, from, to)| ChangedPart {
+            field,
+            old: from.map(|text| old.spelt_out(&text)),
+            new: to.map(|text| new.spelt_out(&text)),
+        })
+        .collect()
+}
+
+/// What differs between two maps: key, old and new text.
+fn side_by_side<P>(
+    old: &BTreeMap<String, P>,
+    new: &BTreeMap<String, P>,
+    text: impl Fn(&P) -> &String,
+) -> impl Iterator<Item = (String, Option<String>, Option<String>)> {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changed: Vec<_> = keys
+        .into_iter()
+        .map(|key| (key.clone(), old.get(key).map(&text), new.get(key).map(&text)))
+        .filter(|(_, old, new)| old != new)
+        .map(|(key, old, new)| (key, old.cloned(), new.cloned()))
+        .collect();
+    changed.into_iter()
+}
+
 /// A query cut into what is compared.
 struct Parts {
+    /// The subqueries that normal forms name by their hash.
+    definitions: BTreeMap<String, String>,
     /// By name.
     columns: BTreeMap<String, ColumnPart>,
     /// By field.
@@ -72,6 +118,7 @@ impl Parts {
         branches(&query.query.body, &mut written_branches);
 
         let mut parts = Self {
+            definitions: normal.definitions().clone(),
             columns: BTreeMap::new(),
             clauses: BTreeMap::new(),
             rows_depend_on_columns: None,
@@ -91,6 +138,26 @@ impl Parts {
         }
         parts.query(&normal.query, &query.query);
         parts
+    }
+
+    /// The text with each subquery where its name stands, so that a person sees what changed in it.
+    fn spelt_out(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        // A subquery names only what was there before it: there is no circle. The bound is for
+        // texts that double at every level.
+        const LENGTH_MAX: usize = 100_000;
+        while let Some((name, definition)) = self
+            .definitions
+            .iter()
+            .find(|(name, _)| text.contains(name.as_str()))
+            .filter(|_| text.len() < LENGTH_MAX)
+        {
+            text = text.replace(&format!("`{name}`"), &format!("({definition})"));
+            if text.contains(name.as_str()) {
+                break;
+            }
+        }
+        text
     }
 
     fn clause(&mut self, field: &str, label: &str, normal: String, shown: String) {

@@ -22,10 +22,11 @@ pub mod publish;
 pub mod quality;
 mod rules;
 pub mod scan;
+mod style;
 mod walk;
 
 pub use author::{AuthorQuery, ColumnSource, OutputColumn};
-pub use compare::compare;
+pub use compare::{ChangedPart, changed_parts, compare};
 pub use dialect::SparkDialect;
 pub use period::{Period, PeriodError};
 pub use publish::{CARRIED_FROM, PERIOD, RAW, publish_sql};

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
 use trivium_model::{FeatureView, Timestamp};
 use trivium_offline::{
     Partition,
     materialize::{MaterializeOptions, MaterializeProgress, MaterializeReport, Materializer},
 };
+use trivium_registry::{Snapshot, StoredView};
 use trivium_runtime::{Kind, Shutdown};
 
 use crate::{
@@ -46,6 +47,30 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         nothing_to_do(global, "materialize", &snapshot, why);
         return Ok(());
     }
+    let started = Instant::now();
+    let loaded = load(global, &project, &snapshot, &views, args).await?;
+    match global.output {
+        Output::Json => output::json(&json!({
+            "views": loaded,
+            "seconds": started.elapsed().as_secs_f64(),
+        })),
+        Output::Table if loaded.len() > 1 => output::line(output::paint(
+            output::FAINT,
+            format!("{} views in {:.1} s", loaded.len(), started.elapsed().as_secs_f64()),
+        )),
+        Output::Table => {}
+    }
+    Ok(())
+}
+
+/// Loads these views, says so of each, and gives what programs are told.
+pub async fn load(
+    global: &Global,
+    project: &Project,
+    snapshot: &Snapshot,
+    views: &[&StoredView],
+    args: &MaterializeArgs,
+) -> Result<Vec<Json>, Failure> {
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options = MaterializeOptions {
         shutdown,
@@ -57,10 +82,10 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
             parts::remote_door(&base, target::client_options(global)).await?
         }
         None => {
-            let store = parts::store(&project)?;
+            let store = parts::store(project)?;
             let serving = parts::serving(
-                &project,
-                &snapshot,
+                project,
+                snapshot,
                 Arc::clone(&store),
                 parts::Lifetime::Short,
                 None,
@@ -70,9 +95,8 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
             (door, checkpoints)
         }
     };
-    let materializer = Materializer::new(parts::lake(&project), door, checkpoints, options);
-    let started = Instant::now();
-    let mut reports = Vec::new();
+    let materializer = Materializer::new(parts::lake(project), door, checkpoints, options);
+    let mut loaded = Vec::new();
     for stored in views {
         let view = &stored.view;
         let to = args.to.map(|to| end_of(view, to)).transpose()?;
@@ -86,30 +110,19 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         if global.output == Output::Table {
             print(view, &report, seconds);
         }
-        reports.push((view.reference().to_string(), report, seconds));
+        loaded.push(json!({
+            "view": view.reference().to_string(),
+            "partitions": report.partitions,
+            "partitions_changed": report.partitions_changed,
+            "rows_written": report.rows_written,
+            "unchanged": report.unchanged,
+            "superseded": report.superseded,
+            "retracted": report.retracted,
+            "erased": report.erased,
+            "seconds": seconds,
+        }));
     }
-    match global.output {
-        Output::Json => output::json(&json!({
-            "views": reports.iter().map(|(view, report, seconds)| json!({
-                "view": view,
-                "partitions": report.partitions,
-                "partitions_changed": report.partitions_changed,
-                "rows_written": report.rows_written,
-                "unchanged": report.unchanged,
-                "superseded": report.superseded,
-                "retracted": report.retracted,
-                "erased": report.erased,
-                "seconds": seconds,
-            })).collect::<Vec<_>>(),
-            "seconds": started.elapsed().as_secs_f64(),
-        })),
-        Output::Table if reports.len() > 1 => output::line(output::paint(
-            output::FAINT,
-            format!("{} views in {:.1} s", reports.len(), started.elapsed().as_secs_f64()),
-        )),
-        Output::Table => {}
-    }
-    Ok(())
+    Ok(loaded)
 }
 
 /// The end of the period that begins at the last one to load.

@@ -2,6 +2,7 @@
 
 mod alert;
 mod apply;
+mod backfill;
 mod completions;
 mod dags;
 mod delete;
@@ -10,6 +11,7 @@ mod erase;
 mod get;
 mod history;
 pub mod init;
+mod lint;
 mod ls;
 mod materialize;
 mod plan;
@@ -20,6 +22,7 @@ pub mod search;
 mod show;
 mod step;
 mod stores;
+mod test;
 mod validate;
 
 use crate::{
@@ -47,6 +50,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Lint(args) => lint::run(&global, &args),
+        Verb::Backfill(args) => backfill::run(&global, &args).await,
+        Verb::Test(args) => test::run(&global, &args).await,
         Verb::Dags(args) => dags::run(&global, &args).await,
         Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {

@@ -109,11 +109,12 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// As many queries at once as there are cores: each is one thread's work.
-fn parallel() -> usize {
+pub fn parallel() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-fn print(view: &FeatureView, report: &RunReport, seconds: f64) {
+/// What a run did, in a line.
+pub fn print(view: &FeatureView, report: &RunReport, seconds: f64) {
     let unchanged = if report.unchanged > 0 {
         format!(", {} unchanged", report.unchanged)
     } else {
@@ -174,7 +175,8 @@ pub fn nothing_to_do(global: &Global, doing: &str, snapshot: &Snapshot, why: &st
     }
 }
 
-fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
+/// The view's accepted SQL.
+pub fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
     let reference = stored.view.reference();
     let text = stored.sql_text.as_deref().unwrap_or_default();
     AuthorQuery::parse(&format!("{reference} (SQL)"), text).map_err(|findings| {
@@ -187,7 +189,7 @@ fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
 }
 
 /// `[from, to)`: whole periods, the last one included.
-fn range(
+pub fn range(
     view: &FeatureView,
     from: Option<args::Instant>,
     to: Option<args::Instant>,

@@ -9,15 +9,18 @@ use trivium_registry::project::{
 };
 
 use crate::{
+    accepted,
     args::{ConfigsArgs, Global, Output},
     codes,
     configs::Configs,
     failure::Failure,
     output, parts,
     project::Project,
+    version_rule::{self, Compared},
 };
 
-/// Checks the configs and, where the project declares the tables, the SQL's types.
+/// Checks the configs, where the project declares the tables the SQL's types, and where there is a
+/// registry the version rule.
 pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     // Configs can be checked without a project; then nothing is known of the tables.
     let project = match Project::find(global) {
@@ -28,6 +31,7 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let configs = Configs::read(&args.paths, project.as_ref())?;
     let mut findings = configs.findings.clone();
     let mut counts = (0, 0);
+    let mut compared = None;
     match load_project_beside(&configs.files, &configs.unread()) {
         Ok(definitions) => {
             findings.extend(definitions.warnings.iter().cloned());
@@ -36,6 +40,12 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
                 findings.extend(
                     check_types(project, &definitions, |view| asked(&configs, view)).await?,
                 );
+            }
+            compared = accepted::snapshot(global, project.as_ref())
+                .await?
+                .map(|accepted| version_rule::compare(&accepted, &definitions));
+            if let Some(compared) = &mut compared {
+                findings.append(&mut compared.findings);
             }
         }
         Err(found) => findings.extend(found),
@@ -52,7 +62,13 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let (views, services) = counts;
     match global.output {
         Output::Json => {
-            let mut answer = json!({ "views": views, "services": services, "findings": findings });
+            let mut answer = json!({
+                "views": views,
+                "services": services,
+                "findings": findings,
+                "compared_with_revision": compared.as_ref().map(|compared| compared.revision),
+                "changes": compared.as_ref().map_or(&[][..], |compared| &compared.changes),
+            });
             if elsewhere > 0 {
                 answer["errors_elsewhere"] = elsewhere.into();
             }
@@ -80,9 +96,29 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
             if project.is_none() {
                 output::note("note: outside of a project, the SQL's types were not checked");
             }
+            say_compared(compared.as_ref());
         }
     }
     Ok(())
+}
+
+/// Whether the version rule was held, and what it lets through.
+fn say_compared(compared: Option<&Compared>) {
+    let Some(compared) = compared else {
+        output::note(
+            "note: there is no registry here: not compared with accepted versions (--server asks one)",
+        );
+        return;
+    };
+    let changes: Vec<String> = compared
+        .changes
+        .iter()
+        .map(|change| format!("{} ({})", change.subject, change.class))
+        .collect();
+    if !changes.is_empty() {
+        let revision = compared.revision;
+        output::note(format!("note: against revision {revision}: {}", changes.join(", ")));
+    }
 }
 
 /// Before an apply of `changed`: what the engine would refuse is refused at once, not at the first

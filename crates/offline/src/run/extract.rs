@@ -39,6 +39,18 @@ impl Runner {
         period: Period,
     ) -> Result<RawRows, Error> {
         let view = &*request.view;
+        let rows = self.author_rows(request, period).await?;
+        let quality = self.check_quality(view, period, &rows).await?;
+        raw_rows(view, period, &rows, quality)
+    }
+
+    /// The rows of one period, held against the config, in canonical order.
+    pub(super) async fn author_rows(
+        &self,
+        request: &RunRequest,
+        period: Period,
+    ) -> Result<RecordBatch, Error> {
+        let view = &*request.view;
         let sql = render(request, period)?;
         let failed = |source| engine_error(view, period, "the author's SQL failed", source);
         let batches: Vec<RecordBatch> = self
@@ -49,13 +61,11 @@ impl Runner {
             .try_collect()
             .await
             .map_err(failed)?;
-        let rows = accept(view, period, &batches)?;
-        let quality = self.check_quality(view, period, &rows).await?;
-        raw_rows(view, period, &rows, quality)
+        accept(view, period, &batches)
     }
 
     /// Runs the checks; a failed `error` one is an error with all results.
-    async fn check_quality(
+    pub(super) async fn check_quality(
         &self,
         view: &FeatureView,
         period: Period,

@@ -22,6 +22,7 @@
 //! depend on how many run at once.
 
 mod extract;
+mod preview;
 mod publish;
 pub mod steps;
 mod values;
@@ -45,6 +46,8 @@ use crate::{
     lake::{RunSource, Staged, Staging},
     periods, schedule,
 };
+
+pub use preview::Preview;
 
 /// How to run.
 #[derive(Debug, Clone)]

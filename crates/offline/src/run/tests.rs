@@ -1,5 +1,6 @@
 //! Runs on a small engine that knows three queries: the author's, the quality checks, publication.
 
+mod preview;
 mod steps;
 
 use std::{

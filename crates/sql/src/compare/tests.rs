@@ -2,7 +2,7 @@
 
 use trivium_model::ChangeClass::{self, Behaviour, Breaking, Compatible, Cosmetic};
 
-use crate::{AuthorQuery, compare};
+use crate::{AuthorQuery, changed_parts, compare};
 
 const BASE: &str = "SELECT carrier, origin, TIMESTAMP '{{ period_end }}' AS event_ts, count(*) AS flights, avg(dep_delay) AS avg_delay FROM flights WHERE make_date(year, month, day) = DATE '{{ ds }}' AND dep_delay > 0 GROUP BY carrier, origin";
 const ROWS: &str = "SELECT carrier, event_ts, a - b AS d FROM t WHERE x = 1 AND y = 2";
@@ -479,4 +479,37 @@ fn subqueries_and_set_operations() {
 #[test]
 fn the_same_text_is_no_difference() {
     assert!(compare(&parse(BASE), &parse(BASE)).is_empty());
+}
+
+#[test]
+fn changed_parts_are_shown_in_normal_form() {
+    let shown = |old: &str, new: &str| -> Vec<String> {
+        let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let parts = changed_parts(&parse(old), &parse(new));
+        parts
+            .into_iter()
+            .map(|part| format!("{}: {} -> {}", part.field, text(part.old), text(part.new)))
+            .collect()
+    };
+    assert!(shown(BASE, &edited(BASE, "count(*)", "COUNT(1)")).is_empty());
+    let new = edited(BASE, "count(*) AS flights", "sum(1) AS flights, 1 AS one");
+    let new = edited(&new, " AND dep_delay > 0", "");
+    assert_eq!(
+        shown(BASE, &new),
+        [
+            "sql.columns.flights: count(*) -> sum(1)",
+            "sql.columns.one: - -> 1",
+            "sql.where: ((0 < `t0_0`.`dep_delay`) AND (DATE '{{ ds }}' = make_date(`t0_0`.`year`, \
+             `t0_0`.`month`, `t0_0`.`day`))) -> (DATE '{{ ds }}' = make_date(`t0_0`.`year`, \
+             `t0_0`.`month`, `t0_0`.`day`))",
+        ]
+    );
+    // A subquery is shown where it stands, not by its hash; what only reads it is not repeated.
+    let nested = "WITH w AS (SELECT id, ts, x FROM (SELECT id, ts, a AS x FROM t) i) SELECT id, ts, x FROM w";
+    let found = shown(nested, &edited(nested, "a AS x", "b AS x"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("sql.from: "), "{found:?}");
+    assert!(found[0].contains("`t0_0`.`a` AS `x`"), "{found:?}");
+    assert!(found[0].contains("`t0_0`.`b` AS `x`"), "{found:?}");
+    assert!(!found[0].contains("q_"), "{found:?}");
 }

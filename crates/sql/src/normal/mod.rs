@@ -71,6 +71,11 @@ impl Normal {
         Self { query, definitions: normaliser.definitions }
     }
 
+    /// The subqueries in FROM, by the name that stands for them.
+    pub(crate) fn definitions(&self) -> &BTreeMap<String, String> {
+        &self.definitions
+    }
+
     /// As SQL, subqueries in WITH, each after those that it reads.
     pub(crate) fn text(&self) -> String {
         let body = self.query.to_string();

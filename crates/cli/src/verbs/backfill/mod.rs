@@ -1,0 +1,210 @@
+//! `trivium backfill`: a range of periods of one view, planned, resumable.
+
+mod journal;
+mod plan;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use serde_json::json;
+use trivium_api::ApiError;
+use trivium_offline::{
+    CheckResult, Lake, Layer, Period, RunOptions, RunProgress, RunReport, RunRequest, Runner,
+};
+use trivium_registry::StoredView;
+use trivium_runtime::{Kind, Shutdown};
+
+use self::{journal::Journal, plan::Plan};
+use crate::{
+    accepted,
+    args::{Global, MaterializeArgs, Output},
+    args_author::BackfillArgs,
+    failure::{self, Failure},
+    output, parts,
+    project::Project,
+    verbs::{
+        materialize,
+        run::{self, Progress},
+    },
+};
+
+/// Periods that are made durable together, and so what a kill can lose: few, because a backfill is
+/// long and its queries cost more than the wait for the disk.
+const GROUP_PERIODS: usize = 8;
+
+/// Plans, says so, and runs what is not finished.
+pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
+    if global.server.is_some() && !args.materialize {
+        return Err(ApiError::new(
+            Kind::Unimplemented,
+            "backfills are done where the lake is, not by a server",
+        )
+        .at("--server")
+        .help("run it in the project; with --materialize, --server says which server is filled")
+        .into());
+    }
+    let project = Project::find(global)?;
+    project.announce_clock();
+    let snapshot = accepted::of_project(&project).await?.unwrap_or_default();
+    let chosen = run::choose(&snapshot, std::slice::from_ref(&args.view))?;
+    let stored = *chosen.first().ok_or_else(|| ApiError::internal("no view was chosen"))?;
+    if args.materialize && !stored.view.online {
+        return Err(ApiError::new(
+            Kind::FailedPrecondition,
+            format!("{} is not served online", stored.view.reference()),
+        )
+        .at("--materialize")
+        .help("its config says `\"online\": false`")
+        .into());
+    }
+    let plan = Plan::make(&project, &snapshot, stored, args)?;
+    if global.output == Output::Table {
+        plan.print(args);
+    }
+    if args.dry_run {
+        if global.output == Output::Json {
+            output::json(&json!({ "plan": plan, "dry_run": true }));
+        }
+        return Ok(());
+    }
+    let started = Instant::now();
+    let report = if plan.to_run.is_empty() {
+        RunReport::default()
+    } else {
+        fill(&project, stored, &plan, args).await?
+    };
+    if global.output == Output::Table && !plan.to_run.is_empty() {
+        run::print(&stored.view, &report, started.elapsed().as_secs_f64());
+    }
+    let materialized = if args.materialize {
+        let args = MaterializeArgs { views: Vec::new(), to: None, rows_per_second: None };
+        materialize::load(global, &project, &snapshot, &[stored], &args).await?
+    } else {
+        Vec::new()
+    };
+    if global.output == Output::Json {
+        output::json(&json!({
+            "plan": plan,
+            "ran": {
+                "periods": report.periods,
+                "raw_rows": report.raw_rows,
+                "raw_changed": report.raw_changed,
+                "published_changed": report.published_changed,
+                "published_rows": report.published_rows,
+                "unchanged": report.unchanged,
+                "warnings": report.warnings.iter().map(|(period, check)| json!({
+                    "period": period, "check": check.to_string(),
+                })).collect::<Vec<_>>(),
+            },
+            "materialized": materialized,
+            "seconds": started.elapsed().as_secs_f64(),
+        }));
+    }
+    Ok(())
+}
+
+/// Runs the plan's periods, noting each in the journal when it is durable.
+async fn fill(
+    project: &Project,
+    stored: &StoredView,
+    plan: &Plan,
+    args: &BackfillArgs,
+) -> Result<RunReport, Failure> {
+    let tables = project.tables()?;
+    let query = Arc::new(run::query(stored)?);
+    let view = Arc::new(stored.view.clone());
+    let journal = Journal::open(&plan.journal, plan.is_new)?;
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    let options = RunOptions {
+        parallel: args.parallel.map_or_else(run::parallel, std::num::NonZero::get),
+        group_periods: GROUP_PERIODS,
+        shutdown,
+        ..RunOptions::default()
+    };
+    let lake = parts::lake(project);
+    let runner = Runner::new(parts::engine()?, lake.clone(), options);
+    let progress = Noted {
+        bar: Progress::new(&view.reference().to_string()),
+        journal: Mutex::new((journal, None)),
+        lake,
+        stored,
+    };
+    progress.bar.bar.set_length(plan.to_run.len() as u64);
+    let mut total = RunReport::default();
+    let mut outcome = Ok(());
+    for (first, last) in plan.segments() {
+        let request = RunRequest {
+            view: Arc::clone(&view),
+            query: Arc::clone(&query),
+            tables: tables.clone(),
+            from: first.start,
+            to: last.end,
+        };
+        match runner.run(request, &progress).await {
+            Ok(report) => add(&mut total, report),
+            Err(error) => {
+                outcome = Err(failure::offline(&error));
+                break;
+            }
+        }
+    }
+    progress.bar.bar.finish_and_clear();
+    let (mut journal, lost) = progress.journal.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome?;
+    match lost {
+        // The partitions are there; what is lost is only that this is known.
+        Some(failure) => Err(failure),
+        None => journal.complete().map(|()| total),
+    }
+}
+
+fn add(total: &mut RunReport, report: RunReport) {
+    total.periods += report.periods;
+    total.raw_rows += report.raw_rows;
+    total.raw_changed += report.raw_changed;
+    total.published_changed += report.published_changed;
+    total.published_rows += report.published_rows;
+    total.unchanged += report.unchanged;
+    total.warnings.extend(report.warnings);
+}
+
+/// Moves the bar and writes the journal.
+struct Noted<'s> {
+    bar: Progress,
+    /// And the first failure to write it.
+    journal: Mutex<(Journal, Option<Failure>)>,
+    lake: Lake,
+    stored: &'s StoredView,
+}
+
+impl RunProgress for Noted<'_> {
+    // The bar's length is the plan's: a run may have several segments.
+    fn started(&self, _: usize) {}
+
+    fn period_done(&self, period: Period, _: u64) {
+        let reference = self.stored.view.reference();
+        let noted = self
+            .lake
+            .partition(&reference, Layer::Raw, period)
+            .map_err(|error| failure::offline(&error));
+        let mut guard = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let (journal, lost) = &mut *guard;
+        let written = noted.and_then(|partition| match partition {
+            Some(partition) => journal.note(&period.folder(), &partition.pointer.content_hash),
+            None => Ok(()),
+        });
+        if let Err(failure) = written {
+            lost.get_or_insert(failure);
+        }
+        self.bar.bar.inc(1);
+    }
+
+    fn warned(&self, period: Period, check: &CheckResult) {
+        self.bar.warned(period, check);
+    }
+}

@@ -1,0 +1,56 @@
+//! The journal, after deaths of every kind.
+
+use super::journal::{Finished, Journal};
+
+#[test]
+fn what_is_noted_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/er/a.jsonl");
+    assert_eq!(Finished::read(&path).unwrap(), Finished::default());
+    let mut journal = Journal::open(&path, false).unwrap();
+    journal.note("ds=2013-01-01", "aa").unwrap();
+    // The same in another process waits for nothing.
+    assert!(Journal::open(&path, false).unwrap_err().error.message.contains("under way"));
+    drop(journal);
+    let found = Finished::read(&path).unwrap();
+    assert_eq!(found.periods.get("ds=2013-01-01").map(String::as_str), Some("aa"));
+    assert!(!found.is_complete);
+
+    let mut journal = Journal::open(&path, false).unwrap();
+    journal.complete().unwrap();
+    drop(journal);
+    let found = Finished::read(&path).unwrap();
+    assert_eq!((found.periods.len(), found.is_complete), (1, true));
+    // What is opened once more is not complete until it says so.
+    drop(Journal::open(&path, false).unwrap());
+    let found = Finished::read(&path).unwrap();
+    assert_eq!((found.periods.len(), found.is_complete, found.is_again), (1, false, false));
+    drop(Journal::open(&path, true).unwrap());
+    let found = Finished::read(&path).unwrap();
+    assert_eq!((found.periods.len(), found.is_complete, found.is_again), (0, false, true));
+}
+
+#[test]
+fn a_torn_line_is_cut_off_wherever_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let mut journal = Journal::open(&path, false).unwrap();
+    journal.note("ds=2013-01-01", "aa").unwrap();
+    journal.note("ds=2013-01-02", "bb").unwrap();
+    drop(journal);
+    let text = std::fs::read(&path).unwrap();
+    let first = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in 0..text.len() {
+        std::fs::write(&path, &text[..cut]).unwrap();
+        let found = Finished::read(&path).unwrap();
+        assert_eq!(found.periods.len(), usize::from(cut >= first), "{cut}");
+        let mut journal = Journal::open(&path, false).unwrap();
+        journal.note("ds=2013-01-03", "cc").unwrap();
+        drop(journal);
+        let found = Finished::read(&path).unwrap();
+        assert_eq!(found.periods.len(), usize::from(cut >= first) + 1, "{cut}");
+    }
+    // Half a line in the middle is no kill's work.
+    std::fs::write(&path, "{\"period\":\n{\"complete\":true}\n").unwrap();
+    assert!(Finished::read(&path).unwrap_err().error.help.contains("remove the journal"));
+}
