@@ -431,7 +431,7 @@ FLAGS: list[tuple[list[str], int, str]] = [
         "period",
     ),
     (["run", "flights/carrier_daily@1", "--to", "2014-01-01"], 5, "clock"),
-    (["run", "flights/carrier_daily@1", "--engine", "spark"], 8, "Spark"),
+    (["run", "flights/carrier_daily@1", "--engine", "flink"], 2, "--engine"),
     (["run", "flights/carrier_daily@1", "--server", "http://127.0.0.1:1"], 8, "--server"),
     (["materialize", "flights/ground_stop@1"], 5, "batch"),
     (["materialize", "--to", "tomorrow"], 2, "2013-01-31"),

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::Path,
     time::Duration,
 };
 
@@ -103,7 +103,7 @@ fn dag_path(stem: &str) -> String {
 /// Watches for ever. `told` hears of every look that changed something or went wrong.
 pub fn watch(
     watcher: &mut Watcher,
-    dags: &PathBuf,
+    dags: &Path,
     interval: Duration,
     mut told: impl FnMut(&Result<(Vec<Change>, Look), Error>),
 ) -> ! {

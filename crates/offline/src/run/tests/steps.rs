@@ -34,8 +34,8 @@ impl Fixture {
         publications
             .into_iter()
             .map(|one| {
-                let raw: Vec<RecordBatch> =
-                    one.raw_files.iter().map(|file| read_whole(&[file.clone()]).unwrap()).collect();
+                let raw = one.raw_files.iter().map(std::slice::from_ref);
+                let raw: Vec<RecordBatch> = raw.map(|file| read_whole(file).unwrap()).collect();
                 let rows = self.engine.publish(&one.sql, &raw);
                 (one, vec![rows])
             })
