@@ -20,6 +20,7 @@ pub mod period;
 pub mod quality;
 pub mod run;
 pub mod sequence;
+pub mod statistics;
 
 #[cfg(test)]
 mod testing;
