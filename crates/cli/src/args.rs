@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::args_search::SearchArgs;
+pub use crate::{args_record::RecordArgs, args_search::SearchArgs};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -163,7 +163,7 @@ pub enum Verb {
     Ls(LsArgs),
     /// Show one view or service, and who accepted it when.
     #[command(
-        after_help = "Examples:\n  trivium show flights/carrier_daily@1\n  trivium show flights/delay_model@1"
+        after_help = "Examples:\n  trivium show flights/carrier_daily@1\n  trivium show flights/carrier_daily@1 --partitions\n  trivium show flights/delay_model@1"
     )]
     Show(ShowArgs),
     /// Make a training set: features as they were at given times.
@@ -176,6 +176,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium erase shop user_id=7 --requested-by dpo@example.com --reason 'case 1042' --request-id case-1042\n  trivium erase shop user_id=7 --status\n\nThe same request id goes on with the same erasure; without one every call is a request of its own. A server\nanswers when all is done, or with what was done so far: it goes on by itself, and --status tells how far it is."
     )]
     Erase(EraseArgs),
+    /// Tell the registry of published partitions: their rows, columns, checks, and where they come from.
+    #[command(
+        after_help = "Examples:\n  trivium record flights/carrier_daily@1 --date 2013-01-31\n  trivium record flights/carrier_daily@1    # all that are published\n\nThe lake is the project's; with --server the registry is the server's. Recording again changes nothing, and an older revision of a partition never takes a newer one's place."
+    )]
+    Record(RecordArgs),
     /// Make, check or replace the stores of serving nodes (through `trivium-serving`).
     #[command(
         after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n  trivium stores migrate start --config serving.toml --rows-per-second 500\n\nThe config is that of a serving node: docs/serving.md."
@@ -342,6 +347,9 @@ pub struct ShowArgs {
     /// A view or service, such as flights/carrier_daily@1.
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// The view's recorded partitions, the newest ones.
+    #[arg(long)]
+    pub partitions: bool,
 }
 
 /// See [`Verb::History`].

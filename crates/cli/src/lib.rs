@@ -6,6 +6,7 @@
 //! lake directly.
 
 mod args;
+mod args_record;
 mod args_search;
 mod catalog;
 mod codes;

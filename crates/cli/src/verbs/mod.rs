@@ -12,6 +12,7 @@ mod ls;
 mod materialize;
 mod plan;
 mod put;
+mod record;
 mod run;
 pub mod search;
 mod show;
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Show(args) => show::run(&global, &args).await,
         Verb::History(args) => history::run(&global, &args).await,
         Verb::Erase(args) => erase::run(&global, &args).await,
+        Verb::Record(args) => record::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
         Verb::Completions(args) => {

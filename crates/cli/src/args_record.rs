@@ -1,0 +1,44 @@
+//! What can be typed after `trivium record`.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::args::Instant;
+
+/// See [`crate::args::Verb::Record`].
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// A batch view, such as flights/carrier_daily@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// Which periods.
+    #[command(flatten)]
+    pub periods: PeriodArgs,
+    /// Who, for the record; git's user, else the login name, if absent.
+    #[arg(long, env = "TRIVIUM_AUTHOR")]
+    pub author: Option<String>,
+    /// The scheduler's name of the run; the lake's own if absent.
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// When the run began.
+    #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
+    pub started: Option<Instant>,
+    /// When it ended; when the partition was written if absent.
+    #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
+    pub finished: Option<Instant>,
+}
+
+/// Which published periods; all if nothing is said.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PeriodArgs {
+    /// Only this period: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str, conflicts_with_all = ["from", "to"])]
+    pub date: Option<Instant>,
+    /// First period: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub from: Option<Instant>,
+    /// Last period, included: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub to: Option<Instant>,
+}
