@@ -65,6 +65,7 @@ pub const RULES: &[Rule] = &[
         2,
         &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
     ),
+    rule("trivium-catalog", 2, &["trivium-model", "trivium-registry"]),
     rule("trivium-engine-datafusion", 2, &["trivium-engine", "trivium-model", "trivium-sql"]),
     rule(
         "trivium-serving",
@@ -144,6 +145,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-chaos",
     "trivium-client",
     "trivium-offline",
+    "trivium-catalog",
 ];
 
 /// Every edge that breaks a rule, worded for whoever added it.

@@ -27,6 +27,12 @@ pub struct RecordArgs {
     /// When it ended; when the partition was written if absent.
     #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
     pub finished: Option<Instant>,
+    /// Tell OpenLineage of partitions that were recorded before, too.
+    #[arg(long)]
+    pub again: bool,
+    /// Nothing was published: tell only OpenLineage, and why.
+    #[arg(long, value_name = "WHY", requires = "date", conflicts_with = "again")]
+    pub failed: Option<String>,
 }
 
 /// Which published periods; all if nothing is said.

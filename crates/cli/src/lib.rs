@@ -15,6 +15,7 @@ mod entity;
 mod failure;
 mod grpc;
 mod grpc_search;
+mod lineage;
 mod openapi;
 mod output;
 mod parts;

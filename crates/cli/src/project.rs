@@ -15,6 +15,7 @@ use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
 use crate::{
     args::{Global, Instant},
     failure::{self, Failure},
+    lineage::{Lineage, LineageSection},
     output,
 };
 
@@ -29,6 +30,8 @@ struct Document {
     clock: ClockSection,
     #[serde(default)]
     sources: BTreeMap<String, SourceSection>,
+    #[serde(default)]
+    lineage: LineageSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +90,8 @@ pub struct Project {
     pub data_dir: PathBuf,
     /// The instant that the data clock stands at, if it is fixed.
     pub data_clock: Option<Timestamp>,
+    /// Who is told of published partitions.
+    pub lineage: Lineage,
     sources: BTreeMap<String, SourcePaths>,
 }
 
@@ -173,7 +178,8 @@ impl Project {
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, sources })
+        let lineage = document.lineage.read(file, &base)?;
+        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, lineage, sources })
     }
 
     /// The clock of ttl and default event times.

@@ -3,17 +3,19 @@
 use axum::http::Method;
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
+use trivium_catalog::openlineage::{self, Place};
 use trivium_model::{FeatureView, Lane, Timestamp, ViewRef};
 use trivium_offline::{
     Layer, Partition,
     record::{RunFacts, record_of, sql_sha256},
+    schedule,
 };
 use trivium_registry::{PartitionRecord, partition::RECORDS_MAX};
 use trivium_registry_api::{
     partitions::{PartitionShape, PartitionsAnswer, RecordAnswer},
     shapes::ViewHistoryAnswer,
 };
-use trivium_runtime::Kind;
+use trivium_runtime::{Clock as _, Kind, SystemClock};
 use trivium_sql::AuthorQuery;
 
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     args_record::PeriodArgs,
     catalog::Catalog,
     failure::{self, Failure},
+    lineage::Lineage,
     output, parts,
     project::{Project, show_instant},
     target::{Need, Target},
@@ -32,28 +35,19 @@ const REQUEST_BYTES: usize = 8 << 20;
 /// Partitions that are shown.
 const SHOWN: usize = 50;
 
-/// A view's forms as the registry accepted them, and its published partitions.
-pub struct Published {
+/// A view as the registry knows it.
+pub struct Known {
     /// The newest form.
     pub view: FeatureView,
-    /// The newest form's SQL.
-    pub sql: String,
-    /// What was accepted, newest first, by the hash of its SQL.
-    forms: Vec<(String, AuthorQuery)>,
-    /// The partitions, oldest first.
-    pub partitions: Vec<Partition>,
+    /// The SQL of all forms, newest first, and its hash.
+    forms: Vec<(String, String, Option<AuthorQuery>)>,
 }
 
-impl Published {
-    /// Reads the project's lake, and asks the registry what the view is.
-    pub async fn read(
-        global: &Global,
-        target: &Target,
-        name: &str,
-        periods: PeriodArgs,
-    ) -> Result<Self, Failure> {
+impl Known {
+    /// Asks the registry.
+    pub async fn ask(target: &Target, name: &str) -> Result<Self, Failure> {
         let catalog = Catalog::ask(target).await?;
-        let view = catalog.view(name)?;
+        let view = catalog.view(name)?.clone();
         let reference = view.reference();
         if view.lane != Lane::Batch {
             return Err(ApiError::new(
@@ -66,18 +60,22 @@ impl Published {
         }
         let path = format!("/v1/feature-views/{}", name.replace('@', "/"));
         let answer: ViewHistoryAnswer = target.ask(Method::GET, &path, None).await?;
-        let texts: Vec<String> =
-            answer.revisions.into_iter().rev().filter_map(|form| form.sql).collect();
-        // What an older release accepted and this one cannot read says nothing of where columns come from.
-        let forms = texts.iter().filter_map(|text| {
-            let query = AuthorQuery::parse(&format!("{reference} (SQL)"), text).ok()?;
-            Some((sql_sha256(text), query))
+        let texts = answer.revisions.into_iter().rev().filter_map(|form| form.sql);
+        let forms = texts.map(|text| {
+            // What an older release took and this one cannot read says nothing of where columns come from.
+            let query = AuthorQuery::parse(&format!("{reference} (SQL)"), &text).ok();
+            (sql_sha256(&text), text, query)
         });
-        let forms = forms.collect();
-        let sql = texts.into_iter().next().unwrap_or_default();
-        let project = Project::find(global)?;
-        let partitions = find(&project, &reference, periods)?;
-        Ok(Self { view: view.clone(), sql, forms, partitions })
+        Ok(Self { view, forms: forms.collect() })
+    }
+
+    fn form(&self, sql_sha256: &str) -> Option<&(String, String, Option<AuthorQuery>)> {
+        self.forms.iter().find(|(hash, ..)| hash == sql_sha256)
+    }
+
+    /// The SQL that made a partition.
+    pub fn sql(&self, record: &PartitionRecord) -> Option<&str> {
+        self.form(&record.sql_sha256).map(|(_, text, _)| text.as_str())
     }
 
     /// What the registry is told of a partition.
@@ -86,13 +84,18 @@ impl Published {
         partition: &Partition,
         facts: &RunFacts,
     ) -> Result<PartitionRecord, Failure> {
-        let made_by = &partition.pointer.source.sql_sha256;
-        let query = self.forms.iter().find(|(hash, _)| hash == made_by).map(|(_, query)| query);
+        let form = self.form(&partition.pointer.source.sql_sha256);
+        let query = form.and_then(|(.., query)| query.as_ref());
         record_of(&self.view, query, partition, facts).map_err(|error| failure::offline(&error))
     }
 }
 
-fn find(project: &Project, view: &ViewRef, periods: PeriodArgs) -> Result<Vec<Partition>, Failure> {
+/// The published partitions, oldest first; none is an error.
+pub fn published(
+    project: &Project,
+    view: &ViewRef,
+    periods: PeriodArgs,
+) -> Result<Vec<Partition>, Failure> {
     let PeriodArgs { date, from, to } = periods;
     let first = date.or(from).map_or(Timestamp(i64::MIN), |at| at.0);
     let last = date.or(to).map_or(Timestamp(i64::MAX), |at| at.0);
@@ -120,88 +123,180 @@ fn find(project: &Project, view: &ViewRef, periods: PeriodArgs) -> Result<Vec<Pa
     Ok(found)
 }
 
-/// Records partitions that are published.
+/// Records partitions that are published, or tells that none was.
 pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
     let target = Target::open_quietly(global, Need::Registry).await?;
-    let published = Published::read(global, &target, &args.view, args.periods).await?;
+    let known = Known::ask(&target, &args.view).await?;
+    let project = Project::find(global)?;
+    if let (Some(message), Some(date)) = (&args.failed, args.periods.date) {
+        return failed(global, args, &project, &known, message, date.0).await;
+    }
+    let partitions = published(&project, &known.view.reference(), args.periods)?;
     let facts = RunFacts {
         run: args.run_id.clone(),
         started: args.started.map(|at| at.0),
         finished: args.finished.map(|at| at.0),
     };
     let author = args.author.clone().unwrap_or_else(apply::author);
-    let mut told = Vec::new();
+    let mut told = Told { again: args.again, ..Told::default() };
     let mut waiting = Waiting::default();
-    for partition in &published.partitions {
-        let record = published.record(partition, &facts)?;
+    for partition in &partitions {
+        let record = known.record(partition, &facts)?;
         if waiting.is_full() {
-            waiting.send(&target, &author, &mut told).await?;
+            let recorded = std::mem::take(&mut waiting).send(&target, &author).await?;
+            told.tell(&project, &known, recorded).await;
         }
         waiting.push(partition.period.folder(), record)?;
     }
-    waiting.send(&target, &author, &mut told).await?;
+    let recorded = waiting.send(&target, &author).await?;
+    told.tell(&project, &known, recorded).await;
+    print(global, &known.view.reference(), &told);
+    Ok(())
+}
+
+/// What became of each partition.
+#[derive(Default)]
+struct Told {
+    /// Whether OpenLineage is told of what was known, too.
+    again: bool,
+    /// Period, revision, outcome.
+    outcomes: Vec<(String, u64, String)>,
+    events: usize,
+    /// Why OpenLineage was told no more.
+    problem: Option<Failure>,
+}
+
+impl Told {
+    /// The record stands whatever becomes of the events.
+    async fn tell(&mut self, project: &Project, known: &Known, recorded: Vec<(Sent, String)>) {
+        let Lineage { namespace, sink } = &project.lineage;
+        let mut events = Vec::new();
+        for (sent, outcome) in recorded {
+            if outcome == "RECORDED" || (self.again && outcome == "UNCHANGED") {
+                let sql = known.sql(&sent.record);
+                let place = Place { namespace, view: &known.view, sql };
+                events.extend(openlineage::published(place, &sent.record));
+            }
+            self.outcomes.push((sent.period, sent.record.revision, outcome));
+        }
+        let Some(sink) = sink else { return };
+        if self.problem.is_none() && !events.is_empty() {
+            match sink.send(&events).await {
+                Ok(()) => self.events += events.len(),
+                Err(problem) => self.problem = Some(problem),
+            }
+        }
+    }
+}
+
+async fn failed(
+    global: &Global,
+    args: &RecordArgs,
+    project: &Project,
+    known: &Known,
+    message: &str,
+    start: Timestamp,
+) -> Result<(), Failure> {
+    let Some(sink) = &project.lineage.sink else {
+        return Err(ApiError::new(Kind::FailedPrecondition, "nobody is to be told of failures")
+            .at(project.file.display().to_string())
+            .help("set `openlineage` in [lineage]")
+            .into());
+    };
+    let schedule = schedule(&known.view).map_err(|error| failure::offline(&error))?;
+    let end = start.plus(schedule.every);
+    let now = Timestamp(SystemClock.now_micros());
+    let event = openlineage::Failed {
+        start,
+        end,
+        run: args.run_id.as_deref().unwrap_or_default(),
+        started: args.started.map(|at| at.0),
+        at: args.finished.map_or(now, |at| at.0),
+        message,
+    };
+    let sql = known.forms.first().map(|(_, text, _)| text.as_str());
+    let place = Place { namespace: &project.lineage.namespace, view: &known.view, sql };
+    sink.send(&openlineage::failed(place, &event)).await?;
+    match global.output {
+        Output::Json => output::json(&json!({ "view": known.view.reference(), "events": 2 })),
+        Output::Table => output::line(format!(
+            "{} of {}: OpenLineage is told",
+            output::paint(output::WARN, "failure"),
+            known.view.reference()
+        )),
+    }
+    Ok(())
+}
+
+fn print(global: &Global, view: &ViewRef, told: &Told) {
+    let Told { outcomes, events, problem, .. } = told;
+    if let Some(problem) = problem {
+        output::note(format!(
+            "{} recorded, but OpenLineage was not told: {}: {}; `trivium record --again` tells it",
+            output::paint(output::WARN, "warning:"),
+            problem.error.field,
+            problem.error.message
+        ));
+    }
     match global.output {
         Output::Json => {
-            let partitions: Vec<Json> = told
+            let partitions: Vec<Json> = outcomes
                 .iter()
                 .map(|(period, revision, outcome)| {
                     json!({ "period": period, "revision": revision, "outcome": outcome })
                 })
                 .collect();
-            output::json(&json!({ "view": published.view.reference(), "partitions": partitions }));
+            output::json(&json!({ "view": view, "partitions": partitions, "events": events }));
         }
         Output::Table => {
-            let count = |wanted: &str| told.iter().filter(|(.., one)| one == wanted).count();
+            let count = |wanted: &str| outcomes.iter().filter(|(.., one)| one == wanted).count();
             output::line(format!(
-                "{} {}: {} partitions recorded, {} known already, {} older than what is known",
+                "{} {view}: {} partitions, {} known already, {} older than what is known; {events} events to OpenLineage",
                 output::paint(output::GOOD, "recorded"),
-                published.view.reference(),
                 count("RECORDED"),
                 count("UNCHANGED"),
                 count("SUPERSEDED"),
             ));
         }
     }
-    Ok(())
+}
+
+/// A record and its period's name.
+struct Sent {
+    period: String,
+    record: PartitionRecord,
 }
 
 /// Records on their way to the registry.
 #[derive(Default)]
 struct Waiting {
-    periods: Vec<(String, u64)>,
-    records: Vec<Json>,
+    sent: Vec<Sent>,
+    shapes: Vec<Json>,
     bytes: usize,
 }
 
 impl Waiting {
     fn is_full(&self) -> bool {
-        self.records.len() >= RECORDS_MAX || self.bytes >= REQUEST_BYTES
+        self.sent.len() >= RECORDS_MAX || self.bytes >= REQUEST_BYTES
     }
 
     fn push(&mut self, period: String, record: PartitionRecord) -> Result<(), Failure> {
-        self.periods.push((period, record.revision));
-        let shape = serde_json::to_value(PartitionShape::from(record))
+        let shape = serde_json::to_value(PartitionShape::from(record.clone()))
             .map_err(|error| ApiError::internal(error.to_string()))?;
         self.bytes += shape.to_string().len();
-        self.records.push(shape);
+        self.shapes.push(shape);
+        self.sent.push(Sent { period, record });
         Ok(())
     }
 
-    async fn send(
-        &mut self,
-        target: &Target,
-        author: &str,
-        told: &mut Vec<(String, u64, String)>,
-    ) -> Result<(), Failure> {
-        let Self { periods, records, .. } = std::mem::take(self);
-        if records.is_empty() {
-            return Ok(());
+    /// What was sent, and what became of it.
+    async fn send(self, target: &Target, author: &str) -> Result<Vec<(Sent, String)>, Failure> {
+        if self.sent.is_empty() {
+            return Ok(Vec::new());
         }
-        let body = json!({ "partitions": records, "author": author });
+        let body = json!({ "partitions": self.shapes, "author": author });
         let answer: RecordAnswer = target.ask(Method::POST, "/v1/partitions", Some(&body)).await?;
-        let pairs = periods.into_iter().zip(answer.outcomes);
-        told.extend(pairs.map(|((period, revision), outcome)| (period, revision, outcome)));
-        Ok(())
+        Ok(self.sent.into_iter().zip(answer.outcomes).collect())
     }
 }
 
