@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trivium_model::Timestamp;
 
-pub use crate::{args_record::RecordArgs, args_search::SearchArgs};
+pub use crate::{
+    args_record::{RecordArgs, TagArgs},
+    args_search::SearchArgs,
+};
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
 #[derive(Debug, Parser)]
@@ -181,6 +184,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium record flights/carrier_daily@1 --date 2013-01-31\n  trivium record flights/carrier_daily@1    # all that are published\n\nThe lake is the project's; with --server the registry is the server's. Recording again changes nothing, and an older revision of a partition never takes a newer one's place."
     )]
     Record(RecordArgs),
+    /// Write what Amundsen is told of a view and one of its partitions, for its databuilder.
+    #[command(
+        after_help = "Example:\n  trivium tag flights/carrier_daily@1 --date 2013-01-31 --out amundsen\n\nDIR/flights/carrier_daily/v1/current leads to a folder with `nodes` and `relationships`, as Amundsen's Neo4jCsvPublisher takes them. Loaders resolve the link once, at their start. The same again changes nothing."
+    )]
+    Tag(TagArgs),
     /// Make, check or replace the stores of serving nodes (through `trivium-serving`).
     #[command(
         after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n  trivium stores migrate start --config serving.toml --rows-per-second 500\n\nThe config is that of a serving node: docs/serving.md."

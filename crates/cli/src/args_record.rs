@@ -1,6 +1,6 @@
-//! What can be typed after `trivium record`.
+//! What can be typed after `trivium record` and `trivium tag`.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
@@ -47,4 +47,18 @@ pub struct PeriodArgs {
     /// Last period, included: the day or instant it begins.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Option<Instant>,
+}
+
+/// See [`crate::args::Verb::Tag`].
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// A batch view, such as flights/carrier_daily@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// The published period whose columns are described: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub date: Instant,
+    /// The folder to write into; each view gets one of its own there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }

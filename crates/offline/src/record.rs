@@ -1,7 +1,7 @@
 //! What the registry is told of a published partition: the pointer's facts, and where its columns
 //! come from by the SQL that made it.
 
-use trivium_model::{FeatureView, Timestamp, view::rollup_feature_name};
+use trivium_model::{Aggregate, FeatureView, Timestamp, view::rollup_feature_name};
 use trivium_registry::partition::{CheckOutcome, ColumnLineage, PartitionRecord, SourceColumn};
 use trivium_sql::AuthorQuery;
 use uuid::Uuid;
@@ -77,8 +77,8 @@ pub fn record_of(
     })
 }
 
-/// Where the published columns come from; a window from what its feature does. `carried_from` is the
-/// platform's own.
+/// Where the published columns come from; a window from what the features do that it is merged from.
+/// `carried_from` is the platform's own.
 pub fn lineage(view: &FeatureView, query: &AuthorQuery) -> Vec<ColumnLineage> {
     let sources = |name: &str| -> Vec<SourceColumn> {
         query
@@ -97,10 +97,20 @@ pub fn lineage(view: &FeatureView, query: &AuthorQuery) -> Vec<ColumnLineage> {
         .map(|column| ColumnLineage { sources: sources(&column.name), column: column.name })
         .collect();
     if let Some(rollup) = &view.rollup {
-        for feature in rollup.features.keys() {
+        for (feature, aggregate) in &rollup.features {
+            let merged = match aggregate {
+                Aggregate::Mean { sum, count } => vec![sum, count],
+                Aggregate::Sum | Aggregate::Count | Aggregate::Min | Aggregate::Max => {
+                    vec![feature]
+                }
+            };
+            let mut from: Vec<SourceColumn> =
+                merged.into_iter().flat_map(|name| sources(name.as_str())).collect();
+            from.sort();
+            from.dedup();
             columns.extend(rollup.windows.iter().map(|window| ColumnLineage {
                 column: rollup_feature_name(feature, *window),
-                sources: sources(feature.as_str()),
+                sources: from.clone(),
             }));
         }
     }

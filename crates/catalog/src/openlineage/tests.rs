@@ -158,7 +158,7 @@ fn what_is_said_of_a_partition() {
     let complete = events().remove(1);
     expect_test::expect![[r#"
         {
-          "_producer": "https://trivium.invalid/v0.1.0",
+          "_producer": "urn:trivium:0.1.0",
           "_schemaURL": "https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet",
           "fields": {
             "delay": {

@@ -17,6 +17,7 @@ mod run;
 pub mod search;
 mod show;
 mod stores;
+mod tag;
 mod validate;
 
 use crate::{
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::History(args) => history::run(&global, &args).await,
         Verb::Erase(args) => erase::run(&global, &args).await,
         Verb::Record(args) => record::run(&global, &args).await,
+        Verb::Tag(args) => tag::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
         Verb::Completions(args) => {

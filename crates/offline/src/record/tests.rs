@@ -76,11 +76,16 @@ fn windows_come_from_what_their_feature_does() {
     let mut view = view();
     view.rollup = Some(Rollup {
         windows: vec![TimeSpan::from_days(7)],
-        features: [(name("flights"), Aggregate::Sum)].into_iter().collect(),
+        features: [
+            (name("flights"), Aggregate::Sum),
+            (name("delay"), Aggregate::Mean { sum: name("minutes"), count: name("flights") }),
+        ]
+        .into_iter()
+        .collect(),
     });
-    view.features.truncate(1);
-    let sql = "SELECT carrier, period AS event_ts, sum(n) AS flights FROM (SELECT * FROM f) x \
-               JOIN g ON true GROUP BY carrier, period";
+    view.features.push(crate::testing::feature("minutes", trivium_model::DataType::Int64));
+    let sql = "SELECT carrier, period AS event_ts, sum(n) AS flights, avg(m) AS delay, sum(m) AS \
+               minutes FROM (SELECT * FROM f) x JOIN g ON true GROUP BY carrier, period";
     let query = AuthorQuery::parse("x.sql", sql).unwrap();
     let found: Vec<String> = lineage(&view, &query)
         .into_iter()
@@ -92,10 +97,16 @@ fn windows_come_from_what_their_feature_does() {
             format!("{}: {}", one.column, sources.join(", "))
         })
         .collect();
-    assert_eq!(
-        found,
-        ["carrier: ?.carrier", "event_ts: ?.period", "flights: ?.n", "flights_7d: ?.n"]
-    );
+    let expected = [
+        "carrier: ?.carrier",
+        "event_ts: ?.period",
+        "flights: ?.n",
+        "delay: ?.m",
+        "minutes: ?.m",
+        "flights_7d: ?.n",
+        "delay_7d: ?.m, ?.n",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]
