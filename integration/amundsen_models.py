@@ -1,5 +1,5 @@
-"""Run by the Python of Amundsen's databuilder (scripts/amundsen-env): makes its own models of the facts
-in a JSON file, lets its own loader write them, and compares with what `trivium tag` wrote.
+"""Run by the Python of Amundsen's databuilder (scripts/amundsen-env): makes its own models of the
+facts in a JSON file, lets its own loader write them, and compares with what `trivium tag` wrote.
 
     amundsen_models.py FACTS TAGGED OUT
 

@@ -207,7 +207,7 @@ proptest! {
     fn quantiles_are_nearest_ranks(values in prop::collection::vec(-50i64..50, 1..200)) {
         let array: ArrayRef = Arc::new(Int64Array::from(values.clone()));
         let one = of_column("x", &DataType::Int64, &array, VALUES_MAX).unwrap();
-        let mut sorted = values.clone();
+        let mut sorted = values;
         sorted.sort_unstable();
         for (name, hundredths) in QUANTILES {
             let wanted = *sorted

@@ -57,7 +57,7 @@ pub fn record(day: i64, revision: u64) -> PartitionRecord {
 }
 
 fn daily() -> ViewRef {
-    "flights/daily@1".parse().unwrap_or_else(|error| panic!("{error}"))
+    "flights/daily@1".parse().expect("a view version")
 }
 
 fn all() -> PartitionFilter {
@@ -121,7 +121,7 @@ pub async fn keeps_partitions(kept: &(impl Partitions + ?Sized)) -> Result<(), E
 }
 
 fn other() -> ViewRef {
-    "flights/daily@2".parse().unwrap_or_else(|error| panic!("{error}"))
+    "flights/daily@2".parse().expect("a view version")
 }
 
 /// What is refused changes nothing, and takes what came with it along.
