@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.server
 import json
 import subprocess
@@ -219,3 +220,52 @@ def test_amundsens_own_models_say_the_same(project: Project, tmp_path: Path):
     assert project.json("tag", VIEW, "--date", "2013-01-09", "--out", str(out))["changed"]
     assert current.resolve() != before
     assert before.is_dir()
+
+
+def test_amundsens_publisher_loads_it_into_neo4j(project: Project, tmp_path: Path):
+    for script in [["amundsen-env"], ["neo4j-server", "--setup"]]:
+        subprocess.run([REPO / "scripts" / script[0], *script[1:]], check=True)
+    with_lineage(project, "")
+    out = tmp_path / "amundsen"
+    project.ok("tag", VIEW, "--date", "2013-01-08", "--out", str(out))
+    current = out / "flights/carrier_daily/v1/current"
+
+    def rows(part: str) -> int:
+        files = (current / part).glob("*.csv")
+        return sum(len(list(csv.reader(file.open(encoding="utf8")))) - 1 for file in files)
+
+    server = subprocess.Popen(
+        [REPO / "scripts/neo4j-server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        line = next(line for line in server.stdout if line.startswith("bolt "))
+        bolt = line.split()[1]
+
+        def publish(tag: str) -> dict:
+            script = REPO / "integration/amundsen_publish.py"
+            done = subprocess.run(
+                [AMUNDSEN, script, bolt, current, tag], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout.splitlines()[-1])
+
+        first = publish("one")
+        # Each relation goes both ways there.
+        assert (first["nodes"], first["relations"]) == (rows("nodes"), 2 * rows("relationships"))
+        served = features(json.loads((REPO / "configs/flights/carrier_daily.v1.json").read_text()))
+        assert first["columns"] == len(served) + 3
+        assert first["upstream"] == ["flights"]
+        assert first["owner"] == ["ops-ml@example.com"]
+        assert first["sql"] == [(REPO / "configs/flights/carrier_daily.v1.sql").read_text()]
+        assert first["newest"] == [f"2013-01-0{DAYS}"]
+        # A second load is the same graph, as is one of another day.
+        assert publish("two") == first
+        project.ok("tag", VIEW, "--date", "2013-01-09", "--out", str(out))
+        assert publish("three") == first
+    finally:
+        server.stdin.close()
+        server.wait(timeout=60)

@@ -45,11 +45,18 @@ fn sections() {
 fn lines_are_whole_whoever_writes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/events.jsonl");
+    const WRITERS: usize = 8;
+    const EVENTS: usize = 40;
     let event = |n: usize| json!({ "n": n, "text": "x".repeat(20_000) });
+    let start = std::sync::Barrier::new(WRITERS);
     std::thread::scope(|scope| {
-        for writer in 0..4 {
-            let path = &path;
-            scope.spawn(move || append(path, &[event(writer), event(writer)]).unwrap());
+        for writer in 0..WRITERS {
+            let (path, start) = (&path, &start);
+            scope.spawn(move || {
+                let events = vec![event(writer); EVENTS];
+                start.wait();
+                append(path, &events).unwrap();
+            });
         }
     });
     let lines = |path: &Path| -> Vec<Result<Json, _>> {
@@ -57,9 +64,10 @@ fn lines_are_whole_whoever_writes() {
         text.lines().map(serde_json::from_str).collect()
     };
     let found: Vec<Json> = lines(&path).into_iter().map(Result::unwrap).collect();
-    assert_eq!(found.len(), 8);
-    for pair in found.chunks(2) {
-        assert_eq!(pair[0], pair[1], "what was appended together stays together");
+    assert_eq!(found.len(), WRITERS * EVENTS);
+    for together in found.chunks(EVENTS) {
+        let whole = together.iter().all(|one| one == &together[0]);
+        assert!(whole, "what was appended together stays together");
     }
 
     // Who died in the middle of a line.
@@ -67,9 +75,9 @@ fn lines_are_whole_whoever_writes() {
     std::fs::write(&path, &text[..text.len() - 100]).unwrap();
     append(&path, &[event(9)]).unwrap();
     let found = lines(&path);
-    assert_eq!(found.len(), 9);
+    assert_eq!(found.len(), WRITERS * EVENTS + 1);
     assert_eq!(found.iter().filter(|line| line.is_err()).count(), 1);
-    assert_eq!(found[8].as_ref().unwrap()["n"], 9);
+    assert_eq!(found[WRITERS * EVENTS].as_ref().unwrap()["n"], 9);
 }
 
 /// Answers with these, then with 200; keeps what it got.
