@@ -27,7 +27,7 @@ WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-serving bench-memory flamegraph codegen \
-	test-spark-parity-record test-stores clean-demo
+	test-spark-parity-record test-stores test-airflow clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -51,6 +51,7 @@ test-rust: setup
 test-integration: build
 	@scripts/setup-stores
 	@scripts/amundsen-env
+	@scripts/airflow-env
 	$(CARGO) build $(WHOLE) --bin trivium-serving $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
 
@@ -76,13 +77,18 @@ erasure: setup ## Persons erased in real stores by nodes that are killed, ERASUR
 	@scripts/setup-stores
 	TRIVIUM_ERASURE_PERSONS=$(ERASURE_PERSONS) $(CARGO) test $(WHOLE) --test nodes -- --nocapture erasing_many
 
+# The short form, of one view, is a part of `make test`.
+test-airflow: build ## The batch lane in a real Airflow, on a real Spark: every view, every task killed, a backfill.
+	@scripts/airflow-env live
+	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q -s integration/test_batch_lane.py integration/whole_batch_lane.py
+
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(WHOLE) --all-targets -- -D warnings
 	$(CARGO) build $(WHOLE) --bin xtask $(WITH_TEST_FEATURES)
 	$(CARGO_TARGET_DIR)/debug/xtask codegen --check
-	$(PYTHON) -m ruff check scripts integration bench sdks
-	$(PYTHON) -m ruff format --check scripts integration bench sdks
+	$(PYTHON) -m ruff check scripts integration bench sdks dags
+	$(PYTHON) -m ruff format --check scripts integration bench sdks dags
 
 fmt: ## Format everything.
 	$(CARGO) fmt --all

@@ -32,6 +32,7 @@ def checkout(year, tmp_path_factory) -> Path:
     text = (root / "trivium.toml").read_text().replace(str(root / "configs"), "configs")
     (root / "trivium.toml").write_text(text)
     project.ok("materialize")
+    shutil.copytree(REPO / "dags", root / "dags")
     return root
 
 

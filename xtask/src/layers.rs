@@ -28,6 +28,7 @@ pub const RULES: &[Rule] = &[
     rule("trivium-sql", 0, &["trivium-model"]),
     rule("trivium-proto", 1, &[]),
     rule("trivium-store", 1, &["trivium-codec", "trivium-model", "trivium-runtime"]),
+    rule("trivium-spark-runner", 0, &[]),
     rule("trivium-testkit", 0, &[]),
     rule("trivium-traces", 1, &["trivium-runtime"]),
     rule("trivium-engine", 1, &["trivium-model", "trivium-sql"]),
@@ -99,6 +100,24 @@ pub const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "trivium-daggen",
+        2,
+        &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-spark-runner"],
+    ),
+    rule(
+        "trivium-spark",
+        3,
+        &[
+            "trivium-engine",
+            "trivium-model",
+            "trivium-offline",
+            "trivium-registry",
+            "trivium-runtime",
+            "trivium-spark-runner",
+            "trivium-sql",
+        ],
+    ),
+    rule(
         "trivium-history-api",
         3,
         &[
@@ -146,6 +165,8 @@ pub const LIGHT: &[&str] = &[
     "trivium-client",
     "trivium-offline",
     "trivium-catalog",
+    "trivium-spark",
+    "trivium-daggen",
 ];
 
 /// Every edge that breaks a rule, worded for whoever added it.

@@ -7,8 +7,10 @@ use clap_complete::Shell;
 use trivium_model::Timestamp;
 
 pub use crate::{
+    args_dags::DagsArgs,
     args_record::{RecordArgs, TagArgs},
     args_search::SearchArgs,
+    args_step::StepArgs,
 };
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
@@ -199,6 +201,16 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dev\n  trivium dev --http 127.0.0.1:0 --grpc 127.0.0.1:0    # free ports, printed"
     )]
     Dev(DevArgs),
+    /// Generate the Airflow DAGs of batch views, or run one in a real Airflow.
+    #[command(
+        after_help = "Examples:\n  trivium dags generate\n  trivium dags generate --check    # on a pull request\n  trivium dags test flights/carrier_daily@1 --date 2013-01-05"
+    )]
+    Dags(DagsArgs),
+    /// Run one step of a batch view's period, as the tasks of a generated DAG do.
+    #[command(
+        after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"
+    )]
+    Step(StepArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  source <(trivium completions bash)")]
     Completions(CompletionsArgs),
@@ -261,7 +273,7 @@ pub enum Engine {
     /// DataFusion, in this process; refuses what is not proven equal to Spark.
     #[default]
     Local,
-    /// Spark. Not in this version.
+    /// Spark, by `spark-submit` and `[spark]` of trivium.toml.
     Spark,
 }
 
@@ -274,6 +286,9 @@ pub struct MaterializeArgs {
     /// Last period, included; all that are published if absent.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Option<Instant>,
+    /// At most so many rows a second are written; as fast as it goes, where it is left out.
+    #[arg(long, value_name = "N")]
+    pub rows_per_second: Option<std::num::NonZeroU32>,
 }
 
 /// See [`Verb::Get`].

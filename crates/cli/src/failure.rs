@@ -181,6 +181,26 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
     ApiError::new(kind, chain(error)).at(field).help(help).into()
 }
 
+/// What the DAG generator says.
+pub fn daggen(error: &trivium_daggen::Error) -> Failure {
+    let help = match error {
+        trivium_daggen::Error::Settings { .. } => "correct the project file",
+        _ => "",
+    };
+    ApiError::new(error.kind(), error.to_string()).help(help).into()
+}
+
+/// What a run on Spark says.
+pub fn spark(error: &trivium_spark::Error) -> Failure {
+    use trivium_spark::Error;
+    let (kind, help) = match error {
+        Error::Offline(error) => return offline(error),
+        Error::Io { source, .. } => kind_of(source).unwrap_or((error.kind(), error.help())),
+        _ => (error.kind(), error.help()),
+    };
+    ApiError::new(kind, chain(error)).help(help).into()
+}
+
 /// What the engine says outside of a run.
 pub fn engine(error: &trivium_engine::Error) -> Failure {
     use trivium_engine::Error;

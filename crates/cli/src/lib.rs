@@ -6,8 +6,10 @@
 //! lake directly.
 
 mod args;
+mod args_dags;
 mod args_record;
 mod args_search;
+mod args_step;
 mod catalog;
 mod codes;
 mod configs;

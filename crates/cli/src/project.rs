@@ -10,7 +10,9 @@ use serde::Deserialize;
 use trivium_api::ApiError;
 use trivium_engine::{Source, Table};
 use trivium_model::Timestamp;
+use trivium_offline::Period;
 use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
+use trivium_spark::submit::Submit;
 
 use crate::{
     args::{Global, Instant},
@@ -32,6 +34,43 @@ struct Document {
     sources: BTreeMap<String, SourceSection>,
     #[serde(default)]
     lineage: LineageSection,
+    #[serde(default)]
+    spark: SparkSection,
+    /// The generator's: it checks it ([`trivium_daggen::Settings`]).
+    #[serde(default)]
+    airflow: toml::Table,
+    #[serde(default)]
+    alerts: AlertsSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertsSection {
+    webhook: Option<String>,
+    file: Option<String>,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts {
+    /// Is sent each by POST.
+    pub webhook: Option<String>,
+    /// Gets each as a line.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SparkSection {
+    submit: String,
+    master: Option<String>,
+    conf: BTreeMap<String, String>,
+}
+
+impl Default for SparkSection {
+    fn default() -> Self {
+        Self { submit: "spark-submit".to_owned(), master: None, conf: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +102,7 @@ struct SourceSection {
     path: Paths,
     null: Option<String>,
     time_zone: Option<String>,
+    ready: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -93,6 +133,8 @@ pub struct Project {
     /// Who is told of published partitions.
     pub lineage: Lineage,
     sources: BTreeMap<String, SourcePaths>,
+    spark: SparkSection,
+    alerts: Alerts,
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +143,8 @@ struct SourcePaths {
     paths: Vec<PathBuf>,
     null: Option<String>,
     time_zone: Option<String>,
+    /// The file whose presence says that a period's rows are there, with `{{ ds }}` and the like.
+    ready: Option<PathBuf>,
 }
 
 impl Project {
@@ -173,13 +217,37 @@ impl Project {
                 .map_err(|message| {
                     wrong(format!("{place}.path"), message, "set it, or write a path without it")
                 })?;
+            let ready = section.ready.as_deref().map(expand).transpose().map_err(|message| {
+                wrong(format!("{place}.ready"), message, "set it, or write a path without it")
+            })?;
+            let ready = ready.map(|path| base.join(path));
             let SourceSection { format, null, time_zone, .. } = section;
-            sources.insert(name, SourcePaths { format, paths, null, time_zone });
+            sources.insert(name, SourcePaths { format, paths, null, time_zone, ready });
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
         let lineage = document.lineage.read(file, &base)?;
-        Ok(Self { file: file.to_path_buf(), configs, data_dir, data_clock, lineage, sources })
+        if !document.airflow.is_empty() {
+            trivium_daggen::Settings::parse(&file.display().to_string(), &text)
+                .map_err(|error| failure::daggen(&error))?;
+        }
+        let alerts = Alerts {
+            // May hold a secret: the environment's, then.
+            webhook: expanded("alerts.webhook", document.alerts.webhook, &wrong, file)?,
+            file: expanded("alerts.file", document.alerts.file, &wrong, file)?
+                .map(|path| base.join(path)),
+        };
+        let spark = document.spark;
+        Ok(Self {
+            file: file.to_path_buf(),
+            configs,
+            data_dir,
+            data_clock,
+            lineage,
+            sources,
+            spark,
+            alerts,
+        })
     }
 
     /// The clock of ttl and default event times.
@@ -200,6 +268,39 @@ impl Project {
                 self.file.display(),
             ));
         }
+    }
+
+    /// Where alerts go.
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
+    }
+
+    /// How Spark is reached.
+    pub fn submit(&self) -> Submit {
+        // A path is one of the project's; a bare name is for PATH to know.
+        let command = match self.spark.submit.contains('/') {
+            true => expand_path(Path::new(&self.spark.submit)).into_os_string(),
+            false => self.spark.submit.clone().into(),
+        };
+        Submit { command, master: self.spark.master.clone(), conf: self.spark.conf.clone() }
+    }
+
+    /// What the sources of these names do not have yet of a period: the file that each would wait for.
+    pub fn not_ready(&self, names: &[String], period: Period) -> Result<Vec<String>, Failure> {
+        let mut missing = Vec::new();
+        for (name, source) in &self.sources {
+            if !names.iter().any(|asked| asked.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let Some(pattern) = &source.ready else { continue };
+            let folder = period.folder();
+            let day = folder.split_once('=').map_or(folder.as_str(), |(_, value)| value);
+            let path = PathBuf::from(pattern.to_string_lossy().replace("{{ ds }}", day));
+            if !path.exists() {
+                missing.push(format!("sources.{name}: {}", path.display()));
+            }
+        }
+        Ok(missing)
     }
 
     /// The sources as tables that SQL may name. Files are looked up, not read.
@@ -281,6 +382,20 @@ fn files_of(path: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
             .into());
     }
     Ok(files)
+}
+
+/// A text of the project file with its variables filled in.
+fn expanded(
+    field: &str,
+    text: Option<String>,
+    wrong: &impl Fn(String, String, &str) -> Failure,
+    file: &Path,
+) -> Result<Option<String>, Failure> {
+    let text = text.as_deref().map(expand).transpose().map_err(|message| {
+        let place = format!("{}: {field}", file.display());
+        wrong(place, message, "set it, or write the value itself")
+    })?;
+    Ok(text.map(|path| path.to_string_lossy().into_owned()))
 }
 
 fn expand_path(path: &Path) -> PathBuf {

@@ -5,7 +5,9 @@ use trivium_model::{FeatureView, Schedule, TimeSpan, Timestamp};
 use crate::Error;
 
 /// One period of a schedule: `[start, end)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Period {
     /// First instant.
     pub start: Timestamp,

@@ -47,7 +47,11 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         return Ok(());
     }
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let options = MaterializeOptions { shutdown, ..MaterializeOptions::default() };
+    let options = MaterializeOptions {
+        shutdown,
+        rows_per_second: args.rows_per_second,
+        ..MaterializeOptions::default()
+    };
     let (door, checkpoints) = match target::address(global)? {
         Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
             parts::remote_door(&base, target::client_options(global)).await?

@@ -1,7 +1,9 @@
 //! One file a verb.
 
+mod alert;
 mod apply;
 mod completions;
+mod dags;
 mod delete;
 mod dev;
 mod erase;
@@ -14,8 +16,10 @@ mod plan;
 mod put;
 mod record;
 mod run;
+mod run_spark;
 pub mod search;
 mod show;
+mod step;
 mod stores;
 mod tag;
 mod validate;
@@ -47,6 +51,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Tag(args) => tag::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
+        Verb::Dags(args) => dags::run(&global, &args).await,
+        Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);
             Ok(())

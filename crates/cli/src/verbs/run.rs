@@ -21,6 +21,7 @@ use crate::{
     failure::{self, Failure},
     output, parts,
     project::Project,
+    verbs::run_spark,
 };
 
 /// Runs the views, one after the other: each already keeps all cores busy.
@@ -33,14 +34,6 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
         .at("--server")
         .help("run it in the project, without --server")
         .into());
-    }
-    if args.engine == Engine::Spark {
-        return Err(ApiError::new(Kind::Unimplemented, "this version has no Spark engine")
-            .at("--engine")
-            .help(
-                "use the local one; `trivium validate` says what it does not prove equal to Spark",
-            )
-            .into());
     }
     let project = Project::find(global)?;
     project.announce_clock();
@@ -59,7 +52,8 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
         .map(|stored| Ok((stored, range(&stored.view, args.from, args.to, now)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let options = RunOptions { parallel: parallel(), shutdown, ..RunOptions::default() };
+    let options =
+        RunOptions { parallel: parallel(), shutdown: shutdown.clone(), ..RunOptions::default() };
     let runner = Runner::new(parts::engine()?, parts::lake(&project), options);
     let started = Instant::now();
     let mut reports = Vec::new();
@@ -74,9 +68,14 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
             to,
         };
         let begun = Instant::now();
-        let outcome = runner.run(request, &progress).await;
+        let outcome = match args.engine {
+            Engine::Local => {
+                runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
+            }
+            Engine::Spark => run_spark::run(&project, &request, &shutdown, &progress).await,
+        };
         progress.bar.finish_and_clear();
-        let report = outcome.map_err(|error| failure::offline(&error))?;
+        let report = outcome?;
         let seconds = begun.elapsed().as_secs_f64();
         if global.output == Output::Table {
             print(view, &report, seconds);

@@ -31,7 +31,8 @@ const SYNC_THREADS: usize = 8;
 /// Rows of one row group: the unit in which readers skip.
 const ROW_GROUP_ROWS: usize = 131_072;
 const DATA_FILE: &str = "part-0.parquet";
-const RETIRED_FILE: &str = "retired.parquet";
+/// Readers that take a folder for a table leave out names with an underscore.
+const RETIRED_FILE: &str = "_retired.parquet";
 const POINTER_NEW_FILE: &str = "_current.json.new";
 
 /// The right to write one view version; given back when dropped or when the process dies.

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/<namespace>/<view>/v<N>/ds=2013-01-01/_current.json            published, the pointer
 //! <root>/<namespace>/<view>/v<N>/ds=2013-01-01/run-<id>/part-0.parquet  its rows
-//! <root>/<namespace>/<view>/v<N>/ds=2013-01-01/run-<id>/retired.parquet what it no longer says
+//! <root>/<namespace>/<view>/v<N>/ds=2013-01-01/run-<id>/_retired.parquet what it no longer says
 //! <root>/<namespace>/<view>/v<N>/_raw/ds=2013-01-01/…                   what the author's SQL gave
 //! ```
 //! Below a day it is `period=2013-01-01T05` instead of `ds=…`. All names are checked names, so no

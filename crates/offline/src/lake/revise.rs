@@ -2,7 +2,7 @@
 //!
 //! An entity whose rows did not change keeps their sequence, so a loader that has the earlier
 //! revision skips it. Where they changed or vanished, the row that was the entity's newest is
-//! *retired*: remembered by key, event time and sequence in `retired.parquet` of this and every later
+//! *retired*: remembered by key, event time and sequence in `_retired.parquet` of this and every later
 //! revision. Any online store, however many revisions behind, finds there every row that it may still
 //! hold and should not; no old run needs to be kept for it.
 
@@ -22,7 +22,7 @@ use crate::{
     sequence::{revision_of, sequence},
 };
 
-/// The column of `retired.parquet` that says with which revision the row went.
+/// The column of `_retired.parquet` that says with which revision the row went.
 pub const RETIRED_AT_COLUMN: &str = "_retired_at";
 
 /// Rows with their sequences, and the rows that no longer count.

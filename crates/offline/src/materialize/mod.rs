@@ -18,7 +18,7 @@
 //! With carryover: only the head's rows, whose event times are newer than all before them; for a row
 //! that is not (`late`), the newest over all partitions is looked up and written.
 //!
-//! *Retract.* What a rewrite took away stands in the partition's `retired.parquet`, with its stamp.
+//! *Retract.* What a rewrite took away stands in the partition's `_retired.parquet`, with its stamp.
 //! For each such row since the loaded revision the newest row that still counts is looked up
 //! (partitions from the newest back, until nothing older can be newer) and put in place of exactly
 //! the retired stamp (`Order::Replacing`); where there is none, a tombstone at the lowest order, so
@@ -46,7 +46,7 @@ mod lookup;
 mod scan;
 mod write;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use trivium_codec::Schema;
 use trivium_model::{Carryover, FeatureView, Lane, Timestamp};
@@ -70,6 +70,8 @@ pub struct MaterializeOptions {
     pub batch_rows: usize,
     /// Requests under way at once.
     pub in_flight: usize,
+    /// Rows sent in a second, at most; as fast as the door takes them if absent.
+    pub rows_per_second: Option<NonZeroU32>,
     /// Count what would be written, write nothing.
     pub dry_run: bool,
     /// Ends the run between batches.
@@ -78,7 +80,13 @@ pub struct MaterializeOptions {
 
 impl Default for MaterializeOptions {
     fn default() -> Self {
-        Self { batch_rows: 1_000, in_flight: 4, dry_run: false, shutdown: Shutdown::new() }
+        Self {
+            batch_rows: 1_000,
+            in_flight: 4,
+            rows_per_second: None,
+            dry_run: false,
+            shutdown: Shutdown::new(),
+        }
     }
 }
 

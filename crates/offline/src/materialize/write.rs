@@ -1,8 +1,8 @@
 //! Requests to the door: several under way, outcomes counted.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use trivium_model::{FeatureView, KeyValue, Lane};
 use trivium_store::{DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
 
@@ -22,6 +22,28 @@ pub(super) struct Tally {
     pub(super) erased: u64,
 }
 
+/// Keeps requests apart, so that no second sees more rows than it may.
+#[derive(Debug)]
+struct Pace {
+    rows_per_second: NonZeroU32,
+    /// When the next request may be sent.
+    next: Instant,
+}
+
+impl Pace {
+    fn new(rows_per_second: NonZeroU32) -> Self {
+        Self { rows_per_second, next: Instant::now() }
+    }
+
+    /// Waits until so many rows may be sent. What was not used up is not saved for later.
+    async fn wait(&mut self, rows: usize) {
+        tokio::time::sleep_until(self.next).await;
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let span = Duration::from_secs(1) * rows / self.rows_per_second.get();
+        self.next = Instant::now() + span;
+    }
+}
+
 /// Sends rows; each request on its own task, so that the store and the reader both have a core.
 pub(super) struct Writer {
     door: Arc<dyn WriteDoor>,
@@ -29,6 +51,7 @@ pub(super) struct Writer {
     in_flight: usize,
     batch_rows: usize,
     dry_run: bool,
+    pace: Option<Pace>,
     tasks: JoinSet<Result<Tally, Error>>,
     /// Rows that do not fill a request yet: partitions may be small.
     waiting: Vec<DoorRow>,
@@ -47,8 +70,13 @@ impl Writer {
             door,
             view,
             in_flight: options.in_flight.max(1),
-            batch_rows: options.batch_rows.max(1),
+            // A request is at most what may be sent in a second.
+            batch_rows: options
+                .rows_per_second
+                .map_or(options.batch_rows, |rate| options.batch_rows.min(rate.get() as usize))
+                .max(1),
             dry_run: options.dry_run,
+            pace: options.rows_per_second.map(Pace::new),
             tasks: JoinSet::new(),
             waiting: Vec::new(),
             tally: Tally::default(),
@@ -99,6 +127,9 @@ impl Writer {
         }
         while self.tasks.len() >= self.in_flight {
             self.take_one().await?;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.wait(batch.len()).await;
         }
         self.tasks.spawn(write(Arc::clone(&self.door), Arc::clone(&self.view), batch));
         Ok(())
@@ -171,3 +202,6 @@ fn named(view: &FeatureView, entity: &[KeyValue], order: Order) -> String {
         Some(sequence) => row_name(view, sequence.cast_signed(), &entity),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,9 @@ use arrow::{
 use futures::TryStreamExt;
 use trivium_engine::{Source, Table};
 use trivium_model::{FeatureView, Severity, TimeSpan, Timestamp};
-use trivium_sql::quality::Number;
+use trivium_sql::{QualityQuery, quality::Number};
 
-use super::{Fresh, RawRows, RunRequest, Runner, values::Values};
+use super::{RawRows, RunRequest, Runner, values::Values};
 use crate::{
     CheckResult, Error, Period, canonical,
     columns::{Misfit, ZONE, arrow_schema, author_columns, check_schema, conform, raw_schema},
@@ -37,7 +37,7 @@ impl Runner {
         &self,
         request: &RunRequest,
         period: Period,
-    ) -> Result<Fresh, Error> {
+    ) -> Result<RawRows, Error> {
         let view = &*request.view;
         let sql = render(request, period)?;
         let failed = |source| engine_error(view, period, "the author's SQL failed", source);
@@ -49,22 +49,9 @@ impl Runner {
             .try_collect()
             .await
             .map_err(failed)?;
-        let columns = author_columns(view);
-        let conformed: Result<Vec<RecordBatch>, Misfit> =
-            batches.iter().map(|batch| conform(batch, &columns)).collect();
-        let conformed = conformed.map_err(|misfit| rows_error(view, period, misfit))?;
-        let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
-        check_event_times(view, period, &rows)?;
-        Values { view, period, columns: &columns, rows: &rows }.check()?;
-        let rows = canonical::sort(&rows)?;
+        let rows = accept(view, period, &batches)?;
         let quality = self.check_quality(view, period, &rows).await?;
-
-        let periods = TimestampMicrosecondArray::from_value(period.start.0, rows.num_rows());
-        let mut arrays = rows.columns().to_vec();
-        arrays.push(Arc::new(periods.with_timezone(ZONE)));
-        let rows = RecordBatch::try_new(raw_schema(view), arrays)?;
-        let content_hash = canonical::content_hash(&rows)?;
-        Ok(Fresh { raw: RawRows { period, rows, content_hash }, quality })
+        raw_rows(view, period, &rows, quality)
     }
 
     /// Runs the checks; a failed `error` one is an error with all results.
@@ -90,24 +77,61 @@ impl Runner {
             .try_collect()
             .await
             .map_err(failed)?;
-        let row = batches
-            .iter()
-            .find(|batch| batch.num_rows() == 1)
-            .ok_or_else(|| Error::Internal("the quality query did not give one row".to_owned()))?;
-        let numbers: Result<Vec<Option<Number>>, Error> =
-            row.columns().iter().map(|column| number(&**column)).collect();
-        let results = trivium_sql::evaluate(&query, &numbers?)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        let results: Vec<CheckResult> = results.iter().map(CheckResult::from).collect();
-        if results.iter().any(|one| !one.passed && one.severity == Severity::Error) {
-            return Err(Error::Quality {
-                view: view.reference(),
-                period: period.folder(),
-                results,
-            });
-        }
-        Ok(results)
+        judge(view, period, &query, &batches)
     }
+}
+
+/// What the author's SQL gave for a period, held against the config, in canonical order.
+pub(super) fn accept(
+    view: &FeatureView,
+    period: Period,
+    batches: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
+    let columns = author_columns(view);
+    let conformed: Result<Vec<RecordBatch>, Misfit> =
+        batches.iter().map(|batch| conform(batch, &columns)).collect();
+    let conformed = conformed.map_err(|misfit| rows_error(view, period, misfit))?;
+    let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
+    check_event_times(view, period, &rows)?;
+    Values { view, period, columns: &columns, rows: &rows }.check()?;
+    canonical::sort(&rows)
+}
+
+/// What the row of the quality query means; a failed `error` check is an error with all results.
+pub(super) fn judge(
+    view: &FeatureView,
+    period: Period,
+    query: &QualityQuery,
+    batches: &[RecordBatch],
+) -> Result<Vec<CheckResult>, Error> {
+    let row = batches
+        .iter()
+        .find(|batch| batch.num_rows() == 1)
+        .ok_or_else(|| Error::Internal("the quality query did not give one row".to_owned()))?;
+    let numbers: Result<Vec<Option<Number>>, Error> =
+        row.columns().iter().map(|column| number(&**column)).collect();
+    let results = trivium_sql::evaluate(query, &numbers?)
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let results: Vec<CheckResult> = results.iter().map(CheckResult::from).collect();
+    if results.iter().any(|one| !one.passed && one.severity == Severity::Error) {
+        return Err(Error::Quality { view: view.reference(), period: period.folder(), results });
+    }
+    Ok(results)
+}
+
+/// Accepted rows as those of a raw partition.
+pub(super) fn raw_rows(
+    view: &FeatureView,
+    period: Period,
+    rows: &RecordBatch,
+    quality: Vec<CheckResult>,
+) -> Result<RawRows, Error> {
+    let periods = TimestampMicrosecondArray::from_value(period.start.0, rows.num_rows());
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(Arc::new(periods.with_timezone(ZONE)));
+    let rows = RecordBatch::try_new(raw_schema(view), arrays)?;
+    let content_hash = canonical::content_hash(&rows)?;
+    Ok(RawRows { period, rows, content_hash, quality })
 }
 
 /// The first value of a column of the quality query.

@@ -23,6 +23,7 @@
 
 mod extract;
 mod publish;
+pub mod steps;
 mod values;
 
 use std::{
@@ -139,27 +140,23 @@ struct RawRows {
     /// In the columns of [`crate::columns::raw_schema`].
     rows: RecordBatch,
     content_hash: String,
-}
-
-/// One period of the range, run but not written.
-struct Fresh {
-    raw: RawRows,
+    /// What its checks found; empty where it was written without any.
     quality: Vec<CheckResult>,
 }
 
 /// A raw partition, in the order of periods.
 enum Next {
     /// Just run.
-    Fresh(Fresh),
+    Fresh(RawRows),
     /// Behind the range, as it stands in the lake.
     Behind(RawRows),
 }
 
 /// One period, published but not written.
 struct Published {
-    /// Absent behind the range.
-    fresh: Option<Fresh>,
-    period: Period,
+    raw: RawRows,
+    /// Whether it was run, and does not only stand behind the range.
+    is_fresh: bool,
     /// The inputs' hash and the rows; `None` where the published partition has the same inputs.
     rows: Option<(String, RecordBatch)>,
 }
@@ -306,18 +303,18 @@ impl Work<'_> {
         &mut self,
         next: Next,
     ) -> Option<impl Future<Output = Result<Published, Error>> + use<>> {
-        let (raw, fresh) = match next {
-            Next::Fresh(ran) => (ran.raw.clone(), Some(ran)),
-            Next::Behind(raw) => (raw, None),
+        let (raw, is_fresh) = match next {
+            Next::Fresh(raw) => (raw, true),
+            Next::Behind(raw) => (raw, false),
         };
         let period = raw.period;
         let oldest = period.shifted(-self.lookback).start;
         while self.window.front().is_some_and(|raw| raw.period.start < oldest) {
             self.window.pop_front();
         }
-        self.window.push_back(raw);
+        self.window.push_back(raw.clone());
         let known = self.published.get(&period.start);
-        if fresh.is_none() && known.is_none() {
+        if !is_fresh && known.is_none() {
             // Behind the range and never published: it was not asked for.
             return None;
         }
@@ -326,7 +323,7 @@ impl Work<'_> {
         let (runner, view) = (self.runner.clone(), Arc::clone(&self.request.view));
         Some(spawn(async move {
             let rows = runner.publish(&view, period, &window, known.as_deref()).await?;
-            Ok(Published { fresh, period, rows })
+            Ok(Published { raw, is_fresh, rows })
         }))
     }
 
@@ -337,10 +334,9 @@ impl Work<'_> {
         }
         let group = std::mem::take(&mut self.group);
         for one in &group {
-            let Some(ran) = &one.fresh else { continue };
-            for check in ran.quality.iter().filter(|check| !check.passed) {
-                self.progress.warned(one.period, check);
-                self.report.warnings.push((one.period.folder(), check.clone()));
+            for check in one.raw.quality.iter().filter(|check| one.is_fresh && !check.passed) {
+                self.progress.warned(one.raw.period, check);
+                self.report.warnings.push((one.raw.period.folder(), check.clone()));
             }
         }
         let lake = self.runner.lake.clone();
@@ -375,16 +371,17 @@ fn write_group(
     let mut staged: Vec<Staged> = Vec::new();
     let mut done = Vec::new();
     for one in group {
-        if let Some(ran) = &one.fresh {
-            let rows = ran.raw.rows.num_rows() as u64;
+        let RawRows { period, quality, .. } = &one.raw;
+        if one.is_fresh {
+            let rows = one.raw.rows.num_rows() as u64;
             report.raw_rows += rows;
-            done.push((one.period, rows));
+            done.push((*period, rows));
             let raw = lake.stage(Staging {
                 view,
                 layer: Layer::Raw,
-                period: one.period,
-                rows: &ran.raw.rows,
-                quality: ran.quality.clone(),
+                period: *period,
+                rows: &one.raw.rows,
+                quality: quality.clone(),
                 source: source.clone(),
             })?;
             report.raw_changed += usize::from(raw.is_some());
@@ -395,9 +392,9 @@ fn write_group(
             Some((inputs, rows)) => lake.stage(Staging {
                 view,
                 layer: Layer::Published,
-                period: one.period,
+                period: *period,
                 rows,
-                quality: one.fresh.as_ref().map(|ran| ran.quality.clone()).unwrap_or_default(),
+                quality: quality.clone(),
                 source: RunSource { inputs_sha256: inputs.clone(), ..source.clone() },
             })?,
         };

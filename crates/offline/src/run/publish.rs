@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error, Lake, Layer, Period, canonical,
     columns::{align, arrow_schema, conform, published_columns, raw_schema},
-    lake::read_whole,
+    lake::{Pointer, read_whole},
 };
 
 /// The raw partitions whose periods begin in the range, oldest first.
@@ -32,8 +32,8 @@ pub(super) fn read_raw(
             let rows = read_whole(&partition.files())?;
             let rows = align(&rows, &schema)
                 .map_err(|message| Error::corrupt(&partition.folder, message))?;
-            let content_hash = partition.pointer.content_hash;
-            Ok(RawRows { period: partition.period, rows, content_hash })
+            let Pointer { content_hash, quality, .. } = partition.pointer;
+            Ok(RawRows { period: partition.period, rows, content_hash, quality })
         })
         .collect()
 }
@@ -49,11 +49,8 @@ impl Runner {
         known_inputs: Option<&str>,
     ) -> Result<Option<(String, RecordBatch)>, Error> {
         let sql = trivium_sql::publish_sql(view, &sql_period(period)?);
-        let mut inputs = sql.clone();
-        for raw in window {
-            inputs.push_str(&format!("\n{} {}", raw.period.start.0, raw.content_hash));
-        }
-        let inputs = sha256(inputs.as_bytes());
+        let hashes = window.iter().map(|raw| (raw.period, raw.content_hash.as_str()));
+        let inputs = inputs_hash(&sql, hashes);
         if known_inputs == Some(inputs.as_str()) {
             return Ok(None);
         }
@@ -74,16 +71,35 @@ impl Runner {
             .try_collect()
             .await
             .map_err(failed)?;
-        let columns = published_columns(view);
-        let conformed: Result<Vec<RecordBatch>, _> =
-            batches.iter().map(|batch| conform(batch, &columns)).collect();
-        // The platform's own SQL gave them: not the author's mistake.
-        let conformed = conformed.map_err(|misfit| {
-            Error::Internal(format!("{}: publish SQL: {}", view.reference(), misfit.message))
-        })?;
-        let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
-        // Windows make rows longer, and raw partitions may be older than the check.
-        Values { view, period, columns: &columns, rows: &rows }.check()?;
-        Ok(Some((inputs, canonical::sort(&rows)?)))
+        Ok(Some((inputs, accept(view, period, &batches)?)))
     }
+}
+
+/// The hash of all that a published partition is made from: the SQL, and the raw partitions that it
+/// looks back on, oldest first.
+pub(super) fn inputs_hash<'a>(sql: &str, raw: impl Iterator<Item = (Period, &'a str)>) -> String {
+    let mut inputs = sql.to_owned();
+    for (period, content_hash) in raw {
+        inputs.push_str(&format!("\n{} {content_hash}", period.start.0));
+    }
+    sha256(inputs.as_bytes())
+}
+
+/// What the publish SQL gave for a period, in canonical order.
+pub(super) fn accept(
+    view: &FeatureView,
+    period: Period,
+    batches: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
+    let columns = published_columns(view);
+    let conformed: Result<Vec<RecordBatch>, _> =
+        batches.iter().map(|batch| conform(batch, &columns)).collect();
+    // The platform's own SQL gave them: not the author's mistake.
+    let conformed = conformed.map_err(|misfit| {
+        Error::Internal(format!("{}: publish SQL: {}", view.reference(), misfit.message))
+    })?;
+    let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
+    // Windows make rows longer, and raw partitions may be older than the check.
+    Values { view, period, columns: &columns, rows: &rows }.check()?;
+    canonical::sort(&rows)
 }

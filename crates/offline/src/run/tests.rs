@@ -1,5 +1,7 @@
 //! Runs on a small engine that knows three queries: the author's, the quality checks, publication.
 
+mod steps;
+
 use std::{
     collections::BTreeMap,
     sync::{

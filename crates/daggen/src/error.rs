@@ -1,0 +1,63 @@
+//! What can fail.
+
+use std::path::{Path, PathBuf};
+
+use trivium_runtime::Kind;
+
+/// An error of the generator.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder cannot be read or written.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The settings say something that cannot be.
+    #[error("{place}: {message}")]
+    Settings {
+        /// The file and field.
+        place: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// git did not do what was asked.
+    #[error("git {doing}: {message}")]
+    Git {
+        /// The command.
+        doing: String,
+        /// What it said.
+        message: String,
+    },
+    /// A fault of Trivium's.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    pub(crate) fn io<'a>(
+        doing: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + use<'a> {
+        move |source| Self::Io { doing, path: path.to_owned(), source }
+    }
+
+    /// The row of the error table.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Kind::NotFound,
+                std::io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
+                std::io::ErrorKind::StorageFull => Kind::ResourceExhausted,
+                _ => Kind::Internal,
+            },
+            Self::Settings { .. } => Kind::InvalidArgument,
+            Self::Git { .. } => Kind::FailedPrecondition,
+            Self::Internal(_) => Kind::Internal,
+        }
+    }
+}

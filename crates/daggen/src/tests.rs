@@ -1,0 +1,179 @@
+mod golden;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use trivium_registry::project::{File, ProjectView};
+
+use crate::{
+    Settings,
+    dag::{Generated, Origin, Renderer, origin},
+    python,
+    source::{self, Loaded, Source},
+};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A view of the example project, its texts changed.
+fn view(stem: &str, change: impl Fn(&str) -> String) -> Box<ProjectView> {
+    let pairs = Source::Folder(repository().join("configs")).read().unwrap();
+    let files: Vec<File> = pairs[stem]
+        .iter()
+        .map(|file| File {
+            path: file.path.clone(),
+            text: if file.path.ends_with(".json") { change(&file.text) } else { file.text.clone() },
+        })
+        .collect();
+    match source::load(stem, &files) {
+        Loaded::View(view) => view,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn render(view: &ProjectView) -> Generated {
+    Renderer::new(Settings::default()).unwrap().render(view).unwrap().unwrap()
+}
+
+#[test]
+fn only_batch_views_have_dags() {
+    let direct = view("flights/ground_stop.v1", str::to_owned);
+    assert!(Renderer::new(Settings::default()).unwrap().render(&direct).unwrap().is_none());
+}
+
+#[test]
+fn the_same_files_give_the_same_text() {
+    let one = view("flights/carrier_daily.v1", str::to_owned);
+    assert_eq!(render(&one), render(&one));
+    let other = view("flights/carrier_daily.v1", |text| text.replace("Punctuality", "Lateness"));
+    let (one, other) = (render(&one), render(&other));
+    assert_ne!(one.text, other.text);
+    assert_ne!(one.definition[0].0, other.definition[0].0, "each keeps its own definition");
+}
+
+#[test]
+fn an_edit_by_hand_is_noticed() {
+    let text = render(&view("flights/carrier_daily.v1", str::to_owned)).text;
+    assert_eq!(origin(&text), Origin::Ours);
+    for (from, to) in [
+        ("\"retries\": 3", "\"retries\": 9"),
+        ("# sources: sha256:", "# sources: sha256:0"),
+        ("# content: sha256:", "# content: sha256:0"),
+        (": change its sources", ": change this"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        assert_eq!(origin(&text.replacen(from, to, 1)), Origin::Edited, "{from}");
+    }
+    assert_eq!(origin(text.lines().next().unwrap()), Origin::Edited);
+    assert_eq!(origin("import airflow\n"), Origin::Foreign);
+}
+
+#[test]
+fn schedules_become_timetables_whose_intervals_are_the_periods() {
+    let timetable = |every: &str, start: &str| {
+        let view = view("flights/route_daily.v1", |text| {
+            let mut json: serde_json::Value = serde_json::from_str(text).unwrap();
+            json["schedule"] = serde_json::json!({ "every": every, "start": start });
+            json.as_object_mut().unwrap().remove("rollup");
+            json["carryover"] = serde_json::json!({ "mode": "none" });
+            json.to_string()
+        });
+        let text = render(&view).text;
+        let line = |start: &str| {
+            let line = text.lines().find(|line| line.trim_start().starts_with(start)).unwrap();
+            line.trim().trim_end_matches(',').to_owned()
+        };
+        (line("schedule="), line("start_date="))
+    };
+    let cron = |expression: &str| {
+        format!("schedule=CronDataIntervalTimetable(\"{expression}\", timezone=\"UTC\")")
+    };
+    assert_eq!(
+        timetable("1d", "2013-01-01"),
+        (cron("0 0 * * *"), "start_date=pendulum.datetime(2013, 1, 1, 0, 0, 0, tz=\"UTC\")".into())
+    );
+    assert_eq!(timetable("7d", "2013-01-01").0, cron("0 0 * * 2"), "a Tuesday");
+    assert_eq!(timetable("1h", "2013-01-01").0, cron("0 * * * *"));
+    assert_eq!(timetable("6h", "2013-01-01T06:00:00Z").0, cron("0 */6 * * *"));
+    assert_eq!(timetable("15m", "2013-01-01").0, cron("*/15 * * * *"));
+    assert_eq!(
+        timetable("2d", "2013-01-01").0,
+        "schedule=DeltaDataIntervalTimetable(timedelta(seconds=172800))",
+        "no cron expression counts two days over the end of a month"
+    );
+}
+
+#[test]
+fn tiers_and_settings() {
+    let settings = Settings::parse(
+        "trivium.toml",
+        "[airflow]\ntables = true\npool = \"features\"\n[airflow.tiers.2]\nretry_delay = \"1s\"\nrows_per_second = 500\n[spark.conf]\n\"spark.sql.shuffle.partitions\" = \"2\"\n",
+    )
+    .unwrap();
+    let renderer = Renderer::new(settings).unwrap();
+    let loaded = view("flights/carrier_daily.v1", str::to_owned);
+    let text = renderer.render(&loaded).unwrap().unwrap().text;
+    for part in [
+        "\"retry_delay\": timedelta(seconds=1)",
+        "\"retries\": 3",
+        "\"pool\": \"features\"",
+        "\"spark.sql.shuffle.partitions\": \"2\"",
+        "update_table = spark(\"update_table\", \"table\")",
+        "--rows-per-second 500",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for (wrong, said) in [
+        ("[airflow]\npol = \"x\"\n", "unknown field `pol`"),
+        ("[airflow]\ncommand = \"trivium; rm\"\n", "airflow.command: write letters"),
+        ("[airflow.tiers.4]\n", "airflow.tiers.4: urgency tiers are 0, 1, 2 and 3"),
+        ("[airflow.tiers.0]\nretries = 0\n", "airflow.tiers.0.retries: at least 1"),
+        ("[airflow.tiers.0]\nretry_delay = \"soon\"\n", "soon"),
+    ] {
+        let error = Settings::parse("trivium.toml", wrong).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+/// What Python makes of a literal, as far as [`python::string`] writes any.
+fn read_back(literal: &str) -> String {
+    let mut chars = literal.chars();
+    let quote = chars.next().unwrap();
+    assert!(quote == '"' || quote == '\'');
+    let mut out = String::new();
+    loop {
+        let c = chars.next().unwrap();
+        let code = |chars: &mut std::str::Chars<'_>, digits: usize| {
+            let digits: String = chars.by_ref().take(digits).collect();
+            char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
+        };
+        if c == quote {
+            assert_eq!(chars.next(), None, "an end before the end");
+            return out;
+        }
+        assert!(!c.is_control());
+        out.push(match c {
+            '\\' => match chars.next().unwrap() {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'x' => code(&mut chars, 2),
+                'u' => code(&mut chars, 4),
+                'U' => code(&mut chars, 8),
+                other => other,
+            },
+            other => other,
+        });
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_ends_its_literal(text in any::<String>()) {
+        let literal = python::string(&text);
+        prop_assert!(literal.is_ascii() || literal.chars().all(|c| c.is_ascii() || c.is_alphanumeric()));
+        prop_assert_eq!(read_back(&literal), text);
+    }
+}

@@ -1,0 +1,182 @@
+//! The DAGs folder: only what differs is written, only what is ours is removed.
+
+use std::{fs, path::Path, time::Duration};
+
+use crate::{
+    Change, Settings,
+    command::{GenerateArgs, Places, generate},
+    source::Source,
+    watch::Watcher,
+};
+
+use super::repository;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+    }
+}
+
+struct Fixture {
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&repository().join("configs"), &folder.path().join("configs"));
+        Self { folder }
+    }
+    fn path(&self, path: &str) -> std::path::PathBuf {
+        self.folder.path().join(path)
+    }
+    fn args(&self, check: bool, force: bool) -> GenerateArgs {
+        let places = Places {
+            configs: self.path("configs"),
+            out: self.path("dags"),
+            project: self.path("trivium.toml"),
+        };
+        GenerateArgs { places, check, force }
+    }
+    fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(path)).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(self.path(path), text.replace(from, to)).unwrap();
+    }
+    fn generate(&self) -> Vec<Change> {
+        let outcome = generate(&self.args(false, false)).unwrap();
+        assert!(outcome.left.is_empty() && outcome.findings.is_empty(), "{outcome:?}");
+        outcome.changes
+    }
+}
+
+#[test]
+fn what_changed_is_written_and_what_went_is_removed() {
+    let fixture = Fixture::new();
+    assert!(generate(&fixture.args(true, false)).unwrap().kind(true).is_some());
+    assert!(!fixture.path("dags").exists(), "--check writes nothing");
+    let first = fixture.generate();
+    assert_eq!(first.len(), 2 + 4 * 3, "{first:#?}");
+    assert!(fixture.generate().is_empty(), "the same again changes nothing");
+    assert!(generate(&fixture.args(true, false)).unwrap().kind(true).is_none());
+
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
+    let changes = fixture.generate();
+    let dag = "flights/route_daily_v1.py".to_owned();
+    assert!(changes.contains(&Change::Update(dag.clone())), "{changes:#?}");
+    assert_eq!(changes.len(), 4, "two files of the new definition, the DAG, the old definition");
+
+    fs::remove_file(fixture.path("configs/flights/route_daily.v1.json")).unwrap();
+    fs::remove_file(fixture.path("configs/flights/route_daily.v1.sql")).unwrap();
+    let foreign = fixture.path("dags/flights/theirs.py");
+    fs::write(&foreign, "print('mine')\n").unwrap();
+    let changes = fixture.generate();
+    assert_eq!(changes.len(), 2, "{changes:#?}");
+    assert!(changes.contains(&Change::Remove(dag)));
+    assert!(foreign.exists(), "what is somebody else's stays");
+}
+
+#[test]
+fn edited_dags_are_left_alone_until_forced() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = "dags/flights/route_daily_v1.py";
+    fixture.edit(dag, "\"retries\": 3", "\"retries\": 7");
+    let edited = fs::read_to_string(fixture.path(dag)).unwrap();
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert_eq!(outcome.left, [Change::Edited("flights/route_daily_v1.py".to_owned())]);
+    assert!(outcome.kind(false).is_some());
+    assert_eq!(fs::read_to_string(fixture.path(dag)).unwrap(), edited);
+
+    // Its view goes: what somebody worked on is still not thrown away.
+    let config = fixture.path("configs/flights/route_daily.v1");
+    let texts: Vec<String> = ["json", "sql"]
+        .iter()
+        .map(|ending| fs::read_to_string(config.with_extension(format!("v1.{ending}"))).unwrap())
+        .collect();
+    for ending in ["v1.json", "v1.sql"] {
+        fs::remove_file(config.with_extension(ending)).unwrap();
+    }
+    assert_eq!(generate(&fixture.args(false, false)).unwrap().left.len(), 1);
+    assert!(fixture.path(dag).exists());
+    for (ending, text) in ["v1.json", "v1.sql"].iter().zip(texts) {
+        fs::write(config.with_extension(ending), text).unwrap();
+    }
+    generate(&fixture.args(false, true)).unwrap();
+    assert!(fs::read_to_string(fixture.path(dag)).unwrap().contains("\"retries\": 3"));
+
+    fs::write(fixture.path(dag), "print('mine')\n").unwrap();
+    let outcome = generate(&fixture.args(false, true)).unwrap();
+    assert_eq!(outcome.left.len(), 1, "a file of others is not overwritten by force either");
+}
+
+#[test]
+fn a_view_that_is_wrong_keeps_its_dag() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = fixture.path("dags/flights/route_daily_v1.py");
+    let before = fs::read_to_string(&dag).unwrap();
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", "\"ownr\"");
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert!(outcome.findings.iter().any(|one| one.to_string().contains("ownr")), "{outcome:?}");
+    assert!(outcome.kind(false).is_some());
+    assert_eq!(fs::read_to_string(&dag).unwrap(), before);
+    let definition = crate::dag::definition_of(&before).unwrap().to_owned();
+    assert!(fixture.path("dags/_trivium/definitions").join(definition).exists());
+}
+
+#[test]
+fn a_look_reads_anew_only_what_changed() {
+    let fixture = Fixture::new();
+    let source = Source::Folder(fixture.path("configs"));
+    let mut watcher = Watcher::new(source, Settings::default()).unwrap();
+    let dags = fixture.path("dags");
+    let mut look = || {
+        let look = watcher.look().unwrap();
+        let changes = look.plan.changes(&dags).unwrap();
+        look.plan.apply(&dags, &changes, false, Duration::from_secs(3_600)).unwrap();
+        (look.read, changes.len())
+    };
+    assert_eq!(look(), (6, 14), "five views and a service");
+    assert_eq!(look(), (0, 0));
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
+    assert_eq!(look(), (1, 4));
+    // The definition that went is kept for a run that has begun with it.
+    assert_eq!(look(), (0, 1));
+}
+
+#[test]
+fn configs_come_from_a_commit_whatever_is_checked_out() {
+    let fixture = Fixture::new();
+    let git = |arguments: &[&str]| {
+        let done = std::process::Command::new("git")
+            .arg("-C")
+            .arg(fixture.folder.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "first"]);
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", "\"ownr\"");
+    let source = Source::Git {
+        repository: fixture.folder.path().to_owned(),
+        reference: "main".to_owned(),
+        folder: "configs".to_owned(),
+    };
+    let committed = source.read().unwrap();
+    assert_eq!(committed.len(), 6);
+    assert!(committed["flights/route_daily.v1"].iter().all(|file| !file.text.contains("ownr")));
+    let unknown = Source::Git {
+        repository: fixture.folder.path().to_owned(),
+        reference: "nobody".to_owned(),
+        folder: "configs".to_owned(),
+    };
+    assert!(unknown.read().unwrap_err().to_string().contains("nobody"));
+}

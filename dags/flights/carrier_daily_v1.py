@@ -1,0 +1,213 @@
+# Made by trivium-daggen 0.1.0: change its sources, not this file.
+# from: flights/carrier_daily.v1.json, flights/carrier_daily.v1.sql
+# sources: sha256:d5b0070dd4dc1a42bbff9b576cb37d8bc6f6ae0ada67a710d992a4e8e50655ff
+# content: sha256:3f7ac4684aeec30103e1530ea9a80ff7dff226fa06240afdc1e274db174d31a4
+"""flights/carrier_daily@1: from SQL to the online store, period by period.
+
+Every task can be run again at any time: what is there already is not written again.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pendulum
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.sensors.bash import BashSensor
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronDataIntervalTimetable,
+    TaskGroup,
+    chain,
+    task,
+)
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+VIEW = "flights/carrier_daily@1"
+OWNER = "ops-ml"
+CONTACT = "ops-ml@example.com"
+URGENCY_TIER = 2
+
+TRIVIUM = "trivium"
+SHIPPED = Path(__file__).resolve().parent.parent / "_trivium"
+DEFINITION = SHIPPED / "definitions" / "d5b0070dd4dc1a42"
+RUNNER = SHIPPED / "trivium_spark.py"
+
+# The period is the one that the run's logical date lies in.
+LOGICAL_DATE = "{{ logical_date.isoformat() }}"
+PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
+# The folder of the run, which the first task makes and the others pass on.
+RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
+
+# Exit codes of `trivium` that another try would not change.
+IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
+
+
+def alert(context: Context) -> None:
+    """Tells the owner that a task has failed for good."""
+    instance = context["ti"]
+    told = {
+        "view": VIEW,
+        "owner": OWNER,
+        "contact": CONTACT,
+        "urgency_tier": URGENCY_TIER,
+        "dag_id": instance.dag_id,
+        "task_id": instance.task_id,
+        "run_id": instance.run_id,
+        "logical_date": str(context.get("logical_date")),
+        "error": str(context.get("exception")),
+        "log_url": instance.log_url,
+    }
+    subprocess.run(
+        [TRIVIUM, "step", "alert"],
+        input=json.dumps(told),
+        text=True,
+        check=False,
+    )
+
+
+def spark(task_id: str, job: str) -> SparkSubmitOperator:
+    """A task that runs one job of the run on Spark."""
+    return SparkSubmitOperator(
+        task_id=task_id,
+        conn_id="spark_default",
+        application=str(RUNNER),
+        application_args=[f"{RUN}/{job}/job.json"],
+        name=f"trivium {job} {VIEW}",
+        pool="default_pool",
+    )
+
+
+with DAG(
+    dag_id="flights.carrier_daily.v1",
+    description="Punctuality of a carrier at an origin airport, by day.",
+    doc_md=(
+        "### flights/carrier_daily@1\n"
+        "\n"
+        "Punctuality of a carrier at an origin airport, by day.\n"
+        "\n"
+        "Owner: ops-ml (ops-ml@example.com), urgency tier 2.\n"
+        "\n"
+        "| feature | type | description |\n"
+        "| --- | --- | --- |\n"
+        "| flights | int64 | Scheduled departures, cancelled ones included. |\n"
+        "| departed | int64 | Flights that left. |\n"
+        "| cancelled | int64 | Flights that never left. |\n"
+        "| on_time | int64 | Flights that left at most 15 minutes late. |\n"
+        "| dep_delay_minutes | int64 | Sum of departure delays, minutes; early departures count negative. |\n"
+        "| avg_dep_delay | float64 | Mean departure delay of flights that left, minutes. |\n"
+        "| avg_arr_delay | float64 | Mean arrival delay of flights that arrived, minutes. |\n"
+        "| max_dep_delay | int64 | Longest departure delay, minutes. |\n"
+        "| destinations | int64 | Airports flown to. |\n"
+        "| flights_7d | int64 |  |\n"
+        "| flights_30d | int64 |  |\n"
+        "| cancelled_7d | int64 |  |\n"
+        "| cancelled_30d | int64 |  |\n"
+        "| avg_dep_delay_7d | float64 |  |\n"
+        "| avg_dep_delay_30d | float64 |  |\n"
+        "| max_dep_delay_7d | int64 |  |\n"
+        "| max_dep_delay_30d | int64 |  |\n"
+    ),
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=pendulum.datetime(2013, 1, 1, 0, 0, 0, tz="UTC"),
+    catchup=True,
+    max_active_runs=1,
+    tags=[
+        "flights",
+        "punctuality",
+        "team:ops-ml",
+        "tier:2",
+        "trivium",
+    ],
+    default_args={
+        "owner": OWNER,
+        "retries": 3,
+        "retry_delay": timedelta(seconds=300),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(seconds=3600),
+        "execution_timeout": timedelta(seconds=14400),
+        "priority_weight": 10,
+        "weight_rule": "absolute",
+        "pool": "default_pool",
+        "on_failure_callback": alert,
+    },
+):
+    wait_for_inputs = BashSensor(
+        task_id="wait_for_inputs",
+        bash_command=f"{TRIVIUM} step wait {PERIOD}",
+        # Not there yet; everything else is an error.
+        retry_exit_code=7,
+        mode="reschedule",
+        poke_interval=300,
+        timeout=86400,
+    )
+
+    with TaskGroup(
+        "extract",
+        tooltip="The author's SQL and its checks, on Spark.",
+    ):
+        start = BashOperator(
+            task_id="start",
+            bash_command=f"{TRIVIUM} step start {PERIOD}",
+        )
+        run_sql = spark("run_sql", "extract")
+
+        @task(task_id="check_quality")
+        def check_quality(run: str) -> None:
+            """Nothing of the period is published where a check fails."""
+            step = subprocess.run(
+                [TRIVIUM, "step", "check", "--run", run],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            print(step.stdout, step.stderr, sep="\n")
+            if step.returncode in IN_VAIN:
+                why = IN_VAIN[step.returncode]
+                raise AirflowFailException(f"{why}: {step.stderr.strip()}")
+            step.check_returncode()
+
+        checked = check_quality(RUN)
+        chain(start, run_sql, checked)
+
+    with TaskGroup(
+        "publish",
+        tooltip="The offline store: carryover and rollup, one switch a period.",
+    ):
+        switch_raw = BashOperator(
+            task_id="switch_raw",
+            bash_command=f"{TRIVIUM} step raw --run '{RUN}'",
+        )
+        carry_and_roll_up = spark("carry_and_roll_up", "publish")
+        switch = BashOperator(
+            task_id="switch",
+            bash_command=f"{TRIVIUM} step publish --run '{RUN}'",
+            outlets=[Asset("trivium://flights/carrier_daily/v1")],
+        )
+        chain(switch_raw, carry_and_roll_up, switch)
+        published = switch
+
+    write_online = BashOperator(
+        task_id="write_online",
+        bash_command=f"{TRIVIUM} materialize {VIEW}",
+        # Loads of one view take turns.
+        max_active_tis_per_dag=1,
+    )
+    finish = BashOperator(
+        task_id="finish",
+        bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
+    )
+
+    chain(wait_for_inputs, start)
+    chain(checked, switch_raw)
+    chain(published, write_online, finish)

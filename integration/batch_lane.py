@@ -1,0 +1,337 @@
+"""The batch lane as it is deployed: a project, its generated DAGs, a real Airflow, a real Spark, a
+Hive metastore. Everything is a process on this machine, in folders of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from conftest import CACHE, PATIENCE_SECONDS, TRIVIUM, Project
+
+AIRFLOW = CACHE / "venvs/airflow/bin"
+SPARK = CACHE / "venvs/spark"
+
+HIVE_SITE = """<?xml version="1.0"?>
+<configuration>
+  <property><name>hive.async.log.enabled</name><value>false</value></property>
+  <property><name>hive.metastore.schema.verification</name><value>false</value></property>
+  <property><name>datanucleus.schema.autoCreateAll</name><value>true</value></property>
+  <property>
+    <name>javax.jdo.option.ConnectionURL</name>
+    <value>jdbc:derby:;databaseName={root}/db;create=true</value>
+  </property>
+  <property><name>hive.metastore.warehouse.dir</name><value>{root}/warehouse</value></property>
+</configuration>
+"""
+
+
+def pyspark() -> Path:
+    return next(SPARK.glob("lib/python3*/site-packages/pyspark"))
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+class Metastore:
+    """Hive's metastore, out of the jars that Spark brings along."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True)
+        (root / "hive-site.xml").write_text(HIVE_SITE.format(root=root))
+        self.port = free_port()
+        self.log = root / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    "java",
+                    "-Xmx256m",
+                    "-XX:TieredStopAtLevel=1",
+                    "-XX:+UseSerialGC",
+                    "-cp",
+                    f"{root}:{pyspark()}/jars/*",
+                    "org.apache.hadoop.hive.metastore.HiveMetaStore",
+                    "-p",
+                    str(self.port),
+                ],
+                cwd=root,
+                stdout=log,
+                stderr=log,
+            )
+
+    def ready(self) -> str:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return f"thrift://127.0.0.1:{self.port}"
+            assert time.monotonic() < deadline, self.log.read_text()[-2000:]
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Lane:
+    """A project, its DAGs and what runs them."""
+
+    def __init__(self, root: Path, clock: str, metastore: Metastore) -> None:
+        self.root = root
+        self.metastore = metastore
+        self.project = Project.flights(root, clock)
+        self.dags = root / "dags"
+        self.server: subprocess.Popen | None = None
+        self.http_port, self.grpc_port = free_port(), free_port()
+        with (root / "trivium.toml").open("a") as file:
+            file.write(
+                f"""
+[spark]
+submit = "{pyspark()}/bin/spark-submit"
+master = "local[2]"
+[spark.conf]
+"spark.sql.shuffle.partitions" = "2"
+"spark.ui.enabled" = "false"
+"spark.hadoop.hive.metastore.uris" = "{metastore.ready()}"
+[airflow]
+tables = true
+[alerts]
+file = "{root}/alerts.jsonl"
+"""
+            )
+            for tier in range(4):
+                file.write(
+                    f'[airflow.tiers.{tier}]\nretry_delay = "1s"\nretry_delay_max = "2s"\n'
+                    f'wait_interval = "1s"\n'
+                )
+        self.project.ok("apply", "--reason", "integration test")
+        self.project.ok("dags", "generate", "--out", str(self.dags))
+        self.environment = os.environ | {
+            "AIRFLOW_HOME": str(root / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(
+                {
+                    "conn_type": "spark",
+                    "host": "local[2]",
+                    "extra": {"deploy-mode": "client", "spark-binary": "spark-submit"},
+                }
+            ),
+            "SPARK_HOME": str(pyspark()),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": str(SPARK / "bin/python"),
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "TRIVIUM_PROJECT": str(root / "trivium.toml"),
+            "TRIVIUM_SERVER": f"grpc://127.0.0.1:{self.grpc_port}",
+            "PATH": f"{Path(TRIVIUM).parent}:{AIRFLOW}:{pyspark()}/bin:{os.environ['PATH']}",
+        }
+        self.airflow("db", "migrate")
+
+    def airflow(self, *args: str) -> str:
+        done = subprocess.run(
+            ["airflow", *args],
+            env=self.environment,
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS * 10,
+        )
+        assert done.returncode == 0, f"airflow {' '.join(args)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def serve(self) -> None:
+        """Serving, always at the same addresses."""
+        # A process that was just killed may still hold the store's lock for a moment.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self.server = subprocess.Popen(
+                self.project.command(
+                    "dev",
+                    "--http",
+                    str(self.http_port),
+                    "--grpc",
+                    str(self.grpc_port),
+                    "-o",
+                    "json",
+                ),
+                cwd=self.root,
+                stdout=subprocess.PIPE,
+                stderr=(self.root / "dev.log").open("ab"),
+                text=True,
+            )
+            if self.server.stdout.readline():
+                return
+            assert time.monotonic() < deadline, (self.root / "dev.log").read_text()
+            time.sleep(0.1)
+
+    def kill_server(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def start(self, view: str, date: str) -> Run:
+        return Run(self, view, date)
+
+    def pointer(self, view: str, date: str, layer: str = "") -> dict:
+        folder = self.project.root / ".trivium/lake/flights" / view / "v1" / layer / f"ds={date}"
+        return json.loads((folder / "_current.json").read_text())
+
+    def rows(self, view: str, date: str):
+        folder = self.project.root / ".trivium/lake/flights" / view / "v1" / f"ds={date}"
+        pointer = json.loads((folder / "_current.json").read_text())
+        return pq.read_table(folder / pointer["run"] / pointer["files"][0])
+
+    def stop(self) -> None:
+        if self.server and self.server.poll() is None:
+            self.kill_server()
+
+
+class Run:
+    """`airflow dags test` of one date, under way."""
+
+    def __init__(self, lane: Lane, view: str, date: str) -> None:
+        self.lane, self.view, self.date = lane, view, date
+        self.log = lane.root / f"{view}-{date}-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                lane.project.command(
+                    "dags",
+                    "test",
+                    f"flights/{view}@1",
+                    "--date",
+                    date,
+                    "--out",
+                    str(lane.dags),
+                ),
+                env=lane.environment,
+                cwd=lane.root,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def until(self, what: str, happened) -> object:
+        """Waits until something has happened in the run."""
+        deadline = time.monotonic() + PATIENCE_SECONDS * 5
+        while True:
+            found = happened()
+            if found:
+                return found
+            assert self.process.poll() is None, f"it ended before {what}\n{self.text()[-6000:]}"
+            assert time.monotonic() < deadline, f"no {what}\n{self.text()[-6000:]}"
+            time.sleep(0.01)
+
+    def in_task(self, task: str) -> None:
+        self.until(f"task {task}", lambda: f"starting task_id={task} " in self.text())
+
+    def until_spark_writes(self, job: str) -> None:
+        """Until Spark has begun to write what a job gives, and has not ended."""
+        runs = self.lane.root / ".trivium/runs/flights" / self.view / "v1" / f"ds={self.date}"
+        self.until(f"Spark's {job}", lambda: next(runs.glob(f"*/{job}/attempt-*"), None))
+
+    def kill_spark(self) -> None:
+        """kill -9 of the JVM, as the kernel does it when memory is short."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                is_ours = any(str(self.lane.root).encode() in word for word in words)
+                if (
+                    is_ours
+                    and words[0].endswith(b"java")
+                    and b"org.apache.spark" in b" ".join(words)
+                ):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    return
+        raise AssertionError("no Spark is running")
+
+    def kill_worker(self) -> None:
+        """kill -9 of Airflow and all that it started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def ended(self) -> int:
+        return self.process.wait(timeout=PATIENCE_SECONDS * 10)
+
+    def succeeds(self) -> str:
+        assert self.ended() == 0, self.text()[-8000:]
+        return self.text()
+
+
+class Reader(threading.Thread):
+    """Reads a view's partitions over and over, as any reader may: each must be whole."""
+
+    def __init__(self, lane: Lane, view: str) -> None:
+        super().__init__(daemon=True)
+        self.folder = lane.root / ".trivium/lake/flights" / view / "v1"
+        self.reads, self.wrong, self.done = 0, [], threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            for path in self.folder.glob("ds=*/_current.json"):
+                try:
+                    pointer = json.loads(path.read_text())
+                    rows = pq.read_table(path.parent / pointer["run"] / pointer["files"][0])
+                except Exception as error:  # whatever it is, a reader has met it
+                    self.wrong.append(f"{path}: {error!r}")
+                    continue
+                if rows.num_rows != pointer["rows"]:
+                    self.wrong.append(f"{path}: {rows.num_rows} rows of {pointer['rows']}")
+                self.reads += 1
+            time.sleep(0.02)
+
+    def __enter__(self) -> Reader:
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.done.set()
+        self.join()
+        assert not self.wrong, self.wrong[:5]
+
+
+def hive(lane: Lane, sql: str) -> list[list]:
+    """What any Spark with the same metastore answers."""
+    program = (
+        "import json, sys\n"
+        "from pyspark.sql import SparkSession\n"
+        "b = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false')\n"
+        "b = b.config('spark.sql.session.timeZone', 'UTC')\n"
+        "b = b.config('spark.hadoop.hive.metastore.uris', sys.argv[1]).enableHiveSupport()\n"
+        "rows = b.getOrCreate().sql(sys.argv[2]).collect()\n"
+        "print('ROWS ' + json.dumps([list(row) for row in rows], default=str))\n"
+    )
+    done = subprocess.run(
+        [str(SPARK / "bin/python"), "-c", program, lane.metastore.ready(), sql],
+        env=lane.environment,
+        cwd=lane.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS * 5,
+    )
+    found = re.search(r"^ROWS (.*)$", done.stdout, re.M)
+    assert found, done.stderr[-3000:]
+    return json.loads(found[1])
+
+
+def environments() -> None:
+    """Tells who runs the tests by hand what is missing."""
+    for path in (AIRFLOW / "airflow", SPARK / "bin/python"):
+        assert path.exists(), f"{path} is missing: run scripts/airflow-env"
+    assert shutil.which("java"), "Java is missing: run scripts/airflow-env"

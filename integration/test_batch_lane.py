@@ -1,0 +1,221 @@
+"""One view's generated DAG in a real Airflow, on a real Spark: two dates, three kills.
+
+`make test-airflow` does the same with every view, every task, a scheduler and a backfill.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from batch_lane import AIRFLOW, Lane, Metastore, Reader, environments, hive
+from conftest import REPO, Project
+from reference import VIEWS
+
+VIEW = "carrier_daily"
+DATES = ("2013-01-01", "2013-01-02")
+LAST = dt.date(2013, 1, 2)
+# The data clock: the last date is over.
+CLOCK = "2013-01-03T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory):
+    environments()
+    root = tmp_path_factory.mktemp("batch")
+    metastore = Metastore(root / "metastore")
+    lane = Lane(root / "project", CLOCK, metastore)
+    lane.serve()
+    yield lane
+    lane.stop()
+    metastore.stop()
+
+
+def test_the_dags_load_without_an_error_or_a_warning(lane):
+    program = (
+        "import warnings, json, sys\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    from airflow.dag_processing.dagbag import DagBag\n"
+        "    bag = DagBag(sys.argv[1])\n"
+        "ours = [str(w.message) for w in caught if w.filename.startswith(sys.argv[1])]\n"
+        "print('FOUND ' + json.dumps([sorted(bag.dags), bag.import_errors, ours]))\n"
+    )
+    done = subprocess.run(
+        [str(AIRFLOW / "python"), "-c", program, str(lane.dags)],
+        env=lane.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    assert found, done.stdout + done.stderr
+    dags, errors, warnings = json.loads(found[0].removeprefix("FOUND "))
+    assert dags == [f"flights.{view}.v1" for view in sorted(VIEWS)]
+    assert not errors
+    assert not warnings
+
+
+HOSTILE = [
+    "'''\"\"\" \\' \\\" \\",
+    "}}{{ ti.xcom_pull() }}{% raw %}{# no",
+    "line\nline\r\n\ttab \x00 \u202e \u2028 é 漢字 🛩",
+    '"); import os; os.system("touch /tmp/trivium-injected") #',
+    "a description that ends in.md",
+    "{definition} {TRIVIUM} %s $(id) `id`",
+]
+
+
+def test_no_text_of_an_author_becomes_code(tmp_path):
+    """Python sees the texts as they are, and ruff finds nothing to format."""
+    project = Project.flights(tmp_path / "project")
+    config = project.root / "configs/flights/carrier_daily.v1.json"
+    generated = []
+    for at, text in enumerate(HOSTILE):
+        document = json.loads(config.read_text())
+        document["description"] = text.replace("\x00", "\x01")
+        document["owner"] = {"team": text[:40] or "x", "contact": text[:40] or "x"}
+        document["features"][0]["description"] = text
+        config.write_text(json.dumps(document))
+        done = project.run("dags", "generate", "--out", f"dags{at}")
+        if done.returncode != 0:
+            # What the config's own rules refuse does not get as far; they say so.
+            assert done.returncode == 2, done.stderr
+            assert "carrier_daily.v1.json:" in done.stderr
+            continue
+        source = (project.root / f"dags{at}/flights/carrier_daily_v1.py").read_text()
+        tree = ast.parse(source)
+        constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert document["description"] in constants
+        assert document["owner"]["team"] in constants
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert not names & {"os", "system"}
+        generated.append(str(project.root / f"dags{at}"))
+    assert len(generated) >= 3
+    for check in (["format", "--check", "--isolated"], ["check", "--isolated"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, *generated], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_examples_dags_are_what_its_configs_give():
+    done = Project(REPO).run("dags", "generate", "--check", "--out", str(REPO / "dags"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_two_dates_and_three_kills(lane, reference):
+    with Reader(lane, VIEW) as reader:
+        # Spark's JVM, in the middle of the author's SQL.
+        run = lane.start(VIEW, DATES[0])
+        run.until_spark_writes("extract")
+        run.kill_spark()
+        # Serving, while the rows go online: it takes the call, does not answer, and dies.
+        run.in_task("publish.update_table")
+        lane.server.send_signal(signal.SIGSTOP)
+        run.in_task("write_online")
+        time.sleep(1)
+        lane.kill_server()
+        lane.serve()
+        said = run.succeeds()
+        assert said.count("starting task_id=extract.run_sql ") >= 2, "the killed task ran again"
+
+        # Airflow itself with all that it started, while carryover and rollup run.
+        run = lane.start(VIEW, DATES[1])
+        run.until_spark_writes("publish")
+        run.kill_worker()
+        lane.start(VIEW, DATES[1]).succeeds()
+    assert reader.reads > 0
+
+    # Offline and online, against a calculation that shares nothing with the platform.
+    names = reference.features(VIEW)
+    entities = reference.entities(VIEW)
+    keys = VIEWS[VIEW].keys
+    seen = {
+        (date, *(row[key] for key in keys)): row
+        for date in DATES
+        for row in lane.rows(VIEW, date).to_pylist()
+    }
+    assert len(seen) == sum(lane.pointer(VIEW, date)["rows"] for date in DATES), "nothing doubled"
+    expected = 0
+    for entity in entities:
+        for row in reference.timeline(VIEW, entity, LAST):
+            expected += 1
+            date = row.day.isoformat()
+            ours = seen[(date, *entity)]
+            assert ours["event_ts"] == row.event_time
+            for name in names:
+                assert ours[name] == pytest.approx(row.values[name]), (entity, date, name)
+    assert expected == len(seen), "nothing missing, nothing more"
+    asked = [dict(zip(keys, entity, strict=True)) for entity in entities]
+    answer = requests.post(
+        f"http://127.0.0.1:{lane.http_port}/v1/features/online/get",
+        json={"features": [f"flights/{VIEW}@1:{name}" for name in names], "entities": asked},
+        timeout=60,
+    ).json()
+    for entity, row in zip(entities, answer["rows"], strict=True):
+        values, _ = reference.online(VIEW, entity, LAST)
+        assert row["values"] == pytest.approx([values[name] for name in names]), entity
+
+    # Any Spark reads the same rows from the table.
+    table = hive(lane, f"SELECT ds, count(*), sum(flights) FROM flights.{VIEW}_v1 GROUP BY ds")
+    counted = {
+        date: (rows.num_rows, sum(rows.column("flights").to_pylist()))
+        for date, rows in ((date, lane.rows(VIEW, date)) for date in DATES)
+    }
+    assert {date: (rows, flights) for date, rows, flights in table} == counted
+
+    # Once more: nothing changes.
+    before = [lane.pointer(VIEW, date) for date in DATES]
+    lane.start(VIEW, DATES[0]).succeeds()
+    assert [lane.pointer(VIEW, date) for date in DATES] == before
+
+
+def test_the_local_engine_gives_the_same_partitions(lane, tmp_path):
+    local = Project.flights(tmp_path / "local", CLOCK)
+    local.ok("apply", "--reason", "integration test")
+    local.ok("run", f"flights/{VIEW}@1", "--from", DATES[0], "--to", DATES[1])
+    for layer in ("", "_raw"):
+        for date in DATES:
+            folder = local.root / ".trivium/lake/flights" / VIEW / "v1" / layer / f"ds={date}"
+            theirs = json.loads((folder / "_current.json").read_text())
+            ours = lane.pointer(VIEW, date, layer)
+            assert ours["content_hash"] == theirs["content_hash"], (layer, date)
+            assert (ours["source"]["engine"], theirs["source"]["engine"]) == ("spark", "datafusion")
+
+
+def test_a_failed_check_leaves_everything_as_it_was(lane):
+    before = lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw")
+    config = lane.root / "configs/flights/carrier_daily.v1.json"
+    whole = config.read_text()
+    document = json.loads(whole)
+    document["quality"].append({"check": "between", "column": "flights", "min": 5, "max": 90})
+    config.write_text(json.dumps(document))
+    try:
+        lane.project.ok("dags", "generate", "--out", str(lane.dags))
+        run = lane.start(VIEW, DATES[1])
+        assert run.ended() != 0
+    finally:
+        config.write_text(whole)
+        lane.project.ok("dags", "generate", "--out", str(lane.dags))
+    said = run.text()
+    assert "a quality check failed" in said
+    assert "between(flights)" in said
+    assert "rows), expected values between 5 and 90" in said
+    assert said.count("starting task_id=extract.check_quality ") == 1, "another try is in vain"
+    assert (lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw")) == before
+    alerts = [json.loads(line) for line in (lane.root / "alerts.jsonl").read_text().splitlines()]
+    last = alerts[-1]
+    assert (last["task_id"], last["owner"], last["urgency_tier"]) == (
+        "extract.check_quality",
+        "ops-ml",
+        2,
+    )
+    assert "between(flights)" in last["error"]
