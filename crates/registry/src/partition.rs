@@ -81,7 +81,7 @@ pub struct PartitionRecord {
     pub sql_sha256: String,
     /// SHA-256 over what it was published from.
     pub inputs_sha256: String,
-    /// The quality checks; none where a later period's change published it anew.
+    /// The quality checks.
     pub quality: Vec<CheckOutcome>,
     /// Its columns.
     pub statistics: Vec<ColumnStatistics>,
