@@ -50,6 +50,7 @@ test-rust: setup
 
 test-integration: build
 	@scripts/setup-stores
+	@scripts/amundsen-env
 	@scripts/airflow-env
 	$(CARGO) build $(WHOLE) --bin trivium-serving $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration

@@ -66,6 +66,7 @@ pub const RULES: &[Rule] = &[
         2,
         &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
     ),
+    rule("trivium-catalog", 2, &["trivium-model", "trivium-registry"]),
     rule("trivium-engine-datafusion", 2, &["trivium-engine", "trivium-model", "trivium-sql"]),
     rule(
         "trivium-serving",
@@ -163,6 +164,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-chaos",
     "trivium-client",
     "trivium-offline",
+    "trivium-catalog",
     "trivium-spark",
     "trivium-daggen",
 ];

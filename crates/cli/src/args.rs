@@ -9,6 +9,7 @@ use trivium_model::Timestamp;
 pub use crate::{
     args_author::{BackfillArgs, LintArgs, TestArgs},
     args_dags::DagsArgs,
+    args_record::{RecordArgs, TagArgs},
     args_search::SearchArgs,
     args_step::StepArgs,
 };
@@ -168,7 +169,7 @@ pub enum Verb {
     Ls(LsArgs),
     /// Show one view or service, and who accepted it when.
     #[command(
-        after_help = "Examples:\n  trivium show flights/carrier_daily@1\n  trivium show flights/delay_model@1"
+        after_help = "Examples:\n  trivium show flights/carrier_daily@1\n  trivium show flights/carrier_daily@1 --partitions\n  trivium show flights/delay_model@1"
     )]
     Show(ShowArgs),
     /// Make a training set: features as they were at given times.
@@ -181,6 +182,16 @@ pub enum Verb {
         after_help = "Examples:\n  trivium erase shop user_id=7 --requested-by dpo@example.com --reason 'case 1042' --request-id case-1042\n  trivium erase shop user_id=7 --status\n\nThe same request id goes on with the same erasure; without one every call is a request of its own. A server\nanswers when all is done, or with what was done so far: it goes on by itself, and --status tells how far it is."
     )]
     Erase(EraseArgs),
+    /// Tell the registry of published partitions: their rows, columns, checks, and where they come from.
+    #[command(
+        after_help = "Examples:\n  trivium record flights/carrier_daily@1 --date 2013-01-31\n  trivium record flights/carrier_daily@1    # all that are published\n\nThe lake is the project's; with --server the registry is the server's. Recording again changes nothing, and an older revision of a partition never takes a newer one's place."
+    )]
+    Record(RecordArgs),
+    /// Write what Amundsen is told of a view and one of its partitions, for its databuilder.
+    #[command(
+        after_help = "Example:\n  trivium tag flights/carrier_daily@1 --date 2013-01-31 --out amundsen\n\nDIR/flights/carrier_daily/v1/current leads to a folder with `nodes` and `relationships`, as Amundsen's Neo4jCsvPublisher takes them. Loaders resolve the link once, at their start. The same again changes nothing."
+    )]
+    Tag(TagArgs),
     /// Make, check or replace the stores of serving nodes (through `trivium-serving`).
     #[command(
         after_help = "Examples:\n  trivium stores init --config serving.toml\n  trivium stores check --config serving.toml\n  trivium stores migrate start --config serving.toml --rows-per-second 500\n\nThe config is that of a serving node: docs/serving.md."
@@ -375,6 +386,9 @@ pub struct ShowArgs {
     /// A view or service, such as flights/carrier_daily@1.
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// The view's recorded partitions, the newest ones.
+    #[arg(long)]
+    pub partitions: bool,
 }
 
 /// See [`Verb::History`].

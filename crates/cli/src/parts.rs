@@ -95,8 +95,9 @@ pub async fn remote_door(
 /// What answers a verb in this process: the registry's REST, and serving's where rows are needed.
 pub async fn router(project: &Project, need: Need) -> Result<Router, Failure> {
     let registry = Arc::new(registry(project).await?);
-    let api =
-        RegistryApi::new(registry.clone(), Arc::new(SystemClock)).with_orders(registry.clone());
+    let api = RegistryApi::new(registry.clone(), Arc::new(SystemClock))
+        .with_orders(registry.clone())
+        .with_partitions(registry.clone());
     let mut router = api.router();
     if need == Need::Rows {
         let snapshot = registry

@@ -17,6 +17,7 @@ use trivium_spark::submit::Submit;
 use crate::{
     args::{Global, Instant},
     failure::{self, Failure},
+    lineage::{Lineage, LineageSection},
     lint, output,
 };
 
@@ -33,6 +34,8 @@ struct Document {
     sources: BTreeMap<String, SourceSection>,
     #[serde(default)]
     lint: LintSection,
+    #[serde(default)]
+    lineage: LineageSection,
     #[serde(default)]
     spark: SparkSection,
     /// The generator's: it checks it ([`trivium_daggen::Settings`]).
@@ -138,6 +141,8 @@ pub struct Project {
     pub data_clock: Option<Timestamp>,
     /// Codes that `trivium lint` leaves out.
     pub lint_allow: Vec<String>,
+    /// Who is told of published partitions.
+    pub lineage: Lineage,
     sources: BTreeMap<String, SourcePaths>,
     spark: SparkSection,
     alerts: Alerts,
@@ -241,6 +246,7 @@ impl Project {
         }
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
+        let lineage = document.lineage.read(file, &base)?;
         if !document.airflow.is_empty() {
             trivium_daggen::Settings::parse(&file.display().to_string(), &text)
                 .map_err(|error| failure::daggen(&error))?;
@@ -258,6 +264,7 @@ impl Project {
             data_dir,
             data_clock,
             lint_allow,
+            lineage,
             sources,
             spark,
             alerts,

@@ -73,6 +73,20 @@ fn key_header(global: &Global) -> HeaderMap {
     header.into_iter().collect()
 }
 
+fn client(headers: HeaderMap, answer_time_max: Duration) -> Result<reqwest::Client, Failure> {
+    let client = reqwest::Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_TIME_MAX)
+        .timeout(answer_time_max)
+        .build();
+    client.map_err(|error| ApiError::internal(error.to_string()).into())
+}
+
+/// Asks servers that are not ours: without the key.
+pub fn client_with(answer_time_max: Duration) -> Result<reqwest::Client, Failure> {
+    client(HeaderMap::new(), answer_time_max)
+}
+
 /// Reads `--server`.
 pub fn address(global: &Global) -> Result<Option<Address>, Failure> {
     let Some(server) = &global.server else { return Ok(None) };
@@ -105,12 +119,7 @@ impl Target {
     pub async fn open_quietly(global: &Global, need: Need) -> Result<Self, Failure> {
         match address(global)? {
             Some(Address::Rest(base)) => {
-                let client = reqwest::Client::builder()
-                    .default_headers(key_header(global))
-                    .connect_timeout(CONNECT_TIME_MAX)
-                    .timeout(ANSWER_TIME_MAX)
-                    .build()
-                    .map_err(|error| ApiError::internal(error.to_string()))?;
+                let client = client(key_header(global), ANSWER_TIME_MAX)?;
                 Ok(Self::Rest { base, client })
             }
             Some(Address::Grpc(_)) => {

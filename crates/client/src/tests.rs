@@ -164,6 +164,18 @@ impl RegistryService for Fake {
     ) -> Result<Response<v1::ListErasureOrdersResponse>, Status> {
         Err(Status::unimplemented("not asked here"))
     }
+    async fn record_partitions(
+        &self,
+        _: Request<v1::RecordPartitionsRequest>,
+    ) -> Result<Response<v1::RecordPartitionsResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+    async fn list_partitions(
+        &self,
+        _: Request<v1::ListPartitionsRequest>,
+    ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
     async fn get_view(
         &self,
         request: Request<v1::GetViewRequest>,

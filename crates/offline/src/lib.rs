@@ -2,6 +2,7 @@
 //!
 //! * [`lake`]: where partitions are and how one is replaced as a whole.
 //! * [`run`]: the author's SQL by period, carryover and rollup, quality, publication.
+//! * [`statistics`], [`record`]: what is known of a published partition, and told to the registry.
 //! * [`materialize`]: published partitions into the online store, through the write door.
 //! * [`history`]: features as they were at given times.
 //!
@@ -18,8 +19,10 @@ pub mod lake;
 pub mod materialize;
 pub mod period;
 pub mod quality;
+pub mod record;
 pub mod run;
 pub mod sequence;
+pub mod statistics;
 
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,7 @@ mod error;
 pub mod limits;
 mod openapi;
 mod operations;
+pub mod partitions;
 mod rest;
 mod rpc;
 pub mod shapes;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-use trivium_registry::{ErasureOrders, Registry, SnapshotWatch};
+use trivium_registry::{ErasureOrders, Partitions, Registry, SnapshotWatch};
 use trivium_runtime::Clock;
 
 pub use openapi::openapi;
@@ -31,12 +32,13 @@ pub struct RegistryApi {
     wall_clock: Arc<dyn Clock>,
     watch: Option<SnapshotWatch>,
     orders: Option<Arc<dyn ErasureOrders>>,
+    partitions: Option<Arc<dyn Partitions>>,
 }
 
 impl RegistryApi {
     /// Over this registry; applies are stamped by the wall clock.
     pub fn new(registry: Arc<dyn Registry>, wall_clock: Arc<dyn Clock>) -> Self {
-        Self { registry, wall_clock, watch: None, orders: None }
+        Self { registry, wall_clock, watch: None, orders: None, partitions: None }
     }
 
     /// Brings this watch up to date before an apply is answered, so that whoever applied finds the

@@ -2,7 +2,7 @@
 
 use utoipa::{OpenApi, ToSchema};
 
-use crate::{erasure, rest};
+use crate::{erasure, partitions, rest};
 
 /// The one shape of errors, as the description names it.
 #[derive(ToSchema)]
@@ -30,7 +30,9 @@ pub(crate) struct ErrorShape {
     rest::list_audit,
     rest::snapshot,
     erasure::leave_order,
-    erasure::list_orders
+    erasure::list_orders,
+    partitions::record_partitions,
+    partitions::list_partitions
 ))]
 struct Described;
 

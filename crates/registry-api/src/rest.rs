@@ -20,6 +20,7 @@ use crate::{
     limits::REQUEST_BYTES_MAX,
     openapi::ErrorShape,
     operations::{ApplyInput, Planned},
+    partitions::{list_partitions, record_partitions},
     shapes::{
         ApplyAnswer, ApplyRequest, AuditAnswer, AuditRecord, ChangeAnswer, PlanAnswer, PlanRequest,
         ServiceHistoryAnswer, ServiceRecord, ServicesAnswer, ViewHistoryAnswer, ViewRecord,
@@ -44,6 +45,7 @@ impl RegistryApi {
             .route("/v1/audit", get(list_audit))
             .route("/v1/snapshot", get(snapshot))
             .route("/v1/erasure-orders", post(leave_order).get(list_orders))
+            .route("/v1/partitions", post(record_partitions).get(list_partitions))
             .with_state(self.clone())
     }
 }

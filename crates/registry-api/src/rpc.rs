@@ -7,9 +7,10 @@ use trivium_proto::v1::{
     ApplyRequest, ApplyResponse, AuditRecord, Change as WireChange, ConfigFile,
     Diagnostic as WireDiagnostic, GetServiceRequest, GetServiceResponse, GetViewRequest,
     GetViewResponse, LeaveErasureOrderRequest, LeaveErasureOrderResponse, ListAuditRequest,
-    ListAuditResponse, ListErasureOrdersRequest, ListErasureOrdersResponse, ListServicesRequest,
-    ListServicesResponse, ListViewsRequest, ListViewsResponse, PlanRequest, PlanResponse,
-    ServiceRecord, ViewRecord, change,
+    ListAuditResponse, ListErasureOrdersRequest, ListErasureOrdersResponse, ListPartitionsRequest,
+    ListPartitionsResponse, ListServicesRequest, ListServicesResponse, ListViewsRequest,
+    ListViewsResponse, PlanRequest, PlanResponse, RecordPartitionsRequest,
+    RecordPartitionsResponse, ServiceRecord, ViewRecord, change,
     registry_service_server::{RegistryService, RegistryServiceServer},
 };
 use trivium_registry::{Change, Class, File, Revision, StoredService, StoredView};
@@ -19,6 +20,7 @@ use crate::{
     erasure::{order_of_wire, order_to_wire},
     limits::REQUEST_BYTES_MAX,
     operations::{ApplyInput, Planned},
+    partitions::{list_of_wire, record_of_wire},
     shapes::{DiagnosticAnswer, errors},
 };
 
@@ -123,6 +125,20 @@ impl RegistryService for RegistryApi {
             reason: entry.reason,
         });
         Ok(Response::new(ListAuditResponse { entries: entries.collect() }))
+    }
+
+    async fn record_partitions(
+        &self,
+        request: Request<RecordPartitionsRequest>,
+    ) -> Result<Response<RecordPartitionsResponse>, Status> {
+        Ok(Response::new(record_of_wire(self, request.into_inner()).await?))
+    }
+
+    async fn list_partitions(
+        &self,
+        request: Request<ListPartitionsRequest>,
+    ) -> Result<Response<ListPartitionsResponse>, Status> {
+        Ok(Response::new(list_of_wire(self, request.into_inner()).await?))
     }
 
     async fn leave_erasure_order(

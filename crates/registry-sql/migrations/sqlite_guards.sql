@@ -15,3 +15,7 @@ CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log never changes'); END;
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is never cut'); END;
+CREATE TRIGGER IF NOT EXISTS partition_record_is_kept BEFORE UPDATE ON partition_record
+BEGIN SELECT RAISE(ABORT, 'a recorded partition never changes'); END;
+CREATE TRIGGER IF NOT EXISTS partition_record_stays BEFORE DELETE ON partition_record
+BEGIN SELECT RAISE(ABORT, 'a recorded partition is never removed'); END;

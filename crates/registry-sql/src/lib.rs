@@ -5,7 +5,8 @@
 //! `feature_view` and `feature_service` have one row for each accepted form of a version, keyed by
 //! (namespace, name, version, revision); `audit` has one row a change. All but the head are written
 //! once; on SQLite triggers refuse anything else. `erasure_order` has one row an erasure that the offline
-//! store has to carry out; no revision knows of it.
+//! store has to carry out, `partition_record` one a recorded revision of a published partition; no
+//! revision of the definitions knows of them.
 //!
 //! # The atomic step
 //! An apply is one transaction. Its first statement moves the head from the planned revision to the
@@ -24,6 +25,7 @@
 
 mod error;
 mod orders;
+mod partitions;
 mod rows;
 mod schema;
 mod sqlite;

@@ -9,9 +9,10 @@ use trivium_registry::Error;
 use crate::error::describe;
 
 /// The migrations, oldest first; the first is version 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001_registry.sql"),
     include_str!("../migrations/0002_erasure_orders.sql"),
+    include_str!("../migrations/0003_partitions.sql"),
 ];
 
 /// The schema that this release writes.

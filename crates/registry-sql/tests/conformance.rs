@@ -86,3 +86,77 @@ async fn reading_writes_nothing() {
     let after = std::fs::metadata(folder.path()).unwrap().modified().unwrap();
     assert_eq!(before, after, "files came and went");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_kept() {
+    use trivium_registry::{
+        MemoryRegistry, PartitionFilter, Partitions as _,
+        conformance::{
+            change,
+            partitions::{keeps_partitions, record},
+            view,
+        },
+    };
+    let daily = || change(0, vec![view("daily", 1, &[("delay", "\"float64\"", None)])]);
+    let memory = MemoryRegistry::new();
+    memory.apply(daily()).await.unwrap();
+    keeps_partitions(&memory).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let registry = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
+    registry.apply(daily()).await.unwrap();
+    keeps_partitions(&registry).await.unwrap();
+    registry.close().await;
+    let again = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
+    let filter = PartitionFilter {
+        view: record(1, 1).view,
+        from: None,
+        to: None,
+        after: None,
+        all_revisions: true,
+        limit: 100,
+    };
+    assert_eq!(again.partitions(&filter).await.unwrap().len(), 4);
+}
+
+/// Many writers of one period at once: the newest revision is recorded, and each is told the truth.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_of_partitions_take_turns() {
+    use trivium_model::Timestamp;
+    use trivium_registry::{
+        PartitionFilter, Partitions as _, RecordOutcome,
+        conformance::{change, partitions::record, view},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let registry = SqlRegistry::open_sqlite(&path, &SqliteOptions::default()).await.unwrap();
+    let daily = view("daily", 1, &[("delay", "\"float64\"", None)]);
+    registry.apply(change(0, vec![daily])).await.unwrap();
+    let writers: Vec<_> = (1..=20)
+        .map(|revision| {
+            let registry = registry.clone();
+            tokio::spawn(async move {
+                let one = [record(1, revision)];
+                registry.record(&one, "anna", Timestamp(1)).await.unwrap()[0]
+            })
+        })
+        .collect();
+    let mut recorded = 0;
+    for writer in writers {
+        let outcome = writer.await.unwrap();
+        assert_ne!(outcome, RecordOutcome::Unchanged);
+        recorded += usize::from(outcome == RecordOutcome::Recorded);
+    }
+    let filter = PartitionFilter {
+        view: record(1, 1).view,
+        from: None,
+        to: None,
+        after: None,
+        all_revisions: true,
+        limit: 100,
+    };
+    let found = registry.partitions(&filter).await.unwrap();
+    assert_eq!(found.len(), recorded);
+    assert_eq!(found[0].partition.revision, 20);
+}

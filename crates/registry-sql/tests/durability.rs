@@ -9,9 +9,10 @@ use std::{
 };
 
 use sqlx::{Connection, Row, SqliteConnection};
+use trivium_model::Timestamp;
 use trivium_registry::{
-    AuditFilter, Error, Registry, Revision,
-    conformance::{change, view},
+    AuditFilter, Error, PartitionRecord, Partitions as _, Registry, Revision,
+    conformance::{change, partitions::record, view},
 };
 use trivium_registry_sql::{SCHEMA_VERSION, SqlRegistry, SqliteOptions};
 
@@ -213,8 +214,12 @@ async fn accepted_rows_cannot_be_changed() {
     let path = folder.path().join("registry.db");
     let registry = open(&path).await.unwrap();
     registry.apply(marked(0)).await.unwrap();
+    let partition = PartitionRecord { view: "flights/v0@1".parse().unwrap(), ..record(1, 1) };
+    registry.record(&[partition], "anna", Timestamp(1)).await.unwrap();
     let mut raw = raw(&path).await;
     for sql in [
+        "UPDATE partition_record SET author = 'x'",
+        "DELETE FROM partition_record",
         "UPDATE feature_view SET config_text = ''",
         "DELETE FROM feature_view",
         "UPDATE feature_service SET config_text = '' WHERE 1 = 1",

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used)] // A suite that tests call.
 
 pub mod orders;
+pub mod partitions;
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod erasure;
 pub mod history;
 pub mod memory;
+pub mod partition;
 pub mod plan;
 pub mod port;
 pub mod project;
@@ -23,6 +24,7 @@ pub mod watch;
 pub use erasure::{ErasureOrder, ErasureOrders};
 pub use history::History;
 pub use memory::MemoryRegistry;
+pub use partition::{PartitionFilter, PartitionRecord, Partitions, RecordOutcome, Recorded};
 pub use plan::{Change, Class, Plan, plan};
 pub use port::{
     Apply, AuditAction, AuditEntry, AuditFilter, Error, Registry, Revision, StoredService,

@@ -1,13 +1,19 @@
 //! A registry in memory: for tests, and the measure of what the port promises.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
-use trivium_model::{ServiceRef, ViewRef};
+use trivium_model::{ServiceRef, Timestamp, ViewRef};
 
 use crate::{
-    Apply, AuditEntry, AuditFilter, ErasureOrder, ErasureOrders, Error, History, Registry,
-    Revision, Snapshot, StoredService, StoredView,
+    Apply, AuditEntry, AuditFilter, ErasureOrder, ErasureOrders, Error, History, PartitionFilter,
+    PartitionRecord, Partitions, RecordOutcome, Recorded, Registry, Revision, Snapshot,
+    StoredService, StoredView,
+    partition::{check_records, other_content},
 };
 
 /// Keeps everything in memory; gone with the process.
@@ -19,6 +25,8 @@ struct State {
     history: History,
     audit: Vec<AuditEntry>,
     orders: Vec<ErasureOrder>,
+    /// By view, then in the order of lists.
+    partitions: BTreeMap<(ViewRef, Reverse<(Timestamp, u64)>), Recorded>,
 }
 
 impl MemoryRegistry {
@@ -97,5 +105,64 @@ impl ErasureOrders for MemoryRegistry {
         let state = self.state();
         let orders = (1..).zip(&state.orders).filter(|(number, _)| *number > after);
         Ok(orders.take(limit as usize).map(|(number, order)| (number, order.clone())).collect())
+    }
+}
+
+#[async_trait]
+impl Partitions for MemoryRegistry {
+    async fn record(
+        &self,
+        records: &[PartitionRecord],
+        author: &str,
+        at: Timestamp,
+    ) -> Result<Vec<RecordOutcome>, Error> {
+        check_records(records, author)?;
+        let mut state = self.state();
+        let mut partitions = state.partitions.clone();
+        let mut outcomes = Vec::with_capacity(records.len());
+        for record in records {
+            record.to_text()?;
+            state.history.view(&record.view)?;
+            let key = |revision| (record.view.clone(), Reverse((record.start, revision)));
+            let newest = partitions
+                .range(key(u64::MAX)..=key(0))
+                .next()
+                .map_or(0, |(_, known)| known.partition.revision);
+            outcomes.push(match partitions.get(&key(record.revision)) {
+                Some(known) if known.partition.content_hash != record.content_hash => {
+                    return Err(other_content(record));
+                }
+                Some(_) => RecordOutcome::Unchanged,
+                None if newest > record.revision => RecordOutcome::Superseded,
+                None => {
+                    let author = author.to_owned();
+                    let recorded = Recorded { partition: record.clone(), author, at };
+                    partitions.insert(key(record.revision), recorded);
+                    RecordOutcome::Recorded
+                }
+            });
+        }
+        state.partitions = partitions;
+        Ok(outcomes)
+    }
+
+    async fn partitions(&self, filter: &PartitionFilter) -> Result<Vec<Recorded>, Error> {
+        let state = self.state();
+        let mut found: Vec<Recorded> = Vec::new();
+        let mut last = None;
+        for one in state.partitions.values().filter(|one| one.partition.view == filter.view) {
+            let place = one.partition.place();
+            let is_newest = last.replace(place.start) != Some(place.start);
+            let wanted = (is_newest || filter.all_revisions)
+                && filter.from.is_none_or(|from| place.start >= from)
+                && filter.to.is_none_or(|to| place.start < to)
+                && filter.after.is_none_or(|after| {
+                    (place.start, place.revision) < (after.start, after.revision)
+                });
+            if wanted && found.len() < filter.limit as usize {
+                found.push(one.clone());
+            }
+        }
+        Ok(found)
     }
 }

@@ -211,7 +211,7 @@ impl Node {
 }
 
 /// Of the registry's API: nodes hold a mirror of it.
-const NOT_SERVED: [&str; 2] = ["/v1/apply", "/v1/erasure-orders"];
+const NOT_SERVED: [&str; 3] = ["/v1/apply", "/v1/erasure-orders", "/v1/partitions"];
 
 /// The OpenAPI document of what a node serves.
 fn document() -> String {

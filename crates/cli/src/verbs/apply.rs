@@ -67,7 +67,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
 }
 
 /// Who applies: git's user, else the login name.
-fn author() -> String {
+pub fn author() -> String {
     let git = Command::new("git").args(["config", "user.email"]).output().ok();
     git.filter(|output| output.status.success())
         .and_then(|output| String::from_utf8(output.stdout).ok())

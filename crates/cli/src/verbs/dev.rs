@@ -49,7 +49,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let serving = parts::serving(&project, &watch.current(), Arc::clone(&store), lifetime, orders)?;
     let registry_api = RegistryApi::new(registry.clone(), Arc::new(SystemClock))
         .with_watch(watch.clone())
-        .with_orders(registry.clone());
+        .with_orders(registry.clone())
+        .with_partitions(registry.clone());
     let history = parts::history_api(&project, &watch)?;
 
     let readiness = Readiness::new();

@@ -16,12 +16,14 @@ mod ls;
 mod materialize;
 mod plan;
 mod put;
+mod record;
 mod run;
 mod run_spark;
 pub mod search;
 mod show;
 mod step;
 mod stores;
+mod tag;
 mod test;
 mod validate;
 
@@ -48,6 +50,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Show(args) => show::run(&global, &args).await,
         Verb::History(args) => history::run(&global, &args).await,
         Verb::Erase(args) => erase::run(&global, &args).await,
+        Verb::Record(args) => record::run(&global, &args).await,
+        Verb::Tag(args) => tag::run(&global, &args).await,
         Verb::Stores(args) => stores::run(&args),
         Verb::Dev(args) => dev::run(&global, &args).await,
         Verb::Lint(args) => lint::run(&global, &args),

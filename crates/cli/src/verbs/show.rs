@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     output,
     target::{Need, Target},
-    verbs::ls,
+    verbs::{ls, record},
 };
 
 /// Shows one view or service, and every form that was accepted.
@@ -28,6 +28,13 @@ pub async fn run(global: &Global, args: &ShowArgs) -> Result<(), Failure> {
     let view = catalog.view(&args.name);
     let service = catalog.service(&args.name);
     match (view, service) {
+        (Ok(view), _) if args.partitions => record::list(global, &target, view).await,
+        (Err(_), Ok(service)) if args.partitions => {
+            Err(ApiError::invalid(format!("{} is a service", service.reference()))
+                .at("--partitions")
+                .help("name a view: only views have partitions")
+                .into())
+        }
         (Ok(view), _) => {
             let path = format!("/v1/feature-views/{}", args.name.replace('@', "/"));
             let answer: ViewHistoryAnswer = target.ask(Method::GET, &path, None).await?;

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Error, Period, canonical, columns::align, quality::CheckResult, sequence::REVISION_MAX,
+    statistics,
 };
 
 /// Waits for the disk at once: a journaling file system settles many of them in one go.
@@ -137,6 +138,10 @@ impl Lake {
 
         let keys = view.entities.len();
         let mut retired_file = None;
+        let statistics = match layer {
+            Layer::Raw => Vec::new(),
+            Layer::Published => statistics::of(view, rows)?,
+        };
         let written = match layer {
             Layer::Raw => rows.clone(),
             Layer::Published => {
@@ -176,6 +181,7 @@ impl Lake {
                 })
                 .collect(),
             quality,
+            statistics,
             source,
         };
         Ok(Some(Staged { partition: Partition { period, folder, pointer } }))

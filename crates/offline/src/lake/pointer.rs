@@ -1,7 +1,7 @@
 //! `_current.json`: which run of a partition counts, and what is known of its rows.
 
 use serde::{Deserialize, Serialize};
-use trivium_model::Timestamp;
+use trivium_model::{ColumnStatistics, Timestamp};
 
 use crate::quality::CheckResult;
 
@@ -44,6 +44,9 @@ pub struct Pointer {
     /// The quality checks, for published partitions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<CheckResult>,
+    /// What is known of the columns of a published partition; pointers of older releases lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<ColumnStatistics>,
     /// What made it.
     pub source: RunSource,
 }

@@ -155,3 +155,25 @@ fn one_writer_of_a_view_at_a_time() {
     drop(lock);
     lake.lock(&view()).unwrap();
 }
+
+#[test]
+fn pointers_keep_statistics_and_older_ones_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path());
+    let batch = rows(&[("a", 1, None, Some(f64::NAN)), ("b", 2, Some(7), Some(2.0))]);
+    let partition = publish(&lake, day(0), &batch).unwrap();
+    let read = lake.partition(&view().reference(), Layer::Published, day(0)).unwrap().unwrap();
+    assert_eq!(read.pointer, partition.pointer);
+    let delay = read.pointer.statistics.iter().find(|one| one.column == "delay").unwrap();
+    assert_eq!((delay.count, delay.null_count, delay.nan_count), (2, 0, Some(1)));
+    assert_eq!(delay.quantiles["0.01"], 2.0);
+
+    let path = partition.folder.join(POINTER_FILE);
+    let mut pointer: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert!(pointer.as_object_mut().unwrap().remove("statistics").is_some());
+    std::fs::write(&path, pointer.to_string()).unwrap();
+    let old = lake.partition(&view().reference(), Layer::Published, day(0)).unwrap().unwrap();
+    assert!(old.pointer.statistics.is_empty());
+    assert!(publish(&lake, day(0), &batch).is_none(), "the same rows still change nothing");
+}

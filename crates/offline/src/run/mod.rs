@@ -436,7 +436,7 @@ fn joined<T>(outcome: Result<Result<T, Error>, tokio::task::JoinError>) -> Resul
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1935,6 +1935,224 @@ pub mod history_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordPartitionsRequest {
+    /// At most 100.
+    #[prost(message, repeated, tag = "1")]
+    pub partitions: ::prost::alloc::vec::Vec<Partition>,
+    /// Who records.
+    #[prost(string, tag = "2")]
+    pub author: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordPartitionsResponse {
+    /// One a partition, in the order of the request.
+    #[prost(enumeration = "record_partitions_response::Outcome", repeated, tag = "1")]
+    pub outcomes: ::prost::alloc::vec::Vec<i32>,
+}
+/// Nested message and enum types in `RecordPartitionsResponse`.
+pub mod record_partitions_response {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Outcome {
+        Unspecified = 0,
+        /// Kept: it is the partition's newest.
+        Recorded = 1,
+        /// This revision was known already.
+        Unchanged = 2,
+        /// A newer revision is known: nothing changed.
+        Superseded = 3,
+    }
+    impl Outcome {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "OUTCOME_UNSPECIFIED",
+                Self::Recorded => "RECORDED",
+                Self::Unchanged => "UNCHANGED",
+                Self::Superseded => "SUPERSEDED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+                "RECORDED" => Some(Self::Recorded),
+                "UNCHANGED" => Some(Self::Unchanged),
+                "SUPERSEDED" => Some(Self::Superseded),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPartitionsRequest {
+    /// `flights/carrier_daily@1`.
+    #[prost(string, tag = "1")]
+    pub view: ::prost::alloc::string::String,
+    /// Periods that begin at or after this.
+    #[prost(int64, optional, tag = "2")]
+    pub from_micros: ::core::option::Option<i64>,
+    /// Periods that begin before this.
+    #[prost(int64, optional, tag = "3")]
+    pub to_micros: ::core::option::Option<i64>,
+    /// `next` of the page before; empty for the first.
+    #[prost(string, tag = "4")]
+    pub after: ::prost::alloc::string::String,
+    /// All revisions, not only the newest of each period.
+    #[prost(bool, tag = "5")]
+    pub all_revisions: bool,
+    /// At most so many, 1 to 100; 0: 50.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPartitionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub partitions: ::prost::alloc::vec::Vec<Partition>,
+    /// Name this as `after` for the next page; empty where there is none.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Partition {
+    /// `flights/carrier_daily@1`.
+    #[prost(string, tag = "1")]
+    pub view: ::prost::alloc::string::String,
+    /// First instant of the period.
+    #[prost(int64, tag = "2")]
+    pub start_micros: i64,
+    /// First instant after it.
+    #[prost(int64, tag = "3")]
+    pub end_micros: i64,
+    /// From 1: grows with each change of the partition's rows.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+    /// SHA-256 over its rows, small hexadecimal digits.
+    #[prost(string, tag = "5")]
+    pub content_hash: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "6")]
+    pub rows: u64,
+    /// What ran the SQL.
+    #[prost(string, tag = "7")]
+    pub engine: ::prost::alloc::string::String,
+    /// SHA-256 of the author's SQL.
+    #[prost(string, tag = "8")]
+    pub sql_sha256: ::prost::alloc::string::String,
+    /// SHA-256 over what it was published from; may be empty.
+    #[prost(string, tag = "9")]
+    pub inputs_sha256: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "10")]
+    pub quality: ::prost::alloc::vec::Vec<CheckOutcome>,
+    #[prost(message, repeated, tag = "11")]
+    pub statistics: ::prost::alloc::vec::Vec<ColumnStatistics>,
+    /// The tables that the SQL reads.
+    #[prost(string, repeated, tag = "12")]
+    pub tables: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "13")]
+    pub lineage: ::prost::alloc::vec::Vec<ColumnLineage>,
+    /// When its run began, if that is known.
+    #[prost(int64, optional, tag = "14")]
+    pub started_micros: ::core::option::Option<i64>,
+    /// When it was published.
+    #[prost(int64, tag = "15")]
+    pub finished_micros: i64,
+    /// The run that made it.
+    #[prost(string, tag = "16")]
+    pub run: ::prost::alloc::string::String,
+    /// Who recorded it, and when; ignored in requests.
+    #[prost(string, tag = "17")]
+    pub author: ::prost::alloc::string::String,
+    #[prost(int64, tag = "18")]
+    pub at_micros: i64,
+}
+/// How one quality check ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckOutcome {
+    /// The rule and its columns: `between(avg_dep_delay)`.
+    #[prost(string, tag = "1")]
+    pub check: ::prost::alloc::string::String,
+    /// `error` or `warn`.
+    #[prost(string, tag = "2")]
+    pub severity: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub passed: bool,
+    #[prost(string, optional, tag = "4")]
+    pub found: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "5")]
+    pub expected: ::prost::alloc::string::String,
+}
+/// One column of a partition. Values are JSON texts, as JSON spells values of the column's type.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ColumnStatistics {
+    #[prost(string, tag = "1")]
+    pub column: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Rows, nulls among them.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    #[prost(uint64, tag = "4")]
+    pub null_count: u64,
+    #[prost(double, tag = "5")]
+    pub null_fraction: f64,
+    /// Of floats.
+    #[prost(uint64, optional, tag = "6")]
+    pub nan_count: ::core::option::Option<u64>,
+    /// How many different values there are, and whether they were counted or estimated.
+    #[prost(uint64, optional, tag = "7")]
+    pub distinct_count: ::core::option::Option<u64>,
+    #[prost(bool, tag = "8")]
+    pub distinct_exact: bool,
+    #[prost(string, optional, tag = "9")]
+    pub min_json: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "10")]
+    pub max_json: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "11")]
+    pub mean_json: ::core::option::Option<::prost::alloc::string::String>,
+    /// By share, such as `0.95`.
+    #[prost(btree_map = "string, string", tag = "12")]
+    pub quantiles_json: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Of strings their characters, of bytes their bytes, of lists their items.
+    #[prost(message, optional, tag = "13")]
+    pub lengths: ::core::option::Option<column_statistics::Lengths>,
+}
+/// Nested message and enum types in `ColumnStatistics`.
+pub mod column_statistics {
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Lengths {
+        #[prost(uint64, tag = "1")]
+        pub min: u64,
+        #[prost(uint64, tag = "2")]
+        pub max: u64,
+        #[prost(double, tag = "3")]
+        pub mean: f64,
+    }
+}
+/// Where a column of a view comes from.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ColumnLineage {
+    #[prost(string, tag = "1")]
+    pub column: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub sources: ::prost::alloc::vec::Vec<SourceColumn>,
+}
+/// A column of a table.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SourceColumn {
+    /// As the author's SQL names it; absent where the text does not tell which.
+    #[prost(string, optional, tag = "1")]
+    pub table: ::core::option::Option<::prost::alloc::string::String>,
+    /// `*` where it may be any.
+    #[prost(string, tag = "2")]
+    pub column: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoadCheckpointRequest {
     #[prost(string, tag = "1")]
@@ -2758,6 +2976,42 @@ pub mod registry_service_client {
                 .insert(GrpcMethod::new("trivium.v1.RegistryService", "ListErasureOrders"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps what is known of published partitions, all of the request or none. A revision that is known
+        /// changes nothing; an older one never takes a newer one's place.
+        pub async fn record_partitions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecordPartitionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::RecordPartitionsResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/trivium.v1.RegistryService/RecordPartitions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.RegistryService", "RecordPartitions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is known of a view's partitions, newest period first.
+        pub async fn list_partitions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPartitionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListPartitionsResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/trivium.v1.RegistryService/ListPartitions");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("trivium.v1.RegistryService", "ListPartitions"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2812,6 +3066,17 @@ pub mod registry_service_server {
             &self,
             request: tonic::Request<super::ListErasureOrdersRequest>,
         ) -> std::result::Result<tonic::Response<super::ListErasureOrdersResponse>, tonic::Status>;
+        /// Keeps what is known of published partitions, all of the request or none. A revision that is known
+        /// changes nothing; an older one never takes a newer one's place.
+        async fn record_partitions(
+            &self,
+            request: tonic::Request<super::RecordPartitionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::RecordPartitionsResponse>, tonic::Status>;
+        /// What is known of a view's partitions, newest period first.
+        async fn list_partitions(
+            &self,
+            request: tonic::Request<super::ListPartitionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListPartitionsResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct RegistryServiceServer<T> {
@@ -3230,6 +3495,90 @@ pub mod registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListErasureOrdersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.RegistryService/RecordPartitions" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecordPartitionsSvc<T: RegistryService>(pub Arc<T>);
+                    impl<T: RegistryService>
+                        tonic::server::UnaryService<super::RecordPartitionsRequest>
+                        for RecordPartitionsSvc<T>
+                    {
+                        type Response = super::RecordPartitionsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecordPartitionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RegistryService>::record_partitions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecordPartitionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/trivium.v1.RegistryService/ListPartitions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPartitionsSvc<T: RegistryService>(pub Arc<T>);
+                    impl<T: RegistryService>
+                        tonic::server::UnaryService<super::ListPartitionsRequest>
+                        for ListPartitionsSvc<T>
+                    {
+                        type Response = super::ListPartitionsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPartitionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RegistryService>::list_partitions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPartitionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

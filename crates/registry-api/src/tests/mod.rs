@@ -1,4 +1,5 @@
 mod bad_requests;
+mod partitions;
 
 use std::sync::{Arc, Mutex};
 
@@ -452,6 +453,7 @@ fn the_description_names_every_path() {
             "/v1/feature-services/{namespace}/{service}/{version}",
             "/v1/feature-views",
             "/v1/feature-views/{namespace}/{view}/{version}",
+            "/v1/partitions",
             "/v1/plan",
             "/v1/snapshot",
         ]

@@ -23,57 +23,58 @@ _sym_db = _symbol_database.Default()
 
 
 from trivium.v1 import erasure_pb2 as trivium_dot_v1_dot_erasure__pb2
+from trivium.v1 import partition_pb2 as trivium_dot_v1_dot_partition__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trivium/v1/registry.proto\x12\ntrivium.v1\x1a\x18trivium/v1/erasure.proto\"(\n\nConfigFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"4\n\x0bPlanRequest\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ConfigFile\"\x83\x01\n\x0cPlanResponse\x12\x15\n\rbase_revision\x18\x01 \x01(\x04\x12#\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x12.trivium.v1.Change\x12&\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x16.trivium.v1.Diagnostic\x12\x0f\n\x07notices\x18\x04 \x03(\t\"\xe7\x01\n\x06\x43hange\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\'\n\x05\x63lass\x18\x02 \x01(\x0e\x32\x18.trivium.v1.Change.Class\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x08\x12\x0c\n\x04\x64iff\x18\x05 \x01(\t\x12\x0f\n\x07refusal\x18\x06 \x01(\t\"b\n\x05\x43lass\x12\x15\n\x11\x43LASS_UNSPECIFIED\x10\x00\x12\x07\n\x03NEW\x10\x01\x12\x0c\n\x08\x43OSMETIC\x10\x02\x12\x0e\n\nCOMPATIBLE\x10\x03\x12\r\n\tBEHAVIOUR\x10\x04\x12\x0c\n\x08\x42REAKING\x10\x05\"e\n\nDiagnostic\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\r\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04help\x18\x06 \x01(\t\"l\n\x0c\x41pplyRequest\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ConfigFile\x12\x15\n\rbase_revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"F\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12#\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x12.trivium.v1.Change\"%\n\x10ListViewsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"L\n\x11ListViewsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05views\x18\x02 \x03(\x0b\x32\x16.trivium.v1.ViewRecord\"\x81\x01\n\nViewRecord\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0b\n\x03sql\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x11\n\tat_micros\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\"#\n\x0eGetViewRequest\x12\x11\n\treference\x18\x01 \x01(\t\"<\n\x0fGetViewResponse\x12)\n\trevisions\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ViewRecord\"(\n\x13ListServicesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"U\n\x14ListServicesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\x08services\x18\x02 \x03(\x0b\x32\x19.trivium.v1.ServiceRecord\"w\n\rServiceRecord\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x11\n\tat_micros\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\"&\n\x11GetServiceRequest\x12\x11\n\treference\x18\x01 \x01(\t\"B\n\x12GetServiceResponse\x12,\n\trevisions\x18\x01 \x03(\x0b\x32\x19.trivium.v1.ServiceRecord\"J\n\x10ListAuditRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x16\n\x0esince_revision\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"=\n\x11ListAuditResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.trivium.v1.AuditRecord\"\x94\x01\n\x0b\x41uditRecord\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x0f\n\x07ordinal\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x11\n\tat_micros\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t2\xc6\x05\n\x0fRegistryService\x12\x39\n\x04Plan\x12\x17.trivium.v1.PlanRequest\x1a\x18.trivium.v1.PlanResponse\x12<\n\x05\x41pply\x12\x18.trivium.v1.ApplyRequest\x1a\x19.trivium.v1.ApplyResponse\x12H\n\tListViews\x12\x1c.trivium.v1.ListViewsRequest\x1a\x1d.trivium.v1.ListViewsResponse\x12\x42\n\x07GetView\x12\x1a.trivium.v1.GetViewRequest\x1a\x1b.trivium.v1.GetViewResponse\x12Q\n\x0cListServices\x12\x1f.trivium.v1.ListServicesRequest\x1a .trivium.v1.ListServicesResponse\x12K\n\nGetService\x12\x1d.trivium.v1.GetServiceRequest\x1a\x1e.trivium.v1.GetServiceResponse\x12H\n\tListAudit\x12\x1c.trivium.v1.ListAuditRequest\x1a\x1d.trivium.v1.ListAuditResponse\x12`\n\x11LeaveErasureOrder\x12$.trivium.v1.LeaveErasureOrderRequest\x1a%.trivium.v1.LeaveErasureOrderResponse\x12`\n\x11ListErasureOrders\x12$.trivium.v1.ListErasureOrdersRequest\x1a%.trivium.v1.ListErasureOrdersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trivium/v1/registry.proto\x12\ntrivium.v1\x1a\x18trivium/v1/erasure.proto\x1a\x1atrivium/v1/partition.proto\"(\n\nConfigFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"4\n\x0bPlanRequest\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ConfigFile\"\x83\x01\n\x0cPlanResponse\x12\x15\n\rbase_revision\x18\x01 \x01(\x04\x12#\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x12.trivium.v1.Change\x12&\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x16.trivium.v1.Diagnostic\x12\x0f\n\x07notices\x18\x04 \x03(\t\"\xe7\x01\n\x06\x43hange\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\'\n\x05\x63lass\x18\x02 \x01(\x0e\x32\x18.trivium.v1.Change.Class\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x08\x12\x0c\n\x04\x64iff\x18\x05 \x01(\t\x12\x0f\n\x07refusal\x18\x06 \x01(\t\"b\n\x05\x43lass\x12\x15\n\x11\x43LASS_UNSPECIFIED\x10\x00\x12\x07\n\x03NEW\x10\x01\x12\x0c\n\x08\x43OSMETIC\x10\x02\x12\x0e\n\nCOMPATIBLE\x10\x03\x12\r\n\tBEHAVIOUR\x10\x04\x12\x0c\n\x08\x42REAKING\x10\x05\"e\n\nDiagnostic\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\r\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04help\x18\x06 \x01(\t\"l\n\x0c\x41pplyRequest\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ConfigFile\x12\x15\n\rbase_revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"F\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12#\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x12.trivium.v1.Change\"%\n\x10ListViewsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"L\n\x11ListViewsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05views\x18\x02 \x03(\x0b\x32\x16.trivium.v1.ViewRecord\"\x81\x01\n\nViewRecord\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0b\n\x03sql\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x11\n\tat_micros\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\"#\n\x0eGetViewRequest\x12\x11\n\treference\x18\x01 \x01(\t\"<\n\x0fGetViewResponse\x12)\n\trevisions\x18\x01 \x03(\x0b\x32\x16.trivium.v1.ViewRecord\"(\n\x13ListServicesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"U\n\x14ListServicesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\x08services\x18\x02 \x03(\x0b\x32\x19.trivium.v1.ServiceRecord\"w\n\rServiceRecord\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x11\n\tat_micros\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\"&\n\x11GetServiceRequest\x12\x11\n\treference\x18\x01 \x01(\t\"B\n\x12GetServiceResponse\x12,\n\trevisions\x18\x01 \x03(\x0b\x32\x19.trivium.v1.ServiceRecord\"J\n\x10ListAuditRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x16\n\x0esince_revision\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"=\n\x11ListAuditResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.trivium.v1.AuditRecord\"\x94\x01\n\x0b\x41uditRecord\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x0f\n\x07ordinal\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x11\n\tat_micros\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t2\xfe\x06\n\x0fRegistryService\x12\x39\n\x04Plan\x12\x17.trivium.v1.PlanRequest\x1a\x18.trivium.v1.PlanResponse\x12<\n\x05\x41pply\x12\x18.trivium.v1.ApplyRequest\x1a\x19.trivium.v1.ApplyResponse\x12H\n\tListViews\x12\x1c.trivium.v1.ListViewsRequest\x1a\x1d.trivium.v1.ListViewsResponse\x12\x42\n\x07GetView\x12\x1a.trivium.v1.GetViewRequest\x1a\x1b.trivium.v1.GetViewResponse\x12Q\n\x0cListServices\x12\x1f.trivium.v1.ListServicesRequest\x1a .trivium.v1.ListServicesResponse\x12K\n\nGetService\x12\x1d.trivium.v1.GetServiceRequest\x1a\x1e.trivium.v1.GetServiceResponse\x12H\n\tListAudit\x12\x1c.trivium.v1.ListAuditRequest\x1a\x1d.trivium.v1.ListAuditResponse\x12`\n\x11LeaveErasureOrder\x12$.trivium.v1.LeaveErasureOrderRequest\x1a%.trivium.v1.LeaveErasureOrderResponse\x12`\n\x11ListErasureOrders\x12$.trivium.v1.ListErasureOrdersRequest\x1a%.trivium.v1.ListErasureOrdersResponse\x12]\n\x10RecordPartitions\x12#.trivium.v1.RecordPartitionsRequest\x1a$.trivium.v1.RecordPartitionsResponse\x12W\n\x0eListPartitions\x12!.trivium.v1.ListPartitionsRequest\x1a\".trivium.v1.ListPartitionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trivium.v1.registry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFIGFILE']._serialized_start=67
-  _globals['_CONFIGFILE']._serialized_end=107
-  _globals['_PLANREQUEST']._serialized_start=109
-  _globals['_PLANREQUEST']._serialized_end=161
-  _globals['_PLANRESPONSE']._serialized_start=164
-  _globals['_PLANRESPONSE']._serialized_end=295
-  _globals['_CHANGE']._serialized_start=298
-  _globals['_CHANGE']._serialized_end=529
-  _globals['_CHANGE_CLASS']._serialized_start=431
-  _globals['_CHANGE_CLASS']._serialized_end=529
-  _globals['_DIAGNOSTIC']._serialized_start=531
-  _globals['_DIAGNOSTIC']._serialized_end=632
-  _globals['_APPLYREQUEST']._serialized_start=634
-  _globals['_APPLYREQUEST']._serialized_end=742
-  _globals['_APPLYRESPONSE']._serialized_start=744
-  _globals['_APPLYRESPONSE']._serialized_end=814
-  _globals['_LISTVIEWSREQUEST']._serialized_start=816
-  _globals['_LISTVIEWSREQUEST']._serialized_end=853
-  _globals['_LISTVIEWSRESPONSE']._serialized_start=855
-  _globals['_LISTVIEWSRESPONSE']._serialized_end=931
-  _globals['_VIEWRECORD']._serialized_start=934
-  _globals['_VIEWRECORD']._serialized_end=1063
-  _globals['_GETVIEWREQUEST']._serialized_start=1065
-  _globals['_GETVIEWREQUEST']._serialized_end=1100
-  _globals['_GETVIEWRESPONSE']._serialized_start=1102
-  _globals['_GETVIEWRESPONSE']._serialized_end=1162
-  _globals['_LISTSERVICESREQUEST']._serialized_start=1164
-  _globals['_LISTSERVICESREQUEST']._serialized_end=1204
-  _globals['_LISTSERVICESRESPONSE']._serialized_start=1206
-  _globals['_LISTSERVICESRESPONSE']._serialized_end=1291
-  _globals['_SERVICERECORD']._serialized_start=1293
-  _globals['_SERVICERECORD']._serialized_end=1412
-  _globals['_GETSERVICEREQUEST']._serialized_start=1414
-  _globals['_GETSERVICEREQUEST']._serialized_end=1452
-  _globals['_GETSERVICERESPONSE']._serialized_start=1454
-  _globals['_GETSERVICERESPONSE']._serialized_end=1520
-  _globals['_LISTAUDITREQUEST']._serialized_start=1522
-  _globals['_LISTAUDITREQUEST']._serialized_end=1596
-  _globals['_LISTAUDITRESPONSE']._serialized_start=1598
-  _globals['_LISTAUDITRESPONSE']._serialized_end=1659
-  _globals['_AUDITRECORD']._serialized_start=1662
-  _globals['_AUDITRECORD']._serialized_end=1810
-  _globals['_REGISTRYSERVICE']._serialized_start=1813
-  _globals['_REGISTRYSERVICE']._serialized_end=2523
+  _globals['_CONFIGFILE']._serialized_start=95
+  _globals['_CONFIGFILE']._serialized_end=135
+  _globals['_PLANREQUEST']._serialized_start=137
+  _globals['_PLANREQUEST']._serialized_end=189
+  _globals['_PLANRESPONSE']._serialized_start=192
+  _globals['_PLANRESPONSE']._serialized_end=323
+  _globals['_CHANGE']._serialized_start=326
+  _globals['_CHANGE']._serialized_end=557
+  _globals['_CHANGE_CLASS']._serialized_start=459
+  _globals['_CHANGE_CLASS']._serialized_end=557
+  _globals['_DIAGNOSTIC']._serialized_start=559
+  _globals['_DIAGNOSTIC']._serialized_end=660
+  _globals['_APPLYREQUEST']._serialized_start=662
+  _globals['_APPLYREQUEST']._serialized_end=770
+  _globals['_APPLYRESPONSE']._serialized_start=772
+  _globals['_APPLYRESPONSE']._serialized_end=842
+  _globals['_LISTVIEWSREQUEST']._serialized_start=844
+  _globals['_LISTVIEWSREQUEST']._serialized_end=881
+  _globals['_LISTVIEWSRESPONSE']._serialized_start=883
+  _globals['_LISTVIEWSRESPONSE']._serialized_end=959
+  _globals['_VIEWRECORD']._serialized_start=962
+  _globals['_VIEWRECORD']._serialized_end=1091
+  _globals['_GETVIEWREQUEST']._serialized_start=1093
+  _globals['_GETVIEWREQUEST']._serialized_end=1128
+  _globals['_GETVIEWRESPONSE']._serialized_start=1130
+  _globals['_GETVIEWRESPONSE']._serialized_end=1190
+  _globals['_LISTSERVICESREQUEST']._serialized_start=1192
+  _globals['_LISTSERVICESREQUEST']._serialized_end=1232
+  _globals['_LISTSERVICESRESPONSE']._serialized_start=1234
+  _globals['_LISTSERVICESRESPONSE']._serialized_end=1319
+  _globals['_SERVICERECORD']._serialized_start=1321
+  _globals['_SERVICERECORD']._serialized_end=1440
+  _globals['_GETSERVICEREQUEST']._serialized_start=1442
+  _globals['_GETSERVICEREQUEST']._serialized_end=1480
+  _globals['_GETSERVICERESPONSE']._serialized_start=1482
+  _globals['_GETSERVICERESPONSE']._serialized_end=1548
+  _globals['_LISTAUDITREQUEST']._serialized_start=1550
+  _globals['_LISTAUDITREQUEST']._serialized_end=1624
+  _globals['_LISTAUDITRESPONSE']._serialized_start=1626
+  _globals['_LISTAUDITRESPONSE']._serialized_end=1687
+  _globals['_AUDITRECORD']._serialized_start=1690
+  _globals['_AUDITRECORD']._serialized_end=1838
+  _globals['_REGISTRYSERVICE']._serialized_start=1841
+  _globals['_REGISTRYSERVICE']._serialized_end=2735
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from trivium.v1 import erasure_pb2 as _erasure_pb2
+from trivium.v1 import partition_pb2 as _partition_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

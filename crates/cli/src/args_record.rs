@@ -1,0 +1,64 @@
+//! What can be typed after `trivium record` and `trivium tag`.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::Args;
+
+use crate::args::Instant;
+
+/// See [`crate::args::Verb::Record`].
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// A batch view, such as flights/carrier_daily@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// Which periods.
+    #[command(flatten)]
+    pub periods: PeriodArgs,
+    /// Who, for the record; git's user, else the login name, if absent.
+    #[arg(long, env = "TRIVIUM_AUTHOR")]
+    pub author: Option<String>,
+    /// The scheduler's name of the run; the lake's own if absent.
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// When the run began.
+    #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
+    pub started: Option<Instant>,
+    /// When it ended; when the partition was written if absent.
+    #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
+    pub finished: Option<Instant>,
+    /// Tell OpenLineage of partitions that were recorded before, too.
+    #[arg(long)]
+    pub again: bool,
+    /// Nothing was published: tell only OpenLineage, and why.
+    #[arg(long, value_name = "WHY", requires = "date", conflicts_with = "again")]
+    pub failed: Option<String>,
+}
+
+/// Which published periods; all if nothing is said.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PeriodArgs {
+    /// Only this period: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str, conflicts_with_all = ["from", "to"])]
+    pub date: Option<Instant>,
+    /// First period: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub from: Option<Instant>,
+    /// Last period, included: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub to: Option<Instant>,
+}
+
+/// See [`crate::args::Verb::Tag`].
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// A batch view, such as flights/carrier_daily@1.
+    #[arg(value_name = "VIEW")]
+    pub view: String,
+    /// The published period whose columns are described: the day or instant it begins.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
+    pub date: Instant,
+    /// The folder to write into; each view gets one of its own there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,137 @@
+//! `trivium tag`
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use trivium_api::ApiError;
+use trivium_catalog::amundsen::{Facts, graph};
+use trivium_offline::record::{RunFacts, sql_sha256};
+
+use crate::{
+    args::{Global, Output, TagArgs},
+    args_record::PeriodArgs,
+    failure::{self, Failure},
+    output,
+    project::Project,
+    target::{Need, Target},
+    verbs::record::{Known, published},
+};
+
+/// The link to the run that counts.
+const CURRENT: &str = "current";
+
+/// Writes what Amundsen is told of a view and one of its partitions.
+pub async fn run(global: &Global, args: &TagArgs) -> Result<(), Failure> {
+    let target = Target::open_quietly(global, Need::Registry).await?;
+    let known = Known::ask(&target, &args.view).await?;
+    let project = Project::find(global)?;
+    let reference = known.view.reference();
+    let all = PeriodArgs { date: None, from: None, to: None };
+    let one = published(&project, &reference, PeriodArgs { date: Some(args.date), ..all })?;
+    let partitions = published(&project, &reference, all)?;
+    let (Some(partition), Some(oldest), Some(newest)) =
+        (one.first(), partitions.first(), partitions.last())
+    else {
+        return Err(ApiError::internal("a partition vanished while it was read").into());
+    };
+    let record = known.record(partition, &RunFacts::default())?;
+    let (oldest, newest) = (oldest.period, newest.period);
+    let (oldest_folder, newest_folder) = (oldest.folder(), newest.folder());
+    let files = graph(&Facts {
+        view: &known.view,
+        sql: known.sql(&record),
+        record: &record,
+        oldest: (&oldest_folder, oldest.start),
+        newest: (&newest_folder, newest.start),
+    })
+    .files();
+    let folder = args
+        .out
+        .join(reference.namespace.as_str())
+        .join(reference.view.as_str())
+        .join(format!("v{}", reference.version));
+    let changed = write(&folder, &files).map_err(|error| failure::file(&folder, &error))?;
+    let current = folder.join(CURRENT);
+    match global.output {
+        Output::Json => output::json(&json!({
+            "view": reference, "folder": current, "files": files.len(), "changed": changed,
+        })),
+        Output::Table => output::line(format!(
+            "{} {reference}: {} files in {}{}",
+            output::paint(output::GOOD, "tagged"),
+            files.len(),
+            current.display(),
+            if changed { "" } else { ", as they were" }
+        )),
+    }
+    Ok(())
+}
+
+/// Writes the files into a folder of their own, named by what they say, and switches `current` to it
+/// in one rename: a loader that follows the link finds all of one run. The run before stays for loaders
+/// under way. Whether anything changed.
+fn write(folder: &Path, files: &BTreeMap<String, String>) -> io::Result<bool> {
+    fs::create_dir_all(folder)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(folder.join("_lock"))?;
+    lock.lock()?;
+    let all: String = files.iter().map(|(path, text)| format!("{path}\n{text}\n")).collect();
+    let run = format!("run-{}", &sql_sha256(&all)[..16]);
+    let current = folder.join(CURRENT);
+    let before = match fs::read_link(&current) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if before.as_deref() == Some(Path::new(&run)) && folder.join(&run).is_dir() {
+        return Ok(false);
+    }
+    // A run gets its name when it is whole: one that is there need not be written again.
+    if !folder.join(&run).is_dir() {
+        let new = folder.join("run.new");
+        remove(&new)?;
+        for (path, text) in files {
+            let file = new.join(path);
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&file, text)?;
+            File::open(&file)?.sync_all()?;
+        }
+        fs::rename(&new, folder.join(&run))?;
+    }
+    let link = folder.join("current.new");
+    remove(&link)?;
+    std::os::unix::fs::symlink(&run, &link)?;
+    fs::rename(&link, &current)?;
+    File::open(folder)?.sync_all()?;
+    let kept = [Some(PathBuf::from(&run)), before];
+    for entry in fs::read_dir(folder)? {
+        let name = PathBuf::from(entry?.file_name());
+        let is_run = name.to_str().is_some_and(|name| name.starts_with("run-"));
+        if is_run && !kept.contains(&Some(name.clone())) {
+            remove(&folder.join(name))?;
+        }
+    }
+    Ok(true)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let gone = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+"""What is remembered and told of published partitions: `trivium record`, OpenLineage, Amundsen."""
+
+from __future__ import annotations
+
+import csv
+import http.server
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import CACHE, REPO, Project
+
+VIEW = "flights/carrier_daily@1"
+DAYS = 9
+AMUNDSEN = CACHE / "venvs/amundsen/bin/python"
+
+
+def with_lineage(project: Project, text: str) -> None:
+    file = project.root / "trivium.toml"
+    file.write_text(file.read_text().split("\n[lineage]")[0] + f"\n[lineage]\n{text}\n")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    """Nine days of flights, published."""
+    project = Project.flights(tmp_path_factory.mktemp("catalog"))
+    project.ok("apply", "--reason", "test")
+    project.ok("run", VIEW, "--from", "2013-01-01", "--to", f"2013-01-0{DAYS}")
+    return project
+
+
+def recorded(project: Project, *options: str) -> dict[str, int]:
+    """How often each outcome came, and how many events went."""
+    answer = project.json("record", VIEW, "--author", "anna", *options)
+    counts = {"events": answer["events"]}
+    for one in answer["partitions"]:
+        counts[one["outcome"]] = counts.get(one["outcome"], 0) + 1
+    return counts
+
+
+def test_partitions_are_recorded_once_and_events_follow(project: Project, tmp_path: Path):
+    events = tmp_path / "events.jsonl"
+    with_lineage(project, f'openlineage = "file:{events}"\nnamespace = "tests"')
+    assert recorded(project, "--date", "2013-01-03") == {"RECORDED": 1, "events": 2}
+    assert recorded(project) == {"RECORDED": DAYS - 1, "UNCHANGED": 1, "events": 2 * (DAYS - 1)}
+    assert recorded(project) == {"UNCHANGED": DAYS, "events": 0}
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    runs = {line["run"]["runId"] for line in lines}
+    assert (len(lines), len(runs)) == (2 * DAYS, DAYS)
+    assert recorded(project, "--again") == {"UNCHANGED": DAYS, "events": 2 * DAYS}
+    again = [json.loads(line) for line in events.read_text().splitlines()]
+    assert {line["run"]["runId"] for line in again} == runs
+
+    complete = next(line for line in lines if line["eventType"] == "COMPLETE")
+    assert complete["job"]["name"] == VIEW
+    assert {one["name"] for one in complete["inputs"]} == {"flights"}
+    output = complete["outputs"][0]
+    fields = output["facets"]["columnLineage"]["fields"]
+    inputs = {one["field"] for one in fields["avg_dep_delay_7d"]["inputFields"]}
+    assert inputs == {"dep_delay"}
+    assert output["facets"]["dataQualityMetrics"]["rowCount"] > 0
+    sql = (REPO / "configs/flights/carrier_daily.v1.sql").read_text()
+    assert complete["job"]["facets"]["sql"]["query"] == sql
+
+    shown = project.json("show", VIEW, "--partitions")["partitions"]
+    assert len(shown) == DAYS
+    assert {one["author"] for one in shown} == {"anna"}
+    pointer = next((project.root / ".trivium/lake").glob("flights/carrier_daily/v1/ds=*-09/_cur*"))
+    pointer = json.loads(pointer.read_text())
+    assert shown[0]["statistics"] == pointer["statistics"]
+    assert shown[0]["content_hash"] == pointer["content_hash"]
+    assert "2013-01-09" in project.ok("show", VIEW, "--partitions")
+
+
+def test_a_failed_run_is_told(project: Project, tmp_path: Path):
+    events = tmp_path / "events.jsonl"
+    with_lineage(project, f'openlineage = "file:{events}"')
+    why = "row_count: found 0, expected at least 1"
+    project.ok("record", VIEW, "--date", "2013-02-01", "--failed", why, "--run-id", "x")
+    start, fail = map(json.loads, events.read_text().splitlines())
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    assert fail["run"]["facets"]["errorMessage"]["message"] == why
+    assert start["run"]["runId"] == fail["run"]["runId"]
+    with_lineage(project, "")
+    refused = project.run("record", VIEW, "--date", "2013-02-01", "--failed", why)
+    assert refused.returncode != 0
+    assert "openlineage" in refused.stderr
+
+
+def test_a_server_that_is_away_undoes_nothing(project: Project, tmp_path: Path):
+    """And one that comes back is told with `--again`."""
+    got = []
+
+    class Marquez(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((self.path, json.loads(body)))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Marquez)
+    url = f"http://127.0.0.1:{server.server_port}"
+    other = Project.flights(tmp_path / "other")
+    with_lineage(other, 'openlineage = "http://127.0.0.1:9"')
+    other.ok("apply", "--reason", "test")
+    other.ok("run", VIEW, "--from", "2013-01-01", "--to", "2013-01-02")
+    done = other.run("record", VIEW, "--author", "anna")
+    assert done.returncode == 0, done.stderr
+    assert "OpenLineage was not told" in done.stderr
+    assert len(other.json("show", VIEW, "--partitions")["partitions"]) == 2
+    with_lineage(other, f'openlineage = "{url}"')
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    assert recorded(other, "--again") == {"UNCHANGED": 2, "events": 4}
+    server.shutdown()
+    assert [path for path, _ in got] == ["/api/v1/lineage"] * 4
+
+
+def test_a_server_is_told(project: Project, tmp_path: Path):
+    """The lake is here, the registry elsewhere."""
+    with_lineage(project, "")
+    other = Project.flights(tmp_path / "other")
+    other.ok("apply", "--reason", "test")
+    with other.dev() as server:
+        assert recorded(project, "--server", server.http) == {"RECORDED": DAYS, "events": 0}
+        shown = project.json("show", VIEW, "--partitions", "--server", server.http)
+    assert len(shown["partitions"]) == DAYS
+
+
+def test_what_is_not_there_is_said(project: Project):
+    for arguments, words in [
+        ((VIEW, "--date", "2013-03-01"), "is published"),
+        ((VIEW, "--from", "2013-01-03", "--to", "2013-01-02"), "ends before it begins"),
+        (("flights/ground_stop@1",), "not a batch view"),
+        (("flights/nothing@1",), "flights/nothing@1"),
+    ]:
+        refused = project.run("record", *arguments)
+        assert refused.returncode != 0, arguments
+        assert words in refused.stderr, refused.stderr
+
+
+def instant(micros: int) -> str:
+    """As Trivium writes it: no more digits than it needs, by threes."""
+    seconds, rest = divmod(micros, 1_000_000)
+    import datetime as dt
+
+    text = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    if rest % 1_000 == 0:
+        return f"{text}.{rest // 1_000:03}Z" if rest else f"{text}Z"
+    return f"{text}.{rest:06}Z"
+
+
+def features(view: dict) -> list[dict]:
+    """The author's, then the windows."""
+    found = list(view["features"])
+    for name in view["rollup"]["features"]:
+        of = next(one for one in view["features"] if one["name"] == name)
+        found += [
+            {"name": f"{name}_{window}", "description": f"{of['description']} Over {window}."}
+            for window in view["rollup"]["windows"]
+        ]
+    return found
+
+
+def test_amundsens_own_models_say_the_same(project: Project, tmp_path: Path):
+    subprocess.run([REPO / "scripts/amundsen-env"], check=True)
+    with_lineage(project, "")
+    recorded(project)
+    out = tmp_path / "amundsen"
+    tag = ("tag", VIEW, "--date", "2013-01-08", "--out", str(out))
+    tagged = project.json(*tag)
+    assert tagged["changed"]
+    current = out / "flights/carrier_daily/v1/current"
+    before = current.resolve()
+    assert not project.json(*tag)["changed"]
+    assert current.resolve() == before
+
+    listed = project.ok("show", VIEW, "--partitions", "--output", "json")
+    # Numbers as they are written: Amundsen shows them as text.
+    listed = json.loads(listed, parse_float=str, parse_int=str)["partitions"]
+    record = next(one for one in listed if one["start_micros"] == str(1_357_603_200_000_000))
+    config = json.loads((REPO / "configs/flights/carrier_daily.v1.json").read_text())
+    finished = int(record["finished_micros"])
+    facts = {
+        "view": config,
+        "features": features(config),
+        "record": record,
+        "sql": (REPO / "configs/flights/carrier_daily.v1.sql").read_text(),
+        "finished": instant(finished),
+        "finished_seconds": finished // 1_000_000,
+        "start_seconds": str(int(record["start_micros"]) // 1_000_000),
+        "end_seconds": str(int(record["end_micros"]) // 1_000_000),
+        "low_watermark": "ds=2013-01-01",
+        "low_watermark_seconds": 1_356_998_400,
+        "high_watermark": "ds=2013-01-09",
+        "high_watermark_seconds": 1_357_689_600,
+    }
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    script = REPO / "integration/amundsen_models.py"
+    done = subprocess.run(
+        [AMUNDSEN, script, tmp_path / "facts.json", current, tmp_path / "theirs"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    for part in ["nodes", "relationships"]:
+        assert answer[part]["only_ours"] == []
+        assert answer[part]["only_theirs"] == []
+        assert answer[part]["count"] > 100
+    assert answer["ends_missing"] == []
+
+    # Another day is another run; the one before stays for loaders under way.
+    assert project.json("tag", VIEW, "--date", "2013-01-09", "--out", str(out))["changed"]
+    assert current.resolve() != before
+    assert before.is_dir()
+
+
+def test_amundsens_publisher_loads_it_into_neo4j(project: Project, tmp_path: Path):
+    for script in [["amundsen-env"], ["neo4j-server", "--setup"]]:
+        subprocess.run([REPO / "scripts" / script[0], *script[1:]], check=True)
+    with_lineage(project, "")
+    out = tmp_path / "amundsen"
+    project.ok("tag", VIEW, "--date", "2013-01-08", "--out", str(out))
+    current = out / "flights/carrier_daily/v1/current"
+
+    def rows(part: str) -> int:
+        files = (current / part).glob("*.csv")
+        return sum(len(list(csv.reader(file.open(encoding="utf8")))) - 1 for file in files)
+
+    server = subprocess.Popen(
+        [REPO / "scripts/neo4j-server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        line = next(line for line in server.stdout if line.startswith("bolt "))
+        bolt = line.split()[1]
+
+        def publish(tag: str) -> dict:
+            script = REPO / "integration/amundsen_publish.py"
+            done = subprocess.run(
+                [AMUNDSEN, script, bolt, current, tag], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout.splitlines()[-1])
+
+        first = publish("one")
+        # Each relation goes both ways there.
+        assert (first["nodes"], first["relations"]) == (rows("nodes"), 2 * rows("relationships"))
+        served = features(json.loads((REPO / "configs/flights/carrier_daily.v1.json").read_text()))
+        assert first["columns"] == len(served) + 3
+        assert first["upstream"] == ["flights"]
+        assert first["owner"] == ["ops-ml@example.com"]
+        assert first["sql"] == [(REPO / "configs/flights/carrier_daily.v1.sql").read_text()]
+        assert first["newest"] == [f"2013-01-0{DAYS}"]
+        # A second load is the same graph, as is one of another day.
+        assert publish("two") == first
+        project.ok("tag", VIEW, "--date", "2013-01-09", "--out", str(out))
+        assert publish("three") == first
+    finally:
+        server.stdin.close()
+        server.wait(timeout=60)
