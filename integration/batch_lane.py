@@ -107,6 +107,10 @@ master = "local[2]"
 "spark.hadoop.hive.metastore.uris" = "{metastore.ready()}"
 [airflow]
 tables = true
+catchup = false
+catalog = "{root}/catalog"
+[lineage]
+openlineage = "file:{root}/openlineage.jsonl"
 [alerts]
 file = "{root}/alerts.jsonl"
 """

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/airport_weather.v1.json, flights/airport_weather.v1.sql
 # sources: sha256:c6fc1fd77371b40002e370e16a6b1e1b6aa765c6ab3827793465bafb27280051
-# content: sha256:9615c8577fa8b9cb1fa997b860bd909884d4ddf7466db4f62587a9b5cdbddd42
+# content: sha256:ffb6ba3b3fc66a5c022bd42cb1ba9a23430cde35200bbabd324181b6a48a1835
 """flights/airport_weather@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -45,6 +45,8 @@ RUNNER = SHIPPED / "trivium_spark.py"
 
 # The period is the one that the run's logical date lies in.
 LOGICAL_DATE = "{{ logical_date.isoformat() }}"
+LAST = LOGICAL_DATE
+RUN_ID = "{{ run_id }}"
 PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
 # The folder of the run, which the first task makes and the others pass on.
 RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
@@ -195,6 +197,11 @@ with DAG(
         # Loads of one view take turns.
         max_active_tis_per_dag=1,
     )
+    record = BashOperator(
+        task_id="record",
+        # The period, and those behind it that were published again.
+        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id '{RUN_ID}'",
+    )
     finish = BashOperator(
         task_id="finish",
         bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
@@ -202,4 +209,9 @@ with DAG(
 
     chain(wait_for_inputs, start)
     chain(checked, switch_raw)
-    chain(published, write_online, finish)
+    chain(
+        published,
+        write_online,
+        record,
+        finish,
+    )

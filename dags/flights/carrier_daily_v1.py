@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/carrier_daily.v1.json, flights/carrier_daily.v1.sql
 # sources: sha256:d5b0070dd4dc1a42bbff9b576cb37d8bc6f6ae0ada67a710d992a4e8e50655ff
-# content: sha256:3f7ac4684aeec30103e1530ea9a80ff7dff226fa06240afdc1e274db174d31a4
+# content: sha256:9b0166f7f323833e59f5d8bf6c7eae560e8709622754932b7c08e33c5352b2f5
 """flights/carrier_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -45,6 +45,8 @@ RUNNER = SHIPPED / "trivium_spark.py"
 
 # The period is the one that the run's logical date lies in.
 LOGICAL_DATE = "{{ logical_date.isoformat() }}"
+LAST = "{{ (logical_date + macros.timedelta(seconds=2505600)).isoformat() }}"
+RUN_ID = "{{ run_id }}"
 PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
 # The folder of the run, which the first task makes and the others pass on.
 RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
@@ -203,6 +205,11 @@ with DAG(
         # Loads of one view take turns.
         max_active_tis_per_dag=1,
     )
+    record = BashOperator(
+        task_id="record",
+        # The period, and those behind it that were published again.
+        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id '{RUN_ID}'",
+    )
     finish = BashOperator(
         task_id="finish",
         bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
@@ -210,4 +217,9 @@ with DAG(
 
     chain(wait_for_inputs, start)
     chain(checked, switch_raw)
-    chain(published, write_online, finish)
+    chain(
+        published,
+        write_online,
+        record,
+        finish,
+    )

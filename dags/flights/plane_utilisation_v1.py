@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/plane_utilisation.v1.json, flights/plane_utilisation.v1.sql
 # sources: sha256:5fbb77166a77ea6494f909d3421afd0d4cd37d766406558ebc7b0943f777dce3
-# content: sha256:5e56f37e5aefe4e3c923d4896e3d34c180545e1c6acbbfcfc088468e2821de1f
+# content: sha256:e4eec3fcac6cf660242609597ac3328f61530aca980c6c29ccde5c058d381e46
 """flights/plane_utilisation@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -45,6 +45,8 @@ RUNNER = SHIPPED / "trivium_spark.py"
 
 # The period is the one that the run's logical date lies in.
 LOGICAL_DATE = "{{ logical_date.isoformat() }}"
+LAST = "{{ (logical_date + macros.timedelta(seconds=518400)).isoformat() }}"
+RUN_ID = "{{ run_id }}"
 PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
 # The folder of the run, which the first task makes and the others pass on.
 RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
@@ -197,6 +199,11 @@ with DAG(
         # Loads of one view take turns.
         max_active_tis_per_dag=1,
     )
+    record = BashOperator(
+        task_id="record",
+        # The period, and those behind it that were published again.
+        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id '{RUN_ID}'",
+    )
     finish = BashOperator(
         task_id="finish",
         bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
@@ -204,4 +211,9 @@ with DAG(
 
     chain(wait_for_inputs, start)
     chain(checked, switch_raw)
-    chain(published, write_online, finish)
+    chain(
+        published,
+        write_online,
+        record,
+        finish,
+    )

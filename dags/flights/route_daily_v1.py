@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/route_daily.v1.json, flights/route_daily.v1.sql
 # sources: sha256:c7ef5de81530711e86eff046375d2ec947d89d3f7134732c84369218416138d8
-# content: sha256:be9c44b740ceeb840742906cbaecee46225fcc14a740d341748ff79df2a8b366
+# content: sha256:a9a2b74bd7a799805f490b5d43f894632db40939c387f96708ce788215faf766
 """flights/route_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -45,6 +45,8 @@ RUNNER = SHIPPED / "trivium_spark.py"
 
 # The period is the one that the run's logical date lies in.
 LOGICAL_DATE = "{{ logical_date.isoformat() }}"
+LAST = "{{ (logical_date + macros.timedelta(seconds=2332800)).isoformat() }}"
+RUN_ID = "{{ run_id }}"
 PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
 # The folder of the run, which the first task makes and the others pass on.
 RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
@@ -202,6 +204,11 @@ with DAG(
         # Loads of one view take turns.
         max_active_tis_per_dag=1,
     )
+    record = BashOperator(
+        task_id="record",
+        # The period, and those behind it that were published again.
+        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id '{RUN_ID}'",
+    )
     finish = BashOperator(
         task_id="finish",
         bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
@@ -209,4 +216,9 @@ with DAG(
 
     chain(wait_for_inputs, start)
     chain(checked, switch_raw)
-    chain(published, write_online, finish)
+    chain(
+        published,
+        write_online,
+        record,
+        finish,
+    )

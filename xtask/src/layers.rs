@@ -102,7 +102,13 @@ pub const RULES: &[Rule] = &[
     rule(
         "trivium-daggen",
         2,
-        &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-spark-runner"],
+        &[
+            "trivium-model",
+            "trivium-registry",
+            "trivium-runtime",
+            "trivium-spark-runner",
+            "trivium-sql",
+        ],
     ),
     rule(
         "trivium-spark",

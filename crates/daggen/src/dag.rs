@@ -98,7 +98,8 @@ impl Renderer {
                 start => start(schedule),
                 timetable => timetable(schedule),
                 // Periods that look back on each other are run one after the other.
-                max_active_runs => if looks_back(view) { 1 } else { 4 },
+                max_active_runs => if looks_behind(view, schedule) > 0 { 1 } else { 4 },
+                looks_behind => looks_behind(view, schedule),
                 online => view.online,
                 airflow => context! {
                     command => self.settings.airflow.command.clone(),
@@ -107,6 +108,7 @@ impl Renderer {
                     spark_pool => self.settings.airflow.spark_pool.clone(),
                     catchup => self.settings.airflow.catchup || !is_cron(schedule),
                     tables => self.settings.airflow.tables,
+                    catalog => self.settings.airflow.catalog.clone(),
                     deadline_callback => self.settings.airflow.deadline_callback.clone(),
                 },
                 conf => conf,
@@ -203,8 +205,10 @@ fn tags(view: &FeatureView, settings: &Settings) -> Vec<String> {
     tags
 }
 
-fn looks_back(view: &FeatureView) -> bool {
-    view.rollup.is_some() || view.carryover != trivium_model::Carryover::None
+/// Seconds from the start of a period to that of the last one that looks back on it.
+fn looks_behind(view: &FeatureView, schedule: &Schedule) -> i64 {
+    let periods = i64::from(trivium_sql::publish::lookback_periods(view));
+    schedule.every.micros().saturating_mul(periods) / 1_000_000
 }
 
 /// Year, month, day, hour, minute, second of the schedule's start.

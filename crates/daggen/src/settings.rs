@@ -32,6 +32,8 @@ pub struct Airflow {
     pub catchup: bool,
     /// Whether each period also goes to the table in the Hive metastore.
     pub tables: bool,
+    /// The folder that Amundsen's files go to; without it, none are written.
+    pub catalog: Option<String>,
     /// Tags that every DAG has.
     pub tags: Vec<String>,
     /// The dotted path of a callable that Airflow calls when a run is late.
@@ -49,6 +51,7 @@ impl Default for Airflow {
             spark_pool: "default_pool".to_owned(),
             catchup: true,
             tables: false,
+            catalog: None,
             tags: Vec::new(),
             deadline_callback: None,
             tiers: BTreeMap::new(),
@@ -188,6 +191,7 @@ impl Settings {
             ("spark_connection", &airflow.spark_connection),
             ("pool", &airflow.pool),
             ("spark_pool", &airflow.spark_pool),
+            ("catalog", airflow.catalog.as_ref().unwrap_or(&airflow.pool)),
         ] {
             // They stand in commands that a shell reads and Airflow renders.
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
