@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -124,13 +125,20 @@ class Live:
             assert time.monotonic() < deadline, f"no {what}; see the logs in {self.lane.root}"
             time.sleep(1)
 
+    def listed(self, *args: str) -> list[dict]:
+        """What a command lists; lines of the log may stand around it."""
+        said = self.command(*args, "--output", "json")
+        lines = [line for line in said.splitlines() if re.fullmatch(r"\[(\{.*\})?\]", line)]
+        assert lines, said
+        return json.loads(lines[-1])
+
     def knows(self, dag: str) -> bool:
-        listed = json.loads(self.command("dags", "list", "--output", "json"))
+        listed = self.listed("dags", "list")
         return any(one["dag_id"] == dag for one in listed)
 
     def runs(self, dag: str) -> dict[str, str]:
         """State by logical date."""
-        listed = json.loads(self.command("dags", "list-runs", dag, "--output", "json"))
+        listed = self.listed("dags", "list-runs", dag)
         return {run["logical_date"][:10]: run["state"] for run in listed if run["logical_date"]}
 
     def stop(self) -> None:

@@ -140,6 +140,7 @@ file = "{root}/alerts.jsonl"
             "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
             "TRIVIUM_PROJECT": str(root / "trivium.toml"),
             "TRIVIUM_SERVER": f"grpc://127.0.0.1:{self.grpc_port}",
+            "TRIVIUM_REGISTRY": f"http://127.0.0.1:{self.http_port}",
             "PATH": f"{Path(TRIVIUM).parent}:{AIRFLOW}:{pyspark()}/bin:{os.environ['PATH']}",
         }
         self.airflow("db", "migrate")

@@ -172,6 +172,24 @@ def test_two_dates_and_three_kills(lane, reference):
     }
     assert {date: (rows, flights) for date, rows, flights in table} == counted
 
+    # The registry, OpenLineage and Amundsen were told.
+    told = requests.get(
+        f"http://127.0.0.1:{lane.http_port}/v1/partitions",
+        params={"view": f"flights/{VIEW}@1"},
+        timeout=60,
+    ).json()["partitions"]
+    for date, record in zip(reversed(DATES), told, strict=True):
+        pointer = lane.pointer(VIEW, date)
+        assert record["content_hash"] == pointer["content_hash"]
+        assert (record["rows"], record["engine"]) == (pointer["rows"], "spark")
+        statistics = {one["column"]: one for one in record["statistics"]}
+        flights = lane.rows(VIEW, date).column("flights").to_pylist()
+        assert statistics["flights"]["max"] == max(flights)
+    events = [json.loads(line) for line in (lane.root / "openlineage.jsonl").open()]
+    completed = [event for event in events if event["eventType"] == "COMPLETE"]
+    assert len(completed) == len(DATES)
+    assert (lane.root / "catalog/flights" / VIEW / "v1/current").exists()
+
     # Once more: nothing changes.
     before = [lane.pointer(VIEW, date) for date in DATES]
     lane.start(VIEW, DATES[0]).succeeds()

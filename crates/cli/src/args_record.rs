@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use crate::args::Instant;
+use crate::args::{Global, Instant};
 
 /// See [`crate::args::Verb::Record`].
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub struct RecordArgs {
     /// Which periods.
     #[command(flatten)]
     pub periods: PeriodArgs,
+    /// Which registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Who, for the record; git's user, else the login name, if absent.
     #[arg(long, env = "TRIVIUM_AUTHOR")]
     pub author: Option<String>,
@@ -61,4 +64,23 @@ pub struct TagArgs {
     /// The folder to write into; each view gets one of its own there.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Which registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// The registry, where it is not the server of all else: rows may go to a serving node.
+#[derive(Debug, Clone, Args)]
+pub struct RegistryArgs {
+    /// Ask this registry, over REST, instead of --server.
+    #[arg(long, value_name = "URL", env = "TRIVIUM_REGISTRY")]
+    pub registry: Option<String>,
+}
+
+impl RegistryArgs {
+    /// The global options, with this registry as the server.
+    pub fn over(&self, global: &Global) -> Global {
+        let server = self.registry.clone().filter(|url| !url.is_empty());
+        Global { server: server.or_else(|| global.server.clone()), ..global.clone() }
+    }
 }

@@ -125,6 +125,7 @@ pub fn published(
 
 /// Records partitions that are published, or tells that none was.
 pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
+    let global = &args.registry.over(global);
     let target = Target::open_quietly(global, Need::Registry).await?;
     let known = Known::ask(&target, &args.view).await?;
     let project = Project::find(global)?;

@@ -27,6 +27,7 @@ const CURRENT: &str = "current";
 
 /// Writes what Amundsen is told of a view and one of its partitions.
 pub async fn run(global: &Global, args: &TagArgs) -> Result<(), Failure> {
+    let global = &args.registry.over(global);
     let target = Target::open_quietly(global, Need::Registry).await?;
     let known = Known::ask(&target, &args.view).await?;
     let project = Project::find(global)?;
