@@ -27,7 +27,7 @@ WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-serving bench-memory flamegraph codegen \
-	test-spark-parity-record test-stores test-airflow clean-demo
+	test-spark-parity-record test-stores test-airflow demo-batch clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -41,6 +41,10 @@ build: setup ## Build the trivium and trivium-daggen commands.
 
 demo: build ## Flights of 2013: validate, plan, apply, run, materialize, read back by REST and gRPC.
 	@TRIVIUM=$(TRIVIUM) scripts/demo
+
+demo-batch: build ## The flights' DAGs in an Airflow to look at, run for three dates on Spark; until Ctrl-C.
+	@scripts/airflow-env live
+	@TRIVIUM=$(TRIVIUM) $(PYTHON) scripts/demo-batch.py $(DEMO_BATCH_ARGS)
 
 test: setup test-rust test-integration ## All tests.
 
