@@ -96,7 +96,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "unused-column",
     ),
     ("json", "\"Things put in.\"", "\"The items.\"", "weak-description"),
-    ("json", "\"What a basket held, by day.\"", "\"Basket, daily: TODO\"", "weak-description"),
+    ("json", "\"What a basket held, by day.\"", "\"Basket, daily: tbd\"", "weak-description"),
     ("json", "cost together, euros.", "cost together.", "no-unit"),
     ("json", ", \"description\": \"A basket, from its first item on.\"", "", "no-key-description"),
     ("json", ",\n  \"tags\": [\"baskets\"]", "", "no-tags"),

@@ -56,8 +56,12 @@ pub fn record(day: i64, revision: u64) -> PartitionRecord {
     }
 }
 
+fn version(version: u32) -> ViewRef {
+    super::view("daily", version, &[("delay", "\"float64\"", None)]).0.reference()
+}
+
 fn daily() -> ViewRef {
-    "flights/daily@1".parse().expect("a view version")
+    version(1)
 }
 
 fn all() -> PartitionFilter {
@@ -121,7 +125,7 @@ pub async fn keeps_partitions(kept: &(impl Partitions + ?Sized)) -> Result<(), E
 }
 
 fn other() -> ViewRef {
-    "flights/daily@2".parse().expect("a view version")
+    version(2)
 }
 
 /// What is refused changes nothing, and takes what came with it along.
