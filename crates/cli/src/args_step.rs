@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 
-use crate::args::Instant;
+use crate::{args::Instant, args_record::RegistryArgs};
 
 /// See [`crate::args::Verb::Step`].
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ pub struct Which {
     /// An instant of the period: its first day or instant, as Airflow's logical date.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub at: Instant,
+    /// Where the views that the SQL reads are looked up.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// Which run.

@@ -1,14 +1,10 @@
 //! What a backfill would do, and to whom.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use trivium_engine::{Source, Table};
-use trivium_model::{Owner, Timestamp};
+use trivium_model::{Owner, Timestamp, ViewRef};
 use trivium_offline::{Layer, Partition, Period, periods, schedule};
 use trivium_registry::{Snapshot, StoredView};
 use trivium_sql::{AuthorQuery, publish::lookback_periods};
@@ -19,6 +15,7 @@ use crate::{
     failure::{self, Failure},
     output, parts,
     project::Project,
+    sources::Sources,
     verbs::run,
 };
 
@@ -156,7 +153,7 @@ impl Plan {
                     .readers(&reference)
                     .map(|stored| stored.service.reference().to_string())
                     .collect(),
-                views: reading_views(snapshot, &project.tables()?, &lake.view_folder(&reference)),
+                views: reading_views(snapshot, &project.sources, &reference),
             },
             online: view.online,
             to_load: if view.online { to_load } else { 0 },
@@ -280,25 +277,13 @@ fn estimate(raw: &BTreeMap<Timestamp, Partition>, to_run: &[Period]) -> Option<u
     to_run.iter().map(of_period).sum::<Option<f64>>().map(|rows| rows.round() as u64)
 }
 
-/// Views whose SQL names a source that lies in the view's folder of the lake.
-fn reading_views(snapshot: &Snapshot, tables: &[Table], folder: &Path) -> Vec<String> {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let lies_there = |table: &Table| {
-        let (Source::Parquet(paths) | Source::Csv { paths, .. }) = &table.source else {
-            return false;
-        };
-        paths.iter().any(|path| path.canonicalize().is_ok_and(|path| path.starts_with(&folder)))
-    };
-    let reading: Vec<&Table> = tables.iter().filter(|table| lies_there(table)).collect();
-    if reading.is_empty() {
-        return Vec::new();
-    }
-    let reads = |stored: &StoredView| {
+/// Views whose SQL reads the view's partitions.
+fn reading_views(snapshot: &Snapshot, sources: &Sources, view: &ViewRef) -> Vec<String> {
+    let is_read = |stored: &StoredView| {
         let text = stored.sql_text.as_deref()?;
         let query = AuthorQuery::parse("accepted", text).ok()?;
-        let named =
-            |table: &&Table| query.tables().iter().any(|n| n.eq_ignore_ascii_case(&table.name));
-        reading.iter().any(named).then(|| stored.view.reference().to_string())
+        let reads = query.tables().iter().any(|name| sources.view(name) == Some(view));
+        reads.then(|| stored.view.reference().to_string())
     };
-    snapshot.views.values().filter_map(|stored| reads(stored)).collect()
+    snapshot.views.values().filter_map(|stored| is_read(stored)).collect()
 }
