@@ -168,7 +168,7 @@ def test_spark_gives_the_same_partition(project, monkeypatch):
     project.ok("run", READER, "--from", DAYS[1], "--to", DAYS[1])
     local = pointer()
     shutil.rmtree(project.root / ".trivium/lake/flights/busy_carriers")
-    project.ok("run", READER, "--from", DAYS[1], "--to", DAYS[1], "--engine", "spark")
+    project.ok("backfill", READER, "--from", DAYS[1], "--to", DAYS[1], "--engine", "spark")
     spark = pointer()
     assert spark["source"]["engine"] == "spark"
     assert spark["content_hash"] == local["content_hash"]

@@ -240,11 +240,11 @@ def test_a_scheduler_backfills_five_dates(lane, reference, tmp_path):
         dag = "flights.carrier_daily.v1"
         live.until("DAG", lambda: live.knows(dag))
         live.command("dags", "unpause", dag, "-y")
-        live.command(
-            *("backfill", "create", "--dag-id", dag, "--max-active-runs", "1"),
-            *("--from-date", FIVE[0], "--to-date", FIVE[-1]),
-            *("--reprocess-behavior", "completed"),
+        arguments = ("--from", FIVE[0], "--to", FIVE[-1], "--airflow")
+        said = lane.project.run(
+            *("backfill", "flights/carrier_daily@1", *arguments), env=live.environment
         )
+        assert said.returncode == 0, said.stderr
         with Reader(lane, "carrier_daily"):
             live.until(
                 "end of the backfill",

@@ -1,5 +1,6 @@
 //! `trivium backfill`: a range of periods of one view, planned, resumable.
 
+mod airflow;
 mod journal;
 mod plan;
 
@@ -22,7 +23,7 @@ use trivium_runtime::{Kind, Shutdown};
 use self::{journal::Journal, plan::Plan};
 use crate::{
     accepted,
-    args::{Global, Output},
+    args::{Engine, Global, Output},
     args_author::BackfillArgs,
     failure::{self, Failure},
     output, parts,
@@ -31,6 +32,7 @@ use crate::{
     verbs::{
         materialize,
         run::{self, Progress},
+        run_spark,
     },
 };
 
@@ -72,6 +74,9 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
             output::json(&json!({ "plan": plan, "dry_run": true }));
         }
         return Ok(());
+    }
+    if let Some(airflow) = &args.airflow {
+        return airflow::create(global, &plan, stored, args, airflow).await;
     }
     let started = Instant::now();
     let report = if plan.to_run.is_empty() {
@@ -118,7 +123,7 @@ async fn fill(
     let options = RunOptions {
         parallel: args.parallel.map_or_else(run::parallel, std::num::NonZero::get),
         group_periods: GROUP_PERIODS,
-        shutdown,
+        shutdown: shutdown.clone(),
         ..RunOptions::default()
     };
     let lake = parts::lake(project);
@@ -140,10 +145,18 @@ async fn fill(
             from: first.start,
             to: last.end,
         };
-        match runner.run(request, &progress).await {
+        let ran = match args.engine {
+            Engine::Local => {
+                runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
+            }
+            Engine::Spark => {
+                run_spark::run(project, &request, upstream, &shutdown, &progress).await
+            }
+        };
+        match ran {
             Ok(report) => add(&mut total, report),
-            Err(error) => {
-                outcome = Err(failure::offline(&error));
+            Err(failure) => {
+                outcome = Err(failure);
                 break;
             }
         }

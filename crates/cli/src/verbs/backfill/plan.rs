@@ -48,6 +48,9 @@ pub struct Plan {
     pub online: bool,
     /// Partitions that may have to be loaded online again.
     pub to_load: usize,
+    /// The first period and the last.
+    #[serde(skip)]
+    pub range: (Period, Period),
     /// What is run.
     #[serde(skip)]
     pub to_run: Vec<Period>,
@@ -157,6 +160,7 @@ impl Plan {
             },
             online: view.online,
             to_load: if view.online { to_load } else { 0 },
+            range: (first, last),
             to_run,
             journal,
             is_new,
