@@ -265,6 +265,24 @@ def test_a_scheduler_backfills_five_dates(lane, reference, tmp_path):
     check_online(lane, reference, "carrier_daily", FIVE[-1])
 
 
+def test_a_table_of_which_a_column_was_widened_is_made_anew(lane):
+    """By a run without Airflow, which moves the table as a DAG does."""
+    table, date = "flights.carrier_daily_v1", THREE[0]
+    lake = lane.root / ".trivium/lake/flights/carrier_daily/v1"
+    hive(lane, f"DROP TABLE {table}")
+    hive(
+        lane,
+        f"CREATE EXTERNAL TABLE {table} (carrier STRING, flights INT) "
+        f"PARTITIONED BY (ds STRING) STORED AS PARQUET LOCATION 'file://{lake}'",
+    )
+    arguments = ("flights/carrier_daily@1", "--date", date, "--engine", "spark")
+    done = lane.project.run("run", *arguments, env=lane.environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+    rows = lane.rows("carrier_daily", date)
+    (found,) = hive(lane, f"SELECT sum(flights), count(*) FROM {table} WHERE ds = '{date}'")
+    assert found == [sum(rows.column("flights").to_pylist()), rows.num_rows]
+
+
 def test_the_oldest_airflow_runs_them_too(lane):
     """3.2.0, as docs/batch.md says: loaded without a remark, and run."""
     before = [lane.pointer("carrier_daily", date) for date in THREE]
