@@ -144,8 +144,17 @@ def test_a_backfill_says_who_reads_the_view(project):
     arguments = ("--from", DAYS[0], "--to", DAYS[1], "--dry-run")
     plan = project.json("backfill", UPSTREAM, *arguments)["plan"]
     assert READER in plan["read_by"]["views"]
+    assert plan["downstream"] == []
     early = project.run("backfill", READER, "--from", DAYS[0], "--to", DAYS[1])
     assert early.returncode == 5, early.stderr
+    # What was made from a period is named, period by period.
+    project.ok("run", "--from", DAYS[0], "--to", DAYS[1])
+    plan = project.json("backfill", UPSTREAM, "--from", DAYS[1], "--to", DAYS[2], "--dry-run")
+    (made,) = plan["plan"]["downstream"]
+    assert (made["view"], made["published"]) == (READER, [f"ds={DAYS[1]}"])
+    said = project.ok("backfill", UPSTREAM, "--from", DAYS[1], "--to", DAYS[2], "--dry-run")
+    at = f"{DAYS[1]}T00:00:00Z"
+    assert f"trivium backfill {READER} --from {at} --to {at} --again" in said
 
 
 def test_the_dag_names_the_views_that_it_reads(project):

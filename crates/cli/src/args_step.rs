@@ -25,7 +25,8 @@ pub enum Step {
     Check(Run),
     /// Switch the raw partition, and write the job of carryover and rollup, `publish/job.json`.
     Raw(Run),
-    /// Switch the published partitions, and write the job of the metastore's table, `table/job.json`.
+    /// Switch the published partitions; with `[airflow] tables`, write the job of the metastore's table,
+    /// `table/job.json`.
     Publish(Run),
     /// Tell the owner of a failed task: reads what happened, as JSON, from standard input.
     Alert,

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::json;
 use trivium_api::ApiError;
+use trivium_daggen::Settings;
 use trivium_engine::{QueryEngine, Table};
 use trivium_model::Timestamp;
 use trivium_offline::{
@@ -215,12 +216,17 @@ fn raw(global: &Global, folder: &RunFolder) -> Result<(), Failure> {
 }
 
 fn publish(global: &Global, project: &Project, folder: &RunFolder) -> Result<(), Failure> {
+    let settings = Settings::read(&project.file).map_err(|error| failure::daggen(&error))?;
     let done = || -> Result<PublishReport, trivium_spark::Error> {
         let result = JobResult::read(&folder.publish())?;
         let publications = folder.publications()?;
         let mut moved: BTreeSet<Period> = publications.iter().map(|one| one.period).collect();
         moved.insert(folder.period());
         let report = jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
+        // The table is of all that was ever published: nobody reads that for nothing.
+        if !settings.airflow.tables {
+            return Ok(report);
+        }
         let lake = parts::lake(project);
         let reference = folder.view().reference();
         let published = lake.all_partitions(&reference, Layer::Published)?;
