@@ -71,6 +71,9 @@ pub struct Lake {
     root: Arc<Path>,
     /// Whether a switch waits for the disk; only tests do without.
     is_durable: bool,
+    /// How many pointers it and its clones have looked for, but to write them.
+    #[cfg(test)]
+    pointers_read: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 /// One partition as it was when its pointer was read.
@@ -100,13 +103,30 @@ impl Partition {
 impl Lake {
     /// The lake under this folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: Arc::from(root.into()), is_durable: true }
+        Self {
+            root: Arc::from(root.into()),
+            is_durable: true,
+            #[cfg(test)]
+            pointers_read: Arc::default(),
+        }
     }
 
     /// A lake that does not outlive the machine's power.
     #[cfg(test)]
     pub(crate) fn volatile(root: impl Into<PathBuf>) -> Self {
         Self { is_durable: false, ..Self::new(root) }
+    }
+
+    /// How many pointers were read.
+    #[cfg(test)]
+    pub(crate) fn pointers_read(&self) -> usize {
+        self.pointers_read.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn read_partition(&self, folder: &Path) -> Result<Option<Partition>, Error> {
+        #[cfg(test)]
+        self.pointers_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        read_partition(folder)
     }
 
     /// Its folder.
@@ -137,7 +157,7 @@ impl Lake {
         layer: Layer,
         period: Period,
     ) -> Result<Option<Partition>, Error> {
-        read_partition(&self.layer_folder(view, layer).join(period.folder()))
+        self.read_partition(&self.layer_folder(view, layer).join(period.folder()))
     }
 
     /// The partitions whose periods begin in the range, oldest first.
@@ -160,7 +180,7 @@ impl Lake {
             if !(name.starts_with("ds=") || name.starts_with("period=")) {
                 continue;
             }
-            if let Some(partition) = read_partition(&path)?
+            if let Some(partition) = self.read_partition(&path)?
                 && starts.contains(&partition.period.start)
             {
                 found.push(partition);

@@ -117,6 +117,28 @@ fn a_run_that_comes_in_between_is_noticed() {
 }
 
 #[test]
+fn each_raw_pointer_is_read_once() {
+    let fixture = Fixture::new(Engine::default(), Carryover::LastValue { max_periods: 9 });
+    for at in 0..20 {
+        fixture.day(at, &[(Some("AA"), 0, at)]);
+    }
+    fixture.run(0, 20).unwrap();
+    fixture.day(10, &[(Some("AA"), 0, 99)]);
+    fixture.raw(day(10));
+    let steps = fixture.steps();
+    let before = fixture.lake.pointers_read();
+    let publications = steps.publications(&[day(10)]).unwrap();
+    assert_eq!(publications.len(), 10);
+    // 10 published ones, and the raw ones of 19 days that these look back on.
+    assert_eq!(fixture.lake.pointers_read() - before, 10 + 19);
+
+    let made = fixture.made(publications);
+    let before = fixture.lake.pointers_read();
+    steps.publish(&[day(10)], &made).unwrap();
+    assert_eq!(fixture.lake.pointers_read() - before, 19);
+}
+
+#[test]
 fn a_failed_check_writes_nothing() {
     let mut fixture = Fixture::new(Engine::default(), Carryover::None);
     let rule = QualityRule::NotNull { column: crate::testing::name("delay") };
