@@ -180,6 +180,12 @@ impl Lake {
             if !(name.starts_with("ds=") || name.starts_with("period=")) {
                 continue;
             }
+            // By name: a view has a pointer for every period that there ever was.
+            if Period::starts_of_folder(name)
+                .is_some_and(|named| named.end <= starts.start || named.start >= starts.end)
+            {
+                continue;
+            }
             if let Some(partition) = self.read_partition(&path)?
                 && starts.contains(&partition.period.start)
             {
