@@ -16,8 +16,8 @@
 //! of waits for the disk, not thousands; each partition is still switched on its own.
 //!
 //! **A crash leaves** the old pointer, and perhaps a folder that none names and a `_current.json.new`;
-//! the next run of the view sweeps both. One run of a view at a time holds `_lock` (released by the
-//! system when its process dies).
+//! the next run of the view sweeps both. Who stages and switches partitions of a view holds `_lock`
+//! meanwhile (released by the system when its process dies).
 //!
 //! **A rerun that gives the same rows changes nothing**: the pointer holds a hash of the rows in
 //! canonical order ([`crate::canonical`]) and is not touched. Otherwise the partition's `sequence`

@@ -20,7 +20,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use arrow::record_batch::RecordBatch;
@@ -30,17 +29,13 @@ use trivium_sql::{AuthorQuery, publish::lookback_periods};
 use super::{
     RawRows,
     extract::{accept, judge, raw_rows, sql_period},
-    publish, sha256,
+    publish, sha256, write,
 };
 use crate::{
     CheckResult, Error, Lake, Layer, Partition, Period,
-    lake::{Lock, RunSource, Staging},
+    lake::{RunSource, Staging},
     period, schedule,
 };
-
-/// How long a switch waits for another one of the view: they take moments.
-const LOCK_WAIT: Duration = Duration::from_secs(120);
-const LOCK_LOOK: Duration = Duration::from_millis(50);
 
 /// The steps of one view's runs.
 #[derive(Debug, Clone)]
@@ -152,7 +147,7 @@ impl Steps {
 
     /// Switches the raw partition; `None` where it already says the same.
     pub fn publish_raw(&self, checked: &Checked) -> Result<Option<Partition>, Error> {
-        let _lock = self.lock()?;
+        let _lock = write::lock(&self.lake, &self.view)?;
         let RawRows { period, rows, quality, .. } = &checked.raw;
         let staged = self.lake.stage(Staging {
             view: &self.view,
@@ -228,7 +223,7 @@ impl Steps {
         own: &[Period],
         made: &[(Publication, Vec<RecordBatch>)],
     ) -> Result<PublishReport, Error> {
-        let _lock = self.lock()?;
+        let _lock = write::lock(&self.lake, &self.view)?;
         let raw = self.raw_behind(&made.iter().map(|(one, _)| one.period).collect())?;
         let mut report = PublishReport::default();
         let mut staged = Vec::new();
@@ -240,14 +235,7 @@ impl Steps {
                     report.left.push(period);
                     continue;
                 }
-                return Err(Error::Precondition {
-                    message: format!(
-                        "{}, period {}: another run changed a period that it looks back on",
-                        self.view.reference(),
-                        period.folder()
-                    ),
-                    help: "run the period again".to_owned(),
-                });
+                return Err(write::changed(&self.view, period));
             }
             let rows = publish::accept(&self.view, period, batches)?;
             let next = self.lake.stage(Staging {
@@ -278,19 +266,6 @@ impl Steps {
             sql_sha256: sha256(self.query.text().as_bytes()),
             engine: self.engine_name.clone(),
             inputs_sha256: String::new(),
-        }
-    }
-
-    /// The right to write the view, as soon as nobody else has it.
-    fn lock(&self) -> Result<Lock, Error> {
-        let until = Instant::now() + LOCK_WAIT;
-        loop {
-            match self.lake.lock(&self.view) {
-                Err(Error::Precondition { .. }) if Instant::now() < until => {
-                    std::thread::sleep(LOCK_LOOK);
-                }
-                other => return other,
-            }
         }
     }
 }

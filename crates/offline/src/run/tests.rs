@@ -1,5 +1,6 @@
 //! Runs on a small engine that knows three queries: the author's, the quality checks, publication.
 
+mod beside;
 mod preview;
 mod steps;
 
@@ -24,7 +25,11 @@ use trivium_model::{Carryover, QualityCheck, QualityRule, Severity};
 use trivium_runtime::Kind;
 
 use super::*;
-use crate::{columns, lake::read_whole, testing::view};
+use crate::{
+    columns,
+    lake::{Staging, read_whole},
+    testing::view,
+};
 
 const DAY: i64 = 86_400_000_000;
 const SQL: &str = "SELECT carrier, TIMESTAMP '{{ period_end }}' AS event_ts, flights, delay \
@@ -40,7 +45,11 @@ struct Engine {
     failing: Mutex<Option<usize>>,
     narrow: bool,
     publications: AtomicUsize,
+    /// What somebody else does while a day's query is under way, once.
+    meanwhile: Mutex<Option<(i64, Meanwhile)>>,
 }
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
 
 fn timestamps(values: Vec<Option<i64>>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
@@ -59,6 +68,10 @@ impl Engine {
 
     fn author(&self, sql: &str) -> RecordBatch {
         let day = sql.rsplit('\'').nth(1).and_then(Timestamp::parse).unwrap();
+        let meanwhile = self.meanwhile.lock().unwrap().take_if(|(at, _)| *at == day.0 / DAY);
+        if let Some((_, meanwhile)) = meanwhile {
+            meanwhile();
+        }
         let flights = self.flights.lock().unwrap();
         let rows = flights.get(&(day.0 / DAY)).cloned().unwrap_or_default();
         let end = day.0 + DAY;

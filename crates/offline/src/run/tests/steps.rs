@@ -7,7 +7,7 @@ use trivium_runtime::Kind;
 use super::*;
 use crate::run::steps::{Publication, Steps};
 
-fn day(day: i64) -> Period {
+pub(super) fn day(day: i64) -> Period {
     Period { start: Timestamp(day * DAY), end: Timestamp((day + 1) * DAY) }
 }
 
@@ -42,7 +42,7 @@ impl Fixture {
             .collect()
     }
 
-    fn all(&self, period: Period) -> (usize, usize) {
+    pub(super) fn all(&self, period: Period) -> (usize, usize) {
         self.raw(period);
         let publications = self.steps().publications(&[period]).unwrap();
         let count = publications.len();
