@@ -23,6 +23,10 @@
 //! canonical order ([`crate::canonical`]) and is not touched. Otherwise the partition's `sequence`
 //! (its revision) grows by one.
 //!
+//! **A lake made anew** goes on with the revisions of the one before it: where `_revisions_after` in a
+//! view's folder holds a number, the first revision of a published partition is the next one. Else
+//! the registry would refuse them, and the online store would take its older rows for newer.
+//!
 //! **Old folders**: the one before the current stays until the next change of the partition, so a
 //! reader under way is not disturbed; one that needs longer than two rewrites of one partition gets
 //! a missing file, and an error, never other rows.

@@ -133,6 +133,38 @@ fn a_crash_before_the_switch_leaves_the_old_partition() {
 }
 
 #[test]
+fn a_lake_made_anew_goes_on_with_revisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let home = lake.view_folder(&view().reference());
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("_revisions_after"), "7\n").unwrap();
+    let first = publish(&lake, day(0), &rows(&[("a", 1, None, None)])).unwrap();
+    assert_eq!(first.pointer.sequence, 8);
+    let sequences = read_whole(&first.files()).unwrap();
+    let sequence = sequences.column(5).as_primitive::<Int64Type>().value(0);
+    assert_eq!(crate::sequence::revision_of(sequence), 8, "the online store goes by it");
+    let second = publish(&lake, day(0), &rows(&[("a", 1, Some(1), None)])).unwrap();
+    assert_eq!(second.pointer.sequence, 9);
+    assert_eq!(lake.all_partitions(&view().reference(), Layer::Published).unwrap().len(), 1);
+
+    for wrong in ["", "seven", "-1", "65535"] {
+        std::fs::write(home.join("_revisions_after"), wrong).unwrap();
+        let view = view();
+        let refused = lake.stage(Staging {
+            view: &view,
+            layer: Layer::Published,
+            period: day(1),
+            rows: &rows(&[]),
+            quality: Vec::new(),
+            source: RunSource::default(),
+        });
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains("_revisions_after") || said.contains("65536"), "{wrong}: {said}");
+    }
+}
+
+#[test]
 fn a_range_reads_its_own_pointers() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::volatile(folder.path());
