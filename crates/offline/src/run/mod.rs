@@ -121,6 +121,8 @@ pub trait RunProgress: Send + Sync {
     fn started(&self, periods: usize);
     /// A period's partitions are durable (or did not change).
     fn period_done(&self, period: Period, raw_rows: u64);
+    /// Comes before it: the hash of the raw rows that are durable.
+    fn raw_written(&self, _period: Period, _content_hash: &str) {}
     /// A check with severity `warn` failed.
     fn warned(&self, period: Period, check: &CheckResult);
 }
@@ -368,7 +370,8 @@ impl Work<'_> {
         self.report.published_changed += report.published_changed;
         self.report.published_rows += report.published_rows;
         self.report.unchanged += report.unchanged;
-        for (period, raw_rows) in periods {
+        for (period, raw_rows, content_hash) in periods {
+            self.progress.raw_written(period, &content_hash);
             self.progress.period_done(period, raw_rows);
         }
         conflict.map_or(Ok(()), Err)

@@ -46,8 +46,8 @@ pub(super) fn changed(view: &FeatureView, period: Period) -> Error {
 
 /// What became of a group.
 pub(super) struct Written {
-    /// The periods of the range, and their raw rows.
-    pub periods: Vec<(Period, u64)>,
+    /// The periods of the range, how many raw rows each has, and their hash.
+    pub periods: Vec<(Period, u64, String)>,
     /// The counts of the group.
     pub report: RunReport,
     /// Why it was not written to its end; what came before that is.
@@ -88,7 +88,7 @@ pub(super) fn group(
         if one.is_fresh {
             let rows = one.raw.rows.num_rows() as u64;
             report.raw_rows += rows;
-            written.periods.push((*period, rows));
+            written.periods.push((*period, rows, content_hash.clone()));
             let raw = lake.stage(Staging {
                 view,
                 layer: Layer::Raw,
