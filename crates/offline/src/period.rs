@@ -1,8 +1,14 @@
 //! Periods of a schedule and the names of their folders.
 
+use std::ops::Range;
+
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use trivium_model::{FeatureView, Schedule, TimeSpan, Timestamp};
 
 use crate::Error;
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = TimeSpan::DAY.micros();
 
 /// One period of a schedule: `[start, end)`.
 #[derive(
@@ -42,6 +48,31 @@ impl Period {
         let into = at.0.saturating_sub(schedule.start.0).rem_euclid(schedule.every.micros().max(1));
         let start = Timestamp(at.0.saturating_sub(into));
         Self { start, end: start.plus(schedule.every) }
+    }
+
+    /// Where the periods begin whose folder has this name: somewhere in the day or second that it
+    /// names. `None` where the name is not one that [`Self::folder`] gives to days that calendars name.
+    pub fn starts_of_folder(name: &str) -> Option<Range<Timestamp>> {
+        let (at, length) = match name.split_once('=')? {
+            ("ds", day) => {
+                (NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN), DAY)
+            }
+            ("period", second) => {
+                let (day, time) = second.split_once('T')?;
+                // The formats leave out minutes and seconds that are zero.
+                let time = match time.len() {
+                    2 => format!("{time}0000"),
+                    4 => format!("{time}00"),
+                    _ => time.to_owned(),
+                };
+                let text = format!("{day}T{time}");
+                (NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H%M%S").ok()?, SECOND)
+            }
+            _ => return None,
+        };
+        let start = Timestamp(at.and_utc().timestamp_micros());
+        let end = Timestamp(start.0.checked_add(length)?);
+        Some(start..end)
     }
 
     /// The period that begins `count` periods later (earlier if negative); saturates.
@@ -132,7 +163,12 @@ pub fn schedule(view: &FeatureView) -> Result<&Schedule, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// From 1900 to 2200, some.
+    const EVENT_TIME_RANGE: Range<i64> = -2_208_988_800_000_000..7_258_118_400_000_000;
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).unwrap()
@@ -150,6 +186,36 @@ mod tests {
         assert_eq!(folder("2013-01-01T05:30:00", "15m"), "period=2013-01-01T0530");
         assert_eq!(folder("2013-01-01T05:30:07", "1s"), "period=2013-01-01T053007");
         assert!(folder("2013-01-01T05:00:00", "15m") < folder("2013-01-01T05:15:00", "15m"));
+    }
+
+    #[test]
+    fn folders_tell_where_their_periods_begin() {
+        let starts = |name: &str| {
+            let starts = Period::starts_of_folder(name)?;
+            Some(format!("{} to {}", starts.start, starts.end))
+        };
+        let day = "2013-01-01T00:00:00Z to 2013-01-02T00:00:00Z";
+        assert_eq!(starts("ds=2013-01-01").unwrap(), day);
+        let second = "2013-01-01T05:30:00Z to 2013-01-01T05:30:01Z";
+        assert_eq!(starts("period=2013-01-01T0530").unwrap(), second);
+        for name in ["ds=old", "ds=", "period=2013-01-01", "period=-7us", "run-1", "ds=2013-02-30"]
+        {
+            assert_eq!(starts(name), None, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folders_hold_their_own_start(
+            start in EVENT_TIME_RANGE,
+            unit in prop::sample::select(vec![1, SECOND, 60 * SECOND, 3_600 * SECOND, DAY]),
+            length in prop::sample::select(vec![SECOND, 900 * SECOND, 3_600 * SECOND, DAY, 7 * DAY]),
+        ) {
+            let start = Timestamp(start / unit * unit);
+            let period = Period { start, end: Timestamp(start.0 + length) };
+            let named = Period::starts_of_folder(&period.folder()).unwrap();
+            prop_assert!(named.contains(&start), "{} of {start}", period.folder());
+        }
     }
 
     #[test]

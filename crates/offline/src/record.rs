@@ -1,7 +1,11 @@
 //! What the registry is told of a published partition: the pointer's facts, and where its columns
 //! come from by the SQL that made it.
 
-use trivium_model::{Aggregate, FeatureView, Timestamp, view::rollup_feature_name};
+use std::collections::BTreeMap;
+
+use trivium_model::{
+    Aggregate, ColumnStatistics, FeatureView, Timestamp, view::rollup_feature_name,
+};
 use trivium_registry::partition::{CheckOutcome, ColumnLineage, PartitionRecord, SourceColumn};
 use trivium_sql::AuthorQuery;
 use uuid::Uuid;
@@ -13,6 +17,9 @@ use crate::{
     run::sha256,
     statistics,
 };
+
+/// The checks that find how many rows there are of a kind; others find values that are some row's.
+const COUNTING: [&str; 5] = ["row_count", "not_null", "unique", "accepted_values", "null_fraction"];
 
 /// What only the scheduler knows of a run.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +46,7 @@ pub fn record_of(
     facts: &RunFacts,
 ) -> Result<PartitionRecord, Error> {
     let pointer = &partition.pointer;
+    let has_persons = view.subject.is_some();
     let statistics = if pointer.statistics.is_empty() {
         let rows = read_whole(&partition.files())?;
         let rows = align(&rows, &arrow_schema(&published_columns(view)))
@@ -64,17 +72,41 @@ pub fn record_of(
                 check: check.check.clone(),
                 severity: check.severity,
                 passed: check.passed,
-                found: check.found.clone(),
+                found: check.found.clone().filter(|_| !has_persons || counts(&check.check)),
                 expected: check.expected.clone(),
             })
             .collect(),
-        statistics,
+        statistics: if has_persons {
+            statistics.into_iter().map(without_persons).collect()
+        } else {
+            statistics
+        },
         tables: query.map(|query| query.tables().to_vec()).unwrap_or_default(),
         lineage: query.map(|query| lineage(view, query)).unwrap_or_default(),
         started: facts.started,
         finished: facts.finished.unwrap_or_else(|| written_at(partition)),
         run: facts.run.clone().unwrap_or_else(|| pointer.run.clone()),
     })
+}
+
+/// Whether a check, as it is worded in pointers, only counts rows.
+fn counts(check: &str) -> bool {
+    COUNTING.contains(&check.split('(').next().unwrap_or_default())
+}
+
+/// Statistics without what may be one row's. What an erasure takes out of the lake would stay in the
+/// registry, whose records are kept for ever, and in catalogues, whose copies nobody counts.
+fn without_persons(one: ColumnStatistics) -> ColumnStatistics {
+    // Of one value the mean is that value.
+    let is_shared = one.distinct.is_none_or(|distinct| distinct.count > 1);
+    ColumnStatistics {
+        min: None,
+        max: None,
+        quantiles: BTreeMap::new(),
+        lengths: None,
+        mean: one.mean.filter(|_| is_shared),
+        ..one
+    }
 }
 
 /// Where the published columns come from; a window from what the features do that it is merged from.

@@ -11,8 +11,8 @@
 //!
 //! **No person's words.** Of strings and bytes only lengths are kept, and of join keys nothing that
 //! was in a row: a pointer, the registry and catalogues must not repeat what an erasure removes.
-//! Edges of other numbers and times may be a single row's; erasing it rewrites the partition, and its
-//! statistics with it.
+//! Edges of other numbers and times may be a single row's. In the lake they go when an erasure rewrites
+//! the partition; where a view has a subject they never leave it ([`crate::record`]).
 
 use std::{cmp::Ordering, collections::BTreeMap};
 

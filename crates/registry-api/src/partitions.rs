@@ -25,6 +25,9 @@ use crate::{
 
 /// Partitions in one answer, where nothing is said.
 const LIMIT_DEFAULT: u32 = 50;
+/// Where a page ends, in bytes of its records' JSON: clients of gRPC refuse messages of more than 4 MiB,
+/// and a record has up to one.
+const PAGE_BYTES: usize = 2 << 20;
 
 impl RegistryApi {
     /// Keeps records of partitions too.
@@ -67,9 +70,23 @@ impl RegistryApi {
         let found = self.partitions()?.partitions(&filter).await;
         let found = found.map_err(|error| of_registry(&error))?;
         let full = found.len() >= filter.limit as usize;
-        let next = found.last().filter(|_| full).map(|last| last.partition.place());
-        Ok((found, next))
+        let (page, is_cut) = page(found)?;
+        let next = page.last().filter(|_| full || is_cut).map(|last| last.partition.place());
+        Ok((page, next))
     }
+}
+
+/// As many records as one answer takes, at least one, and whether that leaves some out.
+fn page(mut found: Vec<Recorded>) -> Result<(Vec<Recorded>, bool), ApiError> {
+    let mut bytes = 0;
+    for (index, one) in found.iter().enumerate() {
+        bytes += one.partition.to_text().map_err(|error| of_registry(&error))?.len();
+        if index > 0 && bytes > PAGE_BYTES {
+            found.truncate(index);
+            return Ok((found, true));
+        }
+    }
+    Ok((found, false))
 }
 
 /// Partitions to record.
@@ -252,7 +269,7 @@ pub(crate) async fn record_partitions(
         ("to" = Option<String>, Query, description = "periods that begin before this day or instant"),
         ("after" = Option<String>, Query, description = "`next` of the page before"),
         ("all_revisions" = Option<bool>, Query, description = "all revisions, not only the newest of each period"),
-        ("limit" = Option<u32>, Query, description = "at most so many, 1 to 100; 50 if absent"),
+        ("limit" = Option<u32>, Query, description = "at most so many, 1 to 100; 50 if absent; fewer where they are long"),
     ),
     responses(
         (status = 200, body = PartitionsAnswer, description = "done"),

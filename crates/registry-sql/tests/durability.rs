@@ -11,7 +11,7 @@ use std::{
 use sqlx::{Connection, Row, SqliteConnection};
 use trivium_model::Timestamp;
 use trivium_registry::{
-    AuditFilter, Error, PartitionRecord, Partitions as _, Registry, Revision,
+    AuditFilter, Error, PartitionFilter, PartitionRecord, Partitions as _, Registry, Revision,
     conformance::{change, partitions::record, view},
 };
 use trivium_registry_sql::{SCHEMA_VERSION, SqlRegistry, SqliteOptions};
@@ -342,6 +342,84 @@ async fn damaged_files_are_refused_clearly() {
         let said = refused.to_string();
         assert!(said.contains(&format!("{name}.db")) && said.contains("backup"), "{said}");
     }
+}
+
+/// Where the file has this text, of which there is one.
+fn page_of(bytes: &[u8], text: &str) -> std::ops::Range<usize> {
+    let found: Vec<usize> = bytes
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, window)| *window == text.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    let [at] = found[..] else { panic!("{text} is at {found:?}") };
+    let start = at / 4096 * 4096;
+    start..start + 4096
+}
+
+/// A registry with many records: its file, and one of its definitions' and one of its records' texts.
+async fn with_records(path: &Path) -> (&'static str, &'static str) {
+    let registry = open(path).await.unwrap();
+    let views = (0..40).map(|number| {
+        view(&format!("v{number}"), 1, &[("a_definition_of_its_own", "\"int64\"", None)])
+    });
+    let mut views: Vec<_> = views.collect();
+    views[20] = view("v20", 1, &[("the_one_definition", "\"int64\"", None)]);
+    registry.apply(change(0, views)).await.unwrap();
+    for revision in 1..=40 {
+        let engine = if revision == 20 { "the-one-engine" } else { "another-engine" };
+        let one = PartitionRecord {
+            view: "flights/v0@1".parse().unwrap(),
+            engine: engine.to_owned(),
+            ..record(1, revision)
+        };
+        registry.record(&[one], "anna", Timestamp(1)).await.unwrap();
+    }
+    registry.close().await;
+    ("the_one_definition", "the-one-engine")
+}
+
+#[tokio::test]
+async fn opening_reads_no_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let (_, engine) = with_records(&path).await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = page_of(&bytes, engine);
+    bytes[page].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let registry = open(&path).await.unwrap();
+    assert_eq!(registry.snapshot(None).await.unwrap().views.len(), 40);
+    let all = PartitionFilter {
+        view: "flights/v0@1".parse().unwrap(),
+        from: None,
+        to: None,
+        after: None,
+        all_revisions: true,
+        limit: 100,
+    };
+    let refused = registry.partitions(&all).await.unwrap_err();
+    assert!(matches!(refused, Error::Corrupt(_)), "{refused:?}");
+    assert!(refused.to_string().contains("backup"), "{refused}");
+}
+
+#[tokio::test]
+async fn opening_looks_for_damage_while_another_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let (definition, _) = with_records(&path).await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = page_of(&bytes, definition);
+    bytes[page].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let mut writer = raw(&path).await;
+    sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut writer).await.unwrap();
+    let _transaction = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let options = SqliteOptions { busy_timeout_ms: 1, ..SqliteOptions::default() };
+    let refused = SqlRegistry::open_sqlite(&path, &options).await.unwrap_err();
+    assert!(matches!(refused, Error::Corrupt(_)), "before it waits for a lock: {refused:?}");
 }
 
 #[tokio::test]

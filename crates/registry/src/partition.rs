@@ -234,7 +234,8 @@ pub fn check_records(records: &[PartitionRecord], author: &str) -> Result<(), Er
 /// One revision of a partition has one content.
 pub fn other_content(record: &PartitionRecord) -> Error {
     Error::Invalid(format!(
-        "{}: revision {} of the period from {} is known with other rows: is it another lake's?",
+        "{}: revision {} of the period from {} is known with other rows: is it another lake's? in a \
+         lake that was made anew, `_revisions_after` lets revisions go on (docs/catalog.md)",
         record.view, record.revision, record.start
     ))
 }

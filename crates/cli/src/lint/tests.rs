@@ -176,6 +176,21 @@ fn words_of_persons_and_measures() {
     assert!(!words::lacks_unit("avg_dep_delay", "Mean departure delay, minutes."));
     assert!(!words::lacks_unit("delay_minutes", "Sum of delays."));
     assert!(!words::lacks_unit("flights", "Departures."));
+    for (name, description) in [
+        ("temperature", "Air, degrees."),
+        ("temperature", "Air, in Celsius."),
+        ("wind_speed", "Mean, m/s."),
+        ("wind_speed", "Mean, metres per second."),
+        ("query_time", "Slowest, ms."),
+        ("altitude", "Above ground: feet."),
+        ("snow_depth", "Inches of snow."),
+        ("total_amount", "In units of several currencies."),
+    ] {
+        assert!(!words::lacks_unit(name, description), "{name}: {description}");
+    }
+    for (name, description) in [("temperature", "Of the air."), ("wind_speed", "Of gusts.")] {
+        assert!(words::lacks_unit(name, description), "{name}: {description}");
+    }
     assert!(words::repeats_name("on_time", "On time"));
     assert!(!words::repeats_name("flights", "Departures."));
 }

@@ -30,6 +30,7 @@ const MEASURES: &[(&[&str], &[&str])] = &[
             "foot",
             "feet",
             "inch",
+            "inches",
             "cm",
             "mm",
         ],
@@ -37,7 +38,17 @@ const MEASURES: &[(&[&str], &[&str])] = &[
     (
         &["amount", "price", "spend", "spent", "revenue", "cost", "balance", "fee", "fare"],
         &[
-            "euro", "eur", "dollar", "usd", "pound", "gbp", "cent", "money", "currency", "franc",
+            "euro",
+            "eur",
+            "dollar",
+            "usd",
+            "pound",
+            "gbp",
+            "cent",
+            "money",
+            "currency",
+            "currencies",
+            "franc",
             "yen",
         ],
     ),
@@ -78,8 +89,13 @@ pub fn words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .split(|c: char| !(c.is_alphanumeric() || matches!(c, '%' | '°' | '/')))
         .filter(|word| !word.is_empty())
-        .map(|word| word.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(word).to_owned())
+        .map(|word| singular(word).to_owned())
         .collect()
+}
+
+/// Without the `s` of a plural, or of whatever else: `celsiu` of `celsius`.
+fn singular(word: &str) -> &str {
+    word.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(word)
 }
 
 /// Whether a feature of this name is a measure whose unit the description lacks.
@@ -89,7 +105,8 @@ pub fn lacks_unit(name: &str, description: &str) -> bool {
     // A unit in the name will do: `air_minutes`.
     let in_name = words(&name.replace('_', " "));
     MEASURES.iter().any(|(measures, units)| {
-        let is_unit = |word: &String| units.iter().any(|unit| word == unit);
+        // Texts have lost their last `s`; units have one that is theirs: `m/s`.
+        let is_unit = |word: &String| units.iter().any(|unit| word == singular(unit));
         parts.iter().any(|part| measures.contains(part))
             && !said.iter().any(is_unit)
             && !in_name.iter().any(is_unit)

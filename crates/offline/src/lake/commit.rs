@@ -14,7 +14,7 @@ use arrow::{
     datatypes::TimestampMicrosecondType,
 };
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
-use trivium_model::{FeatureView, Timestamp};
+use trivium_model::{FeatureView, Timestamp, ViewRef};
 use uuid::Uuid;
 
 use super::{
@@ -33,6 +33,8 @@ const ROW_GROUP_ROWS: usize = 131_072;
 const DATA_FILE: &str = "part-0.parquet";
 /// Readers that take a folder for a table leave out names with an underscore.
 const RETIRED_FILE: &str = "_retired.parquet";
+/// Written by whoever makes a lake anew.
+const REVISIONS_AFTER_FILE: &str = "_revisions_after";
 const POINTER_NEW_FILE: &str = "_current.json.new";
 
 /// The right to write one view version; given back when dropped or when the process dies.
@@ -94,6 +96,18 @@ impl Lake {
         }
     }
 
+    /// The highest revision that a lake before this one gave; 0 where nothing is said of one.
+    fn revisions_after(&self, view: &ViewRef) -> Result<u64, Error> {
+        let path = self.view_folder(view).join(REVISIONS_AFTER_FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let number = text.trim().parse::<u64>();
+        number.map_err(|_| Error::corrupt(path, "it holds a revision, a whole number, and no more"))
+    }
+
     /// Writes the files of a partition, without making them durable; `None` where the partition
     /// already says exactly this.
     pub fn stage(&self, staging: Staging<'_>) -> Result<Option<Staged>, Error> {
@@ -125,10 +139,18 @@ impl Lake {
         }
         sweep(&folder, current.as_ref())?;
 
-        let revision = current.as_ref().map_or(0, |current| current.pointer.sequence) + 1;
+        let before = match (&current, layer) {
+            (Some(current), _) => current.pointer.sequence,
+            (None, Layer::Published) => self.revisions_after(&reference)?,
+            (None, Layer::Raw) => 0,
+        };
+        let revision = before.saturating_add(1);
         if revision > REVISION_MAX {
             return Err(Error::Precondition {
-                message: format!("{} was rewritten {REVISION_MAX} times", folder.display()),
+                message: format!(
+                    "{} would have revision {revision}, more than {REVISION_MAX}",
+                    folder.display()
+                ),
                 help: "make a new version of the view".to_owned(),
             });
         }

@@ -16,12 +16,16 @@
 //! of waits for the disk, not thousands; each partition is still switched on its own.
 //!
 //! **A crash leaves** the old pointer, and perhaps a folder that none names and a `_current.json.new`;
-//! the next run of the view sweeps both. One run of a view at a time holds `_lock` (released by the
-//! system when its process dies).
+//! the next run of the view sweeps both. Who stages and switches partitions of a view holds `_lock`
+//! meanwhile (released by the system when its process dies).
 //!
 //! **A rerun that gives the same rows changes nothing**: the pointer holds a hash of the rows in
 //! canonical order ([`crate::canonical`]) and is not touched. Otherwise the partition's `sequence`
 //! (its revision) grows by one.
+//!
+//! **A lake made anew** goes on with the revisions of the one before it: where `_revisions_after` in a
+//! view's folder holds a number, the first revision of a published partition is the next one. Else
+//! the registry would refuse them, and the online store would take its older rows for newer.
 //!
 //! **Old folders**: the one before the current stays until the next change of the partition, so a
 //! reader under way is not disturbed; one that needs longer than two rewrites of one partition gets
@@ -71,6 +75,9 @@ pub struct Lake {
     root: Arc<Path>,
     /// Whether a switch waits for the disk; only tests do without.
     is_durable: bool,
+    /// How many pointers it and its clones have looked for, but to write them.
+    #[cfg(test)]
+    pointers_read: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 /// One partition as it was when its pointer was read.
@@ -100,13 +107,30 @@ impl Partition {
 impl Lake {
     /// The lake under this folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: Arc::from(root.into()), is_durable: true }
+        Self {
+            root: Arc::from(root.into()),
+            is_durable: true,
+            #[cfg(test)]
+            pointers_read: Arc::default(),
+        }
     }
 
     /// A lake that does not outlive the machine's power.
     #[cfg(test)]
     pub(crate) fn volatile(root: impl Into<PathBuf>) -> Self {
         Self { is_durable: false, ..Self::new(root) }
+    }
+
+    /// How many pointers were read.
+    #[cfg(test)]
+    pub(crate) fn pointers_read(&self) -> usize {
+        self.pointers_read.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn read_partition(&self, folder: &Path) -> Result<Option<Partition>, Error> {
+        #[cfg(test)]
+        self.pointers_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        read_partition(folder)
     }
 
     /// Its folder.
@@ -137,7 +161,7 @@ impl Lake {
         layer: Layer,
         period: Period,
     ) -> Result<Option<Partition>, Error> {
-        read_partition(&self.layer_folder(view, layer).join(period.folder()))
+        self.read_partition(&self.layer_folder(view, layer).join(period.folder()))
     }
 
     /// The partitions whose periods begin in the range, oldest first.
@@ -160,7 +184,13 @@ impl Lake {
             if !(name.starts_with("ds=") || name.starts_with("period=")) {
                 continue;
             }
-            if let Some(partition) = read_partition(&path)?
+            // By name: a view has a pointer for every period that there ever was.
+            if Period::starts_of_folder(name)
+                .is_some_and(|named| named.end <= starts.start || named.start >= starts.end)
+            {
+                continue;
+            }
+            if let Some(partition) = self.read_partition(&path)?
                 && starts.contains(&partition.period.start)
             {
                 found.push(partition);

@@ -133,6 +133,64 @@ fn a_crash_before_the_switch_leaves_the_old_partition() {
 }
 
 #[test]
+fn a_lake_made_anew_goes_on_with_revisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    let home = lake.view_folder(&view().reference());
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("_revisions_after"), "7\n").unwrap();
+    let first = publish(&lake, day(0), &rows(&[("a", 1, None, None)])).unwrap();
+    assert_eq!(first.pointer.sequence, 8);
+    let sequences = read_whole(&first.files()).unwrap();
+    let sequence = sequences.column(5).as_primitive::<Int64Type>().value(0);
+    assert_eq!(crate::sequence::revision_of(sequence), 8, "the online store goes by it");
+    let second = publish(&lake, day(0), &rows(&[("a", 1, Some(1), None)])).unwrap();
+    assert_eq!(second.pointer.sequence, 9);
+    assert_eq!(lake.all_partitions(&view().reference(), Layer::Published).unwrap().len(), 1);
+
+    for wrong in ["", "seven", "-1", "65535"] {
+        std::fs::write(home.join("_revisions_after"), wrong).unwrap();
+        let view = view();
+        let refused = lake.stage(Staging {
+            view: &view,
+            layer: Layer::Published,
+            period: day(1),
+            rows: &rows(&[]),
+            quality: Vec::new(),
+            source: RunSource::default(),
+        });
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains("_revisions_after") || said.contains("65536"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn a_range_reads_its_own_pointers() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    for n in 0..40 {
+        publish(&lake, day(n), &rows(&[("a", n, None, None)]));
+    }
+    let view = view().reference();
+    let found = |starts: Range<i64>| {
+        let before = lake.pointers_read();
+        let starts = Timestamp(starts.start)..Timestamp(starts.end);
+        let found = lake.partitions(&view, Layer::Published, starts).unwrap();
+        let found: Vec<Period> = found.into_iter().map(|one| one.period).collect();
+        (found, lake.pointers_read() - before)
+    };
+    let start = |n: i64| day(n).start.0;
+    assert_eq!(found(start(10)..start(13)), (vec![day(10), day(11), day(12)], 3));
+    assert_eq!(found(start(10)..start(10) + 1), (vec![day(10)], 1));
+    assert_eq!(found(start(10) + 1..start(11)), (vec![], 1), "it may have begun in the day");
+    assert_eq!(found(i64::MIN..i64::MAX).0.len(), 40);
+    // A name that says nothing of the period: the pointer does.
+    let named = lake.view_folder(&view);
+    std::fs::rename(named.join(day(11).folder()), named.join("ds=eleven")).unwrap();
+    assert_eq!(found(start(10)..start(12)), (vec![day(10), day(11)], 2));
+}
+
+#[test]
 fn pointers_cannot_lead_out_of_their_folder() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::new(folder.path());

@@ -17,6 +17,12 @@
 //! raw switch and a later published one, the same command finds and mends it. There is no other
 //! state: to resume is to run again.
 //!
+//! The view is locked while a group is written, and not between groups: other runs of it come in
+//! between, as they do between [`steps`]. What one of them changed of what this run looked back on is
+//! found by the hash of the inputs, under the lock, and is an error, because the period would be
+//! published from rows that are no more; what it changed behind the range it publishes itself. What stands behind
+//! the range is read when the range is done, so that nothing is missed that came to stand there meanwhile.
+//!
 //! Author queries and publications of several periods run at once; partitions are switched in the
 //! order of their periods, in groups ([`RunOptions::group_periods`]), so that the outcome does not
 //! depend on how many run at once.
@@ -26,14 +32,16 @@ mod preview;
 mod publish;
 pub mod steps;
 mod values;
+mod write;
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
 use arrow::record_batch::RecordBatch;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 use trivium_engine::{QueryEngine, Table};
@@ -41,10 +49,9 @@ use trivium_model::{FeatureView, Lane, Timestamp};
 use trivium_runtime::Shutdown;
 use trivium_sql::AuthorQuery;
 
+use self::write::Written;
 use crate::{
-    CheckResult, Error, Lake, Layer, Period,
-    lake::{RunSource, Staged, Staging},
-    periods, schedule,
+    CheckResult, Error, Lake, Layer, Partition, Period, lake::RunSource, periods, schedule,
 };
 
 pub use preview::Preview;
@@ -114,6 +121,8 @@ pub trait RunProgress: Send + Sync {
     fn started(&self, periods: usize);
     /// A period's partitions are durable (or did not change).
     fn period_done(&self, period: Period, raw_rows: u64);
+    /// Comes before it: the hash of the raw rows that are durable.
+    fn raw_written(&self, _period: Period, _content_hash: &str) {}
     /// A check with severity `warn` failed.
     fn warned(&self, period: Period, check: &CheckResult);
 }
@@ -160,8 +169,10 @@ struct Published {
     raw: RawRows,
     /// Whether it was run, and does not only stand behind the range.
     is_fresh: bool,
-    /// The inputs' hash and the rows; `None` where the published partition has the same inputs.
-    rows: Option<(String, RecordBatch)>,
+    /// The hash of what it is made from.
+    inputs: String,
+    /// Its rows; `None` where the published partition had the same inputs.
+    rows: Option<RecordBatch>,
 }
 
 impl Runner {
@@ -189,18 +200,16 @@ impl Runner {
         let (Some(first), Some(last)) = (range.first().copied(), range.last().copied()) else {
             return Ok(RunReport::default());
         };
-        let lock = blocking({
-            let (lake, view) = (self.lake.clone(), Arc::clone(view));
-            move || lake.lock(&view)
-        })
-        .await?;
-
         progress.started(range.len());
         self.describe(&request, first).await?;
         let lookback = i64::from(trivium_sql::publish::lookback_periods(view));
-        let context = blocking({
+        let (before, published) = blocking({
             let (lake, view) = (self.lake.clone(), Arc::clone(view));
-            move || Context::read(&lake, &view, first, last, lookback)
+            move || {
+                let before = first.shifted(-lookback).start..first.start;
+                let before = publish::read_raw(&lake, &view, before)?;
+                Ok((before, published_inputs(&lake, &view, first.start..last.end)?))
+            }
         })
         .await?;
         let mut work = Work {
@@ -208,49 +217,28 @@ impl Runner {
             request: &request,
             progress,
             lookback,
-            published: context.published,
-            window: context.before.into(),
+            published,
+            window: before.into(),
             group: Vec::new(),
             report: RunReport { periods: range.len(), ..RunReport::default() },
         };
-        let outcome = work.run(range, context.behind).await;
-        // What came before a failure is whole: it is kept.
-        let flushed = work.flush().await;
-        drop(lock);
-        outcome.and(flushed).map(|()| work.report)
+        work.fresh(range).await?;
+        if lookback > 0 {
+            work.behind(last).await?;
+        }
+        Ok(work.report)
     }
 }
 
-/// What the lake holds around the range.
-struct Context {
-    /// Raw partitions that the range looks back on.
-    before: Vec<RawRows>,
-    /// Raw partitions that look back on the range.
-    behind: Vec<RawRows>,
-    /// The inputs of each published partition, by the start of its period.
-    published: HashMap<Timestamp, String>,
-}
-
-impl Context {
-    fn read(
-        lake: &Lake,
-        view: &FeatureView,
-        first: Period,
-        last: Period,
-        lookback: i64,
-    ) -> Result<Self, Error> {
-        let after = last.shifted(lookback + 1).start;
-        let published = lake.partitions(&view.reference(), Layer::Published, first.start..after)?;
-        let published: HashMap<Timestamp, String> = published
-            .into_iter()
-            .map(|one| (one.period.start, one.pointer.source.inputs_sha256))
-            .collect();
-        Ok(Self {
-            before: publish::read_raw(lake, view, first.shifted(-lookback).start..first.start)?,
-            behind: publish::read_raw(lake, view, last.end..after)?,
-            published,
-        })
-    }
+/// The inputs of each published partition, by the start of its period.
+fn published_inputs(
+    lake: &Lake,
+    view: &FeatureView,
+    starts: Range<Timestamp>,
+) -> Result<HashMap<Timestamp, String>, Error> {
+    let published = lake.partitions(&view.reference(), Layer::Published, starts)?;
+    let inputs = |one: Partition| (one.period.start, one.pointer.source.inputs_sha256);
+    Ok(published.into_iter().map(inputs).collect())
 }
 
 /// A run under way.
@@ -268,17 +256,43 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn run(&mut self, range: Vec<Period>, behind: Vec<RawRows>) -> Result<(), Error> {
+    /// Runs and publishes the range.
+    async fn fresh(&mut self, range: Vec<Period>) -> Result<(), Error> {
         let parallel = self.runner.options.parallel.max(1);
         let (runner, request) = (self.runner, self.request);
         let fresh = stream::iter(range).map(|period| {
             let (runner, request) = (runner.clone(), request.clone());
             spawn(async move { runner.extract(&request, period).await })
         });
-        let fresh = fresh.buffered(parallel).map(|ran| ran.map(Next::Fresh));
-        let behind = stream::iter(behind.into_iter().map(|raw| Ok(Next::Behind(raw))));
-        let mut next = std::pin::pin!(fresh.chain(behind).fuse());
+        self.all(fresh.buffered(parallel).map(|ran| ran.map(Next::Fresh))).await
+    }
 
+    /// Publishes again what stands behind the range by now.
+    async fn behind(&mut self, last: Period) -> Result<(), Error> {
+        let starts = last.end..last.shifted(self.lookback + 1).start;
+        let (lake, view) = (self.runner.lake.clone(), Arc::clone(&self.request.view));
+        let (behind, published) = blocking(move || {
+            let behind = publish::read_raw(&lake, &view, starts.clone())?;
+            Ok((behind, published_inputs(&lake, &view, starts)?))
+        })
+        .await?;
+        self.published = published;
+        self.all(stream::iter(behind.into_iter().map(|raw| Ok(Next::Behind(raw))))).await
+    }
+
+    /// Publishes and writes; what came before a failure is whole, and is kept.
+    async fn all(&mut self, next: impl Stream<Item = Result<Next, Error>>) -> Result<(), Error> {
+        let outcome = self.publish_all(next).await;
+        let flushed = self.flush().await;
+        outcome.and(flushed)
+    }
+
+    async fn publish_all(
+        &mut self,
+        next: impl Stream<Item = Result<Next, Error>>,
+    ) -> Result<(), Error> {
+        let parallel = self.runner.options.parallel.max(1);
+        let mut next = std::pin::pin!(next.fuse());
         let mut publishing = VecDeque::new();
         let mut failure = None;
         loop {
@@ -325,8 +339,8 @@ impl Work<'_> {
         let window: Vec<RawRows> = self.window.iter().cloned().collect();
         let (runner, view) = (self.runner.clone(), Arc::clone(&self.request.view));
         Some(spawn(async move {
-            let rows = runner.publish(&view, period, &window, known.as_deref()).await?;
-            Ok(Published { raw, is_fresh, rows })
+            let (inputs, rows) = runner.publish(&view, period, &window, known.as_deref()).await?;
+            Ok(Published { raw, is_fresh, inputs, rows })
         }))
     }
 
@@ -349,69 +363,19 @@ impl Work<'_> {
             engine: self.runner.options.engine_name.clone(),
             inputs_sha256: String::new(),
         };
-        let (written, report) =
-            blocking(move || write_group(&lake, &view, &source, &group)).await?;
+        let Written { periods, report, conflict } =
+            blocking(move || write::group(&lake, &view, &source, &group)).await?;
         self.report.raw_rows += report.raw_rows;
         self.report.raw_changed += report.raw_changed;
         self.report.published_changed += report.published_changed;
         self.report.published_rows += report.published_rows;
         self.report.unchanged += report.unchanged;
-        for (period, raw_rows) in written {
+        for (period, raw_rows, content_hash) in periods {
+            self.progress.raw_written(period, &content_hash);
             self.progress.period_done(period, raw_rows);
         }
-        Ok(())
+        conflict.map_or(Ok(()), Err)
     }
-}
-
-/// Stages and commits a group; tells the periods of the range in it and their raw rows.
-fn write_group(
-    lake: &Lake,
-    view: &FeatureView,
-    source: &RunSource,
-    group: &[Published],
-) -> Result<(Vec<(Period, u64)>, RunReport), Error> {
-    let mut report = RunReport::default();
-    let mut staged: Vec<Staged> = Vec::new();
-    let mut done = Vec::new();
-    for one in group {
-        let RawRows { period, quality, .. } = &one.raw;
-        if one.is_fresh {
-            let rows = one.raw.rows.num_rows() as u64;
-            report.raw_rows += rows;
-            done.push((*period, rows));
-            let raw = lake.stage(Staging {
-                view,
-                layer: Layer::Raw,
-                period: *period,
-                rows: &one.raw.rows,
-                quality: quality.clone(),
-                source: source.clone(),
-            })?;
-            report.raw_changed += usize::from(raw.is_some());
-            staged.extend(raw);
-        }
-        let published = match &one.rows {
-            None => None,
-            Some((inputs, rows)) => lake.stage(Staging {
-                view,
-                layer: Layer::Published,
-                period: *period,
-                rows,
-                quality: quality.clone(),
-                source: RunSource { inputs_sha256: inputs.clone(), ..source.clone() },
-            })?,
-        };
-        match published {
-            None => report.unchanged += 1,
-            Some(published) => {
-                report.published_changed += 1;
-                report.published_rows += published.partition().pointer.rows;
-                staged.push(published);
-            }
-        }
-    }
-    lake.commit(staged)?;
-    Ok((done, report))
 }
 
 /// Runs on a thread that may wait for the disk.

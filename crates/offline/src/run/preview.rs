@@ -53,7 +53,8 @@ impl Runner {
         };
         let looked_back_on = window.len();
         window.push(raw);
-        let (_, published) = self.publish(view, period, &window, None).await?.ok_or_else(|| {
+        let (_, published) = self.publish(view, period, &window, None).await?;
+        let published = published.ok_or_else(|| {
             Error::Internal("a publication without known inputs was skipped".to_owned())
         })?;
         Ok(Preview { raw_rows: raw_count, quality, published, looked_back_on, without_lake })

@@ -39,7 +39,7 @@ pub(super) fn read_raw(
 }
 
 impl Runner {
-    /// The published rows of a period and the hash of what they are made from; `None` where the
+    /// The hash of what a period's published rows are made from, and the rows; `None` where the
     /// partition was made from the same.
     pub(super) async fn publish(
         &self,
@@ -47,12 +47,12 @@ impl Runner {
         period: Period,
         window: &[RawRows],
         known_inputs: Option<&str>,
-    ) -> Result<Option<(String, RecordBatch)>, Error> {
+    ) -> Result<(String, Option<RecordBatch>), Error> {
         let sql = trivium_sql::publish_sql(view, &sql_period(period)?);
         let hashes = window.iter().map(|raw| (raw.period, raw.content_hash.as_str()));
         let inputs = inputs_hash(&sql, hashes);
         if known_inputs == Some(inputs.as_str()) {
-            return Ok(None);
+            return Ok((inputs, None));
         }
         let raw = Table {
             name: trivium_sql::RAW.to_owned(),
@@ -71,7 +71,8 @@ impl Runner {
             .try_collect()
             .await
             .map_err(failed)?;
-        Ok(Some((inputs, accept(view, period, &batches)?)))
+        let rows = accept(view, period, &batches)?;
+        Ok((inputs, Some(rows)))
     }
 }
 

@@ -17,10 +17,9 @@
 //! [`super::Runner`] does the same with an engine in process, and gives the same partitions.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use arrow::record_batch::RecordBatch;
@@ -30,17 +29,13 @@ use trivium_sql::{AuthorQuery, publish::lookback_periods};
 use super::{
     RawRows,
     extract::{accept, judge, raw_rows, sql_period},
-    publish, sha256,
+    publish, sha256, write,
 };
 use crate::{
     CheckResult, Error, Lake, Layer, Partition, Period,
-    lake::{Lock, RunSource, Staging},
+    lake::{RunSource, Staging},
     period, schedule,
 };
-
-/// How long a switch waits for another one of the view: they take moments.
-const LOCK_WAIT: Duration = Duration::from_secs(120);
-const LOCK_LOOK: Duration = Duration::from_millis(50);
 
 /// The steps of one view's runs.
 #[derive(Debug, Clone)]
@@ -101,6 +96,9 @@ pub struct PublishReport {
     pub left: Vec<Period>,
 }
 
+/// Raw partitions by their periods.
+type RawPartitions = BTreeMap<Period, Partition>;
+
 impl Steps {
     /// The steps of a view, into this lake; the engine's name is for the pointers.
     pub fn new(
@@ -149,7 +147,7 @@ impl Steps {
 
     /// Switches the raw partition; `None` where it already says the same.
     pub fn publish_raw(&self, checked: &Checked) -> Result<Option<Partition>, Error> {
-        let _lock = self.lock()?;
+        let _lock = write::lock(&self.lake, &self.view)?;
         let RawRows { period, rows, quality, .. } = &checked.raw;
         let staged = self.lake.stage(Staging {
             view: &self.view,
@@ -168,13 +166,14 @@ impl Steps {
         let behind = i64::from(lookback_periods(&self.view));
         let reached: BTreeSet<Period> =
             own.iter().flat_map(|one| (0..=behind).map(|later| one.shifted(later))).collect();
+        let raw = self.raw_behind(&reached)?;
         let mut found = Vec::new();
         for one in reached {
             let known = self.lake.partition(&self.view.reference(), Layer::Published, one)?;
             if known.is_none() && !own.contains(&one) {
                 continue;
             }
-            let Some(publication) = self.publication(one)? else { continue };
+            let Some(publication) = self.publication(one, &raw)? else { continue };
             let same =
                 |known: &Partition| known.pointer.source.inputs_sha256 == publication.inputs_sha256;
             if !known.as_ref().is_some_and(same) {
@@ -184,22 +183,37 @@ impl Steps {
         Ok(found)
     }
 
-    /// How the published partition of a period is made from what is there now; `None` without a raw
-    /// partition of the period itself.
-    fn publication(&self, period: Period) -> Result<Option<Publication>, Error> {
-        let sql = trivium_sql::publish_sql(&self.view, &sql_period(period)?);
-        let mut raw = Vec::new();
-        // By name: a listing would read the pointer of every period that there ever was.
-        for back in (0..=i64::from(lookback_periods(&self.view))).rev() {
-            let one = period.shifted(-back);
-            raw.extend(self.lake.partition(&self.view.reference(), Layer::Raw, one)?);
+    /// The raw partitions that these periods look back on, their own too. Each pointer is read once,
+    /// however many periods look back on it.
+    fn raw_behind(&self, periods: &BTreeSet<Period>) -> Result<RawPartitions, Error> {
+        let back = i64::from(lookback_periods(&self.view));
+        let wanted: BTreeSet<Period> =
+            periods.iter().flat_map(|one| (0..=back).map(|by| one.shifted(-by))).collect();
+        let mut found = RawPartitions::new();
+        // By name: a listing would meet the folder of every period that there ever was.
+        for one in wanted {
+            let raw = self.lake.partition(&self.view.reference(), Layer::Raw, one)?;
+            found.extend(raw.map(|raw| (one, raw)));
         }
-        if raw.last().is_none_or(|raw| raw.period != period) {
+        Ok(found)
+    }
+
+    /// How the published partition of a period is made from these raw ones; `None` without that of the
+    /// period itself.
+    fn publication(
+        &self,
+        period: Period,
+        raw: &RawPartitions,
+    ) -> Result<Option<Publication>, Error> {
+        if raw.get(&period).is_none_or(|raw| raw.period != period) {
             return Ok(None);
         }
-        let hashes = raw.iter().map(|raw| (raw.period, raw.pointer.content_hash.as_str()));
+        let sql = trivium_sql::publish_sql(&self.view, &sql_period(period)?);
+        let oldest = period.shifted(-i64::from(lookback_periods(&self.view)));
+        let raw = || raw.range(oldest..=period).map(|(_, raw)| raw);
+        let hashes = raw().map(|raw| (raw.period, raw.pointer.content_hash.as_str()));
         let inputs_sha256 = publish::inputs_hash(&sql, hashes);
-        let raw_files = raw.iter().flat_map(Partition::files).collect();
+        let raw_files = raw().flat_map(Partition::files).collect();
         Ok(Some(Publication { period, sql, raw_files, inputs_sha256 }))
     }
 
@@ -209,34 +223,30 @@ impl Steps {
         own: &[Period],
         made: &[(Publication, Vec<RecordBatch>)],
     ) -> Result<PublishReport, Error> {
-        let _lock = self.lock()?;
+        let _lock = write::lock(&self.lake, &self.view)?;
+        let raw = self.raw_behind(&made.iter().map(|(one, _)| one.period).collect())?;
         let mut report = PublishReport::default();
         let mut staged = Vec::new();
         for (publication, batches) in made {
             let period = publication.period;
-            let now = self.publication(period)?;
+            let now = self.publication(period, &raw)?;
             if now.is_none_or(|now| now.inputs_sha256 != publication.inputs_sha256) {
                 if !own.contains(&period) {
                     report.left.push(period);
                     continue;
                 }
-                return Err(Error::Precondition {
-                    message: format!(
-                        "{}, period {}: another run changed a period that it looks back on",
-                        self.view.reference(),
-                        period.folder()
-                    ),
-                    help: "run the period again".to_owned(),
-                });
+                return Err(write::changed(&self.view, period));
             }
-            let raw = self.lake.partition(&self.view.reference(), Layer::Raw, period)?;
             let rows = publish::accept(&self.view, period, batches)?;
             let next = self.lake.stage(Staging {
                 view: &self.view,
                 layer: Layer::Published,
                 period,
                 rows: &rows,
-                quality: raw.map(|raw| raw.pointer.quality).unwrap_or_default(),
+                quality: raw
+                    .get(&period)
+                    .map(|raw| raw.pointer.quality.clone())
+                    .unwrap_or_default(),
                 source: RunSource {
                     inputs_sha256: publication.inputs_sha256.clone(),
                     ..self.source()
@@ -256,19 +266,6 @@ impl Steps {
             sql_sha256: sha256(self.query.text().as_bytes()),
             engine: self.engine_name.clone(),
             inputs_sha256: String::new(),
-        }
-    }
-
-    /// The right to write the view, as soon as nobody else has it.
-    fn lock(&self) -> Result<Lock, Error> {
-        let until = Instant::now() + LOCK_WAIT;
-        loop {
-            match self.lake.lock(&self.view) {
-                Err(Error::Precondition { .. }) if Instant::now() < until => {
-                    std::thread::sleep(LOCK_LOOK);
-                }
-                other => return other,
-            }
         }
     }
 }

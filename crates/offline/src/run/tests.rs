@@ -1,5 +1,6 @@
 //! Runs on a small engine that knows three queries: the author's, the quality checks, publication.
 
+mod beside;
 mod preview;
 mod steps;
 
@@ -24,7 +25,11 @@ use trivium_model::{Carryover, QualityCheck, QualityRule, Severity};
 use trivium_runtime::Kind;
 
 use super::*;
-use crate::{columns, lake::read_whole, testing::view};
+use crate::{
+    columns,
+    lake::{Staging, read_whole},
+    testing::view,
+};
 
 const DAY: i64 = 86_400_000_000;
 const SQL: &str = "SELECT carrier, TIMESTAMP '{{ period_end }}' AS event_ts, flights, delay \
@@ -40,7 +45,11 @@ struct Engine {
     failing: Mutex<Option<usize>>,
     narrow: bool,
     publications: AtomicUsize,
+    /// What somebody else does while a day's query is under way, once.
+    meanwhile: Mutex<Option<(i64, Meanwhile)>>,
 }
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
 
 fn timestamps(values: Vec<Option<i64>>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
@@ -59,6 +68,10 @@ impl Engine {
 
     fn author(&self, sql: &str) -> RecordBatch {
         let day = sql.rsplit('\'').nth(1).and_then(Timestamp::parse).unwrap();
+        let meanwhile = self.meanwhile.lock().unwrap().take_if(|(at, _)| *at == day.0 / DAY);
+        if let Some((_, meanwhile)) = meanwhile {
+            meanwhile();
+        }
         let flights = self.flights.lock().unwrap();
         let rows = flights.get(&(day.0 / DAY)).cloned().unwrap_or_default();
         let end = day.0 + DAY;
@@ -169,6 +182,14 @@ impl Fixture {
         self.engine.flights.lock().unwrap().insert(day, flights.to_vec());
     }
     fn run(&self, from: i64, to: i64) -> Result<RunReport, Error> {
+        self.run_telling(from, to, &Silent)
+    }
+    fn run_telling(
+        &self,
+        from: i64,
+        to: i64,
+        progress: &dyn RunProgress,
+    ) -> Result<RunReport, Error> {
         let options =
             RunOptions { parallel: self.parallel, group_periods: 2, ..RunOptions::default() };
         let runner = Runner::new(Arc::clone(&self.engine) as _, self.lake.clone(), options);
@@ -181,7 +202,7 @@ impl Fixture {
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        runtime.block_on(runner.run(request, &Silent))
+        runtime.block_on(runner.run(request, progress))
     }
     /// Folder, revision and `carrier:flights` of each published partition.
     fn published(&self) -> Vec<String> {
@@ -361,6 +382,37 @@ fn rows_and_columns_that_do_not_fit_are_named() {
     expect_test::expect![[r#"tests/daily@1, period ds=1970-01-01: column `carrier` has 1 nulls"#]]
         .assert_eq(&error.to_string());
     assert!(fixture.published().is_empty());
+}
+
+/// The hashes that it is told, by folder.
+#[derive(Default)]
+struct Hashes(Mutex<BTreeMap<String, String>>);
+
+impl RunProgress for Hashes {
+    fn started(&self, _: usize) {}
+    fn raw_written(&self, period: Period, content_hash: &str) {
+        self.0.lock().unwrap().insert(period.folder(), content_hash.to_owned());
+    }
+    fn period_done(&self, period: Period, _: u64) {
+        assert!(self.0.lock().unwrap().contains_key(&period.folder()), "it comes before");
+    }
+    fn warned(&self, _: Period, _: &CheckResult) {}
+}
+
+#[test]
+fn what_is_told_of_raw_rows_is_what_the_lake_has() {
+    let fixture = Fixture::new(Engine::default(), LAST_VALUE);
+    for day in 0..5 {
+        fixture.day(day, &[(Some("AA"), 0, day)]);
+    }
+    // The second time nothing changes, and all of it is told again.
+    for _ in 0..2 {
+        let told = Hashes::default();
+        fixture.run_telling(0, 5, &told).unwrap();
+        let raw = fixture.lake.all_partitions(&fixture.view.reference(), Layer::Raw).unwrap();
+        let hashes = raw.into_iter().map(|one| (one.period.folder(), one.pointer.content_hash));
+        assert_eq!(told.0.into_inner().unwrap(), hashes.collect());
+    }
 }
 
 #[test]

@@ -81,6 +81,44 @@ async fn grpc_records_and_lists_the_same() {
     assert_eq!(found[0].author, "Bert");
 }
 
+/// Records of the greatest length: clients of gRPC take messages of 4 MiB.
+#[tokio::test]
+async fn pages_are_no_longer_than_clients_take() {
+    let api = kept().await;
+    let long = |day| {
+        let tables =
+            (0..9_000).map(|n| format!("a_table_with_a_name_of_some_length_{day}_{n:060}"));
+        let mut long = record(day, 1);
+        long.tables = tables.collect();
+        assert!(long.to_text().unwrap().len() > 800 << 10);
+        long
+    };
+    let days: Vec<i64> = (0..7).collect();
+    for day in &days {
+        api.record(&[long(*day)], "Ann").await.unwrap();
+    }
+    let mut list = wire::ListPartitionsRequest {
+        view: "flights/daily@1".to_owned(),
+        limit: 100,
+        ..Default::default()
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = api.list_partitions(tonic::Request::new(list.clone())).await.unwrap();
+        let page = page.into_inner();
+        let bytes = prost::Message::encoded_len(&page);
+        assert!(!page.partitions.is_empty() && bytes < 4 << 20, "{bytes}");
+        pages += 1;
+        found.extend(page.partitions.into_iter().map(|one| one.start_micros / 86_400_000_000));
+        if page.next.is_empty() {
+            break;
+        }
+        list.after = page.next;
+    }
+    found.reverse();
+    assert_eq!((found, pages), (days, 4), "two of them to a page, and none left out");
+}
+
 #[tokio::test]
 async fn wrong_requests_say_what_is_wrong() {
     let api = kept().await;

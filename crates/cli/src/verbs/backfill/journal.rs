@@ -123,7 +123,8 @@ impl Journal {
     }
 
     fn write(&mut self, line: &Line) -> Result<(), Failure> {
-        let mut text = serde_json::to_vec(line).unwrap_or_default();
+        let mut text = serde_json::to_vec(line)
+            .map_err(|error| ApiError::internal(format!("a line of the journal: {error}")))?;
         text.push(b'\n');
         self.file.write_all(&text).map_err(|error| failure::file(&self.path, &error))
     }

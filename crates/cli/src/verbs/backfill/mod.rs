@@ -8,14 +8,14 @@ mod plan;
 mod tests;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, mpsc},
     time::Instant,
 };
 
 use serde_json::json;
 use trivium_api::ApiError;
 use trivium_offline::{
-    CheckResult, Lake, Layer, Period, RunOptions, RunProgress, RunReport, RunRequest, Runner,
+    CheckResult, Period, RunOptions, RunProgress, RunReport, RunRequest, Runner,
 };
 use trivium_registry::StoredView;
 use trivium_runtime::{Kind, Shutdown};
@@ -119,6 +119,8 @@ async fn fill(
     let tables = project.sources.tables(query.tables(), upstream)?;
     let view = Arc::new(stored.view.clone());
     let journal = Journal::open(&plan.journal, plan.is_new)?;
+    let (notes, to_write) = mpsc::channel();
+    let journal = tokio::task::spawn_blocking(move || keep(journal, &to_write));
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options = RunOptions {
         parallel: args.parallel.map_or_else(run::parallel, std::num::NonZero::get),
@@ -126,14 +128,8 @@ async fn fill(
         shutdown: shutdown.clone(),
         ..RunOptions::default()
     };
-    let lake = parts::lake(project);
-    let runner = Runner::new(parts::engine()?, lake.clone(), options);
-    let progress = Noted {
-        bar: Progress::new(&view.reference().to_string()),
-        journal: Mutex::new((journal, None)),
-        lake,
-        stored,
-    };
+    let runner = Runner::new(parts::engine()?, parts::lake(project), options);
+    let progress = Noted { bar: Progress::new(&view.reference().to_string()), notes };
     progress.bar.bar.set_length(plan.to_run.len() as u64);
     let mut total = RunReport::default();
     let mut outcome = Ok(());
@@ -162,13 +158,26 @@ async fn fill(
         }
     }
     progress.bar.bar.finish_and_clear();
-    let (mut journal, lost) = progress.journal.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // The last sender: the journal ends with what was told until now.
+    drop(progress);
+    let journal = journal.await.map_err(|error| ApiError::internal(error.to_string()))?;
     outcome?;
-    match lost {
-        // The partitions are there; what is lost is only that this is known.
-        Some(failure) => Err(failure),
-        None => journal.complete().map(|()| total),
+    // What fails here loses no partition, only that it is known to be there.
+    let mut journal = journal?;
+    let complete = tokio::task::spawn_blocking(move || journal.complete());
+    complete.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    Ok(total)
+}
+
+/// Writes what is told until nobody tells any more; the journal, or the first failure to write it.
+fn keep(mut journal: Journal, notes: &mpsc::Receiver<Note>) -> Result<Journal, Failure> {
+    let mut lost = None;
+    for Note { period, raw_sha256 } in notes {
+        if let Err(failure) = journal.note(&period.folder(), &raw_sha256) {
+            lost.get_or_insert(failure);
+        }
     }
+    lost.map_or(Ok(journal), Err)
 }
 
 fn add(total: &mut RunReport, report: RunReport) {
@@ -181,34 +190,30 @@ fn add(total: &mut RunReport, report: RunReport) {
     total.warnings.extend(report.warnings);
 }
 
-/// Moves the bar and writes the journal.
-struct Noted<'s> {
-    bar: Progress,
-    /// And the first failure to write it.
-    journal: Mutex<(Journal, Option<Failure>)>,
-    lake: Lake,
-    stored: &'s StoredView,
+/// A period whose raw rows are durable.
+struct Note {
+    period: Period,
+    raw_sha256: String,
 }
 
-impl RunProgress for Noted<'_> {
+/// Moves the bar and tells the journal.
+struct Noted {
+    bar: Progress,
+    /// To the thread that waits for the disk. Its length is bounded by the plan's: a note a period.
+    notes: mpsc::Sender<Note>,
+}
+
+impl RunProgress for Noted {
     // The bar's length is the plan's: a run may have several segments.
     fn started(&self, _: usize) {}
 
-    fn period_done(&self, period: Period, _: u64) {
-        let reference = self.stored.view.reference();
-        let noted = self
-            .lake
-            .partition(&reference, Layer::Raw, period)
-            .map_err(|error| failure::offline(&error));
-        let mut guard = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let (journal, lost) = &mut *guard;
-        let written = noted.and_then(|partition| match partition {
-            Some(partition) => journal.note(&period.folder(), &partition.pointer.content_hash),
-            None => Ok(()),
-        });
-        if let Err(failure) = written {
-            lost.get_or_insert(failure);
-        }
+    fn raw_written(&self, period: Period, content_hash: &str) {
+        let note = Note { period, raw_sha256: content_hash.to_owned() };
+        // Nobody listens where that thread died, which is told at the end.
+        let _ = self.notes.send(note);
+    }
+
+    fn period_done(&self, _: Period, _: u64) {
         self.bar.bar.inc(1);
     }
 

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use trivium_api::ApiError;
 use trivium_model::{FeatureView, Owner, Timestamp, ViewRef};
 use trivium_offline::{Lake, Layer, Partition, Period, periods, periods_read, schedule};
 use trivium_registry::{Snapshot, StoredView};
@@ -104,7 +105,7 @@ impl Plan {
         let (from, to) = run::range(view, Some(args.from), Some(args.to), now)?;
         let range = periods(schedule(view).map_err(offline)?, from, to).map_err(offline)?;
         let (Some(first), Some(last)) = (range.first().copied(), range.last().copied()) else {
-            return Err(trivium_api::ApiError::internal("a range without periods").into());
+            return Err(ApiError::internal("a range without periods").into());
         };
         let lake = parts::lake(project);
         let by_period = |layer| -> Result<BTreeMap<Timestamp, Partition>, Failure> {
@@ -113,7 +114,7 @@ impl Plan {
         };
         let (raw, published) = (by_period(Layer::Raw)?, by_period(Layer::Published)?);
 
-        let definition = definition(stored);
+        let definition = definition(stored)?;
         let name = |period: Period| -> String {
             let folder = period.folder();
             folder.split_once('=').map_or(folder.clone(), |(_, name)| name.to_owned())
@@ -285,7 +286,7 @@ impl Plan {
 
 /// A hash of the SQL and of all in the config that decides about rows and their publication; not of
 /// what only people read.
-fn definition(stored: &StoredView) -> String {
+fn definition(stored: &StoredView) -> Result<String, Failure> {
     let mut view = stored.view.clone();
     let nobody = Owner { team: String::new(), contact: String::new() };
     (view.description, view.owner, view.urgency_tier) = (String::new(), nobody, 0);
@@ -298,10 +299,13 @@ fn definition(stored: &StoredView) -> String {
         entity.description = None;
     }
     let mut hasher = Sha256::new();
-    hasher.update(serde_json::to_vec(&view).unwrap_or_default());
+    let text = serde_json::to_vec(&view).map_err(|error| {
+        ApiError::internal(format!("the definition of {}: {error}", view.reference()))
+    })?;
+    hasher.update(text);
     hasher.update([0]);
     hasher.update(stored.sql_text.as_deref().unwrap_or_default());
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What the partitions of the periods themselves have, or those nearest to them on both sides.

@@ -1,6 +1,16 @@
 //! The journal, after deaths of every kind.
 
-use super::journal::{Finished, Journal};
+use std::sync::mpsc;
+
+use trivium_model::Timestamp;
+use trivium_offline::{Period, RunProgress as _};
+
+use super::{
+    Noted,
+    journal::{Finished, Journal},
+    keep,
+};
+use crate::verbs::run::Progress;
 
 #[test]
 fn what_is_noted_is_read() {
@@ -28,6 +38,29 @@ fn what_is_noted_is_read() {
     drop(Journal::open(&path, true).unwrap());
     let found = Finished::read(&path).unwrap();
     assert_eq!((found.periods.len(), found.is_complete, found.is_again), (0, false, true));
+}
+
+/// What a run tells is in the journal when nobody tells any more, and not before it can be.
+#[test]
+fn what_a_run_tells_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let journal = Journal::open(&path, false).unwrap();
+    let (notes, to_write) = mpsc::channel();
+    let noted = Noted { bar: Progress::new("tests/daily@1"), notes };
+    let day = |at: i64| Timestamp(at * 86_400_000_000);
+    let period = |at: i64| Period { start: day(at), end: day(at + 1) };
+    for at in 0..3 {
+        noted.raw_written(period(at), "aa");
+        noted.period_done(period(at), 1);
+    }
+    assert_eq!(Finished::read(&path).unwrap().periods.len(), 0, "whoever tells waits for no disk");
+    drop(noted);
+    let mut journal = keep(journal, &to_write).unwrap();
+    journal.complete().unwrap();
+    let found = Finished::read(&path).unwrap();
+    assert_eq!((found.periods.len(), found.is_complete), (3, true));
+    assert_eq!(found.periods.get("ds=1970-01-03").map(String::as_str), Some("aa"));
 }
 
 #[test]

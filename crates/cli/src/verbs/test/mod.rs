@@ -2,7 +2,6 @@
 
 mod compare;
 mod print;
-mod stats;
 
 #[cfg(test)]
 mod tests;
@@ -13,13 +12,13 @@ use arrow::{array::Array, record_batch::RecordBatch};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use trivium_api::{ApiError, suggest};
-use trivium_model::{Diagnostic, FeatureView, Lane, Severity, Timestamp};
+use trivium_model::{ColumnStatistics, Diagnostic, FeatureView, Lane, Severity, Timestamp};
 use trivium_offline::{
     CheckResult, Layer, Period, RunOptions, RunRequest, Runner,
     columns::{CARRIED_FROM_COLUMN, align, arrow_schema, published_columns},
     lake::read_whole,
     run::Preview,
-    schedule,
+    schedule, statistics,
 };
 use trivium_registry::{
     Class, Snapshot, StoredView,
@@ -28,7 +27,7 @@ use trivium_registry::{
 use trivium_runtime::Kind;
 use trivium_sql::AuthorQuery;
 
-use self::{compare::Comparison, stats::Statistics};
+use self::compare::Comparison;
 use crate::{
     accepted,
     args::{ConfigsArgs, Global, Output},
@@ -60,7 +59,8 @@ struct Report {
     rows_carried: usize,
     /// Partitions of periods before that carryover and windows looked back on.
     looked_back_on: usize,
-    columns: Vec<Statistics>,
+    /// As `trivium record` would tell them.
+    columns: Vec<ColumnStatistics>,
     quality: Vec<CheckResult>,
     rows: Vec<Map<String, Json>>,
     compared: Option<Compared>,
@@ -131,7 +131,8 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<(), Failure> {
         rows_published: frame.rows,
         rows_carried: carried(&preview.published),
         looked_back_on: preview.looked_back_on,
-        columns: frame.columns.iter().map(Statistics::of).collect::<Result<_, _>>()?,
+        columns: statistics::of(view, &preview.published)
+            .map_err(|error| failure::offline(&error))?,
         rows: rows.collect(),
         quality: preview.quality,
         compared,

@@ -1,6 +1,7 @@
 //! What a test found, for people.
 
 use anstyle::Style;
+use serde_json::Value as Json;
 use trivium_model::Severity;
 
 use super::{
@@ -64,22 +65,37 @@ fn print_rows(frame: &Frame, rows: &[usize]) {
 }
 
 fn print_columns(report: &Report) {
-    let headings = ["column", "type", "count", "nulls", "min", "max", "mean", "distinct"];
+    let headings =
+        ["column", "type", "rows", "nulls", "min", "median", "max", "mean", "distinct", "lengths"];
+    let shown =
+        |json: &Option<Json>| json.as_ref().map_or(String::new(), |it| shortened(&plain(it)));
     let cells: Vec<Vec<String>> = report
         .columns
         .iter()
         .map(|column| {
-            let of_values =
-                |json| if column.count == 0 { String::new() } else { shortened(&plain(json)) };
+            let mean = column.mean.as_ref().map_or(String::new(), |mean| {
+                mean.as_f64().map_or_else(|| plain(mean), |mean| format!("{mean:.6}"))
+            });
+            let distinct = column.distinct.map_or(String::new(), |distinct| {
+                format!("{}{}", if distinct.exact { "" } else { "some " }, distinct.count)
+            });
+            let nulls = match column.nan_count {
+                Some(nans) if nans > 0 => format!("{}, {nans} NaN", column.null_count),
+                _ => column.null_count.to_string(),
+            };
             vec![
-                column.name.clone(),
+                column.column.clone(),
                 column.data_type.clone(),
                 column.count.to_string(),
-                column.nulls.to_string(),
-                of_values(&column.min),
-                of_values(&column.max),
-                column.mean.map_or(String::new(), |mean| format!("{mean:.6}")),
-                column.distinct.to_string(),
+                nulls,
+                shown(&column.min),
+                shown(&column.quantiles.get("0.5").cloned()),
+                shown(&column.max),
+                mean,
+                distinct,
+                column
+                    .lengths
+                    .map_or(String::new(), |lengths| format!("{} to {}", lengths.min, lengths.max)),
             ]
         })
         .collect();

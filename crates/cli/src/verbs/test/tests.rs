@@ -1,4 +1,4 @@
-//! Statistics and comparisons of rows that lie in memory.
+//! Comparisons of rows that lie in memory.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use trivium_offline::columns::Column;
 use super::{
     compare::{Comparison, compare},
     shown_rows,
-    stats::Statistics,
 };
 use crate::{args_author::TestArgs, frame::Frame};
 
@@ -57,33 +56,6 @@ fn rows(keys: &[i64], times: &[i64], orders: &[Option<i64>]) -> Frame {
 
 fn compared(old: &Frame, new: &Frame) -> Comparison {
     compare(&view(), old, new).unwrap().unwrap()
-}
-
-#[test]
-fn statistics_of_every_kind() {
-    let found = frame(&[
-        ("n", DataType::Int64, ints(&[Some(3), None, Some(-3), Some(3)])),
-        (
-            "f",
-            DataType::Float64,
-            Arc::new(Float64Array::from(vec![Some(1.0), Some(f64::NAN), Some(-2.0), None])),
-        ),
-        ("s", DataType::String, Arc::new(StringArray::from(vec!["b", "a", "b", "ä"]))),
-        ("none", DataType::Int64, ints(&[None; 4])),
-    ]);
-    let stats: Vec<Statistics> =
-        found.columns.iter().map(|column| Statistics::of(column).unwrap()).collect();
-    let line = |at: usize| {
-        let one = &stats[at];
-        format!(
-            "{} {} {} {} {:?} {}",
-            one.count, one.nulls, one.min, one.max, one.mean, one.distinct
-        )
-    };
-    assert_eq!(line(0), "3 1 -3 3 Some(1.0) 2");
-    assert_eq!(line(1), "3 1 -2.0 \"NaN\" Some(NaN) 3");
-    assert_eq!(line(2), "4 0 \"a\" \"ä\" None 3");
-    assert_eq!(line(3), "0 4 null null None 0");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use trivium_runtime::Kind;
 use super::*;
 use crate::run::steps::{Publication, Steps};
 
-fn day(day: i64) -> Period {
+pub(super) fn day(day: i64) -> Period {
     Period { start: Timestamp(day * DAY), end: Timestamp((day + 1) * DAY) }
 }
 
@@ -42,7 +42,7 @@ impl Fixture {
             .collect()
     }
 
-    fn all(&self, period: Period) -> (usize, usize) {
+    pub(super) fn all(&self, period: Period) -> (usize, usize) {
         self.raw(period);
         let publications = self.steps().publications(&[period]).unwrap();
         let count = publications.len();
@@ -114,6 +114,28 @@ fn a_run_that_comes_in_between_is_noticed() {
     let report = fixture.steps().publish(&[day(0)], &stale).unwrap();
     assert_eq!(report.left, [day(1), day(2)]);
     assert_eq!(report.changed.len(), 1);
+}
+
+#[test]
+fn each_raw_pointer_is_read_once() {
+    let fixture = Fixture::new(Engine::default(), Carryover::LastValue { max_periods: 9 });
+    for at in 0..20 {
+        fixture.day(at, &[(Some("AA"), 0, at)]);
+    }
+    fixture.run(0, 20).unwrap();
+    fixture.day(10, &[(Some("AA"), 0, 99)]);
+    fixture.raw(day(10));
+    let steps = fixture.steps();
+    let before = fixture.lake.pointers_read();
+    let publications = steps.publications(&[day(10)]).unwrap();
+    assert_eq!(publications.len(), 10);
+    // 10 published ones, and the raw ones of 19 days that these look back on.
+    assert_eq!(fixture.lake.pointers_read() - before, 10 + 19);
+
+    let made = fixture.made(publications);
+    let before = fixture.lake.pointers_read();
+    steps.publish(&[day(10)], &made).unwrap();
+    assert_eq!(fixture.lake.pointers_read() - before, 19);
 }
 
 #[test]
