@@ -16,14 +16,14 @@ SELECT hll_sketch_estimate(hll_sketch_agg(i)) AS a, hll_sketch_estimate(hll_unio
 
 -- case: the sketches themselves
 -- sketches
-SELECT g, hll_sketch_agg(id) AS a, hll_sketch_agg(l, 4) AS b, hll_sketch_agg(dt_text) AS c FROM (SELECT g, id, l, concat('v', id) AS dt_text FROM small) s GROUP BY g ORDER BY g
+SELECT g, hll_sketch_agg(id) AS a, hll_sketch_agg(l, 4) AS b, hll_sketch_agg(dt_text) AS c FROM (SELECT g, id, l, concat('v', CAST(id AS STRING)) AS dt_text FROM small) s GROUP BY g ORDER BY g
 
 -- case: sketches of many
 -- sketches
-SELECT hll_sketch_agg(v, 4) AS a, hll_sketch_agg(v, 8) AS b, hll_sketch_agg(v, 10) AS c, hll_sketch_agg(concat('v', v), 9) AS d FROM (SELECT (a.id - 1) * 100 + (b.id - 1) * 10 + c.id AS v FROM small a CROSS JOIN small b CROSS JOIN small c) s
+SELECT hll_sketch_agg(v, 4) AS a, hll_sketch_agg(v, 8) AS b, hll_sketch_agg(v, 10) AS c, hll_sketch_agg(concat('v', CAST(v AS STRING)), 9) AS d FROM (SELECT (a.id - 1) * 100 + (b.id - 1) * 10 + c.id AS v FROM small a CROSS JOIN small b CROSS JOIN small c) s
 
 -- case: estimates of many
-SELECT hll_sketch_estimate(hll_union(a, a)) AS a, hll_sketch_estimate(hll_union(b, b)) AS b, hll_sketch_estimate(hll_union(c, c)) AS c, hll_sketch_estimate(hll_union(d, d)) AS d, hll_sketch_estimate(hll_union(e, e)) AS e, hll_sketch_estimate(f) AS f FROM (SELECT hll_sketch_agg(v, 4) AS a, hll_sketch_agg(v, 7) AS b, hll_sketch_agg(v, 8) AS c, hll_sketch_agg(v) AS d, hll_sketch_agg(concat('v', v), 10) AS e, hll_sketch_agg(v * 1000000007, 15) AS f FROM (SELECT (a.id - 1) * 100 + (b.id - 1) * 10 + c.id AS v FROM small a CROSS JOIN small b CROSS JOIN small c) s) t
+SELECT hll_sketch_estimate(hll_union(a, a)) AS a, hll_sketch_estimate(hll_union(b, b)) AS b, hll_sketch_estimate(hll_union(c, c)) AS c, hll_sketch_estimate(hll_union(d, d)) AS d, hll_sketch_estimate(hll_union(e, e)) AS e, hll_sketch_estimate(f) AS f FROM (SELECT hll_sketch_agg(v, 4) AS a, hll_sketch_agg(v, 7) AS b, hll_sketch_agg(v, 8) AS c, hll_sketch_agg(v) AS d, hll_sketch_agg(concat('v', CAST(v AS STRING)), 10) AS e, hll_sketch_agg(CAST(v AS BIGINT) * 1000000007, 15) AS f FROM (SELECT (a.id - 1) * 100 + (b.id - 1) * 10 + c.id AS v FROM small a CROSS JOIN small b CROSS JOIN small c) s) t
 
 -- case: unions of many
 -- sketches
