@@ -24,6 +24,7 @@
 mod extract;
 mod preview;
 mod publish;
+mod sketches;
 pub mod steps;
 mod values;
 

@@ -1,6 +1,7 @@
 //! Runs on a small engine that knows three queries: the author's, the quality checks, publication.
 
 mod preview;
+mod sketches;
 mod steps;
 
 use std::{
