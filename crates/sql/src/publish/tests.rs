@@ -247,7 +247,9 @@ fn sketches_are_merged_whatever_their_order() {
         [(name("avg_delay"), Aggregate::ApproxDistinct { sketch: name("tails") })]
             .into_iter()
             .collect();
-    check(&view, expect![[r#"
+    check(
+        &view,
+        expect![[r#"
         WITH windows AS (
           SELECT
             `carrier`, `origin`,
@@ -272,5 +274,6 @@ fn sketches_are_merged_whatever_their_order() {
         FROM raw r
         LEFT JOIN windows w ON r.`carrier` = w.`carrier` AND r.`origin` = w.`origin`
         WHERE r.`_period` = TIMESTAMP '2013-01-10 00:00:00'
-    "#]]);
+    "#]],
+    );
 }
