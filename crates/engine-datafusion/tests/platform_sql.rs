@@ -296,7 +296,7 @@ async fn windows_of_sketches() {
         ("a", 2, of(0..100)),
         ("a", 1, of(50..150)),
         ("a", 0, of(100..200)),
-        // Twice on one day: both count.
+        // Twice on one day: both count, and both rows show it.
         ("a", 0, of(300..301)),
         // Absent today: carried over, and its windows slide.
         ("carried", 2, of(0..3)),
@@ -312,6 +312,7 @@ async fn windows_of_sketches() {
         ("a", -1, of(2000..3000)),
     ];
     let expected = [
+        "a: Some(151), Some(201)",
         "a: Some(151), Some(201)",
         "carried: Some(3), Some(5)",
         "empty: Some(0), Some(0)",
