@@ -78,6 +78,15 @@ fn the_order_of_values_and_of_merging_is_not_in_the_one_form() {
 }
 
 #[test]
+fn room_for_more_is_not_in_the_one_form() {
+    let set = of(12, 0..20);
+    let mut roomy = set.bytes();
+    // Packed, a set looks alike whatever its table has room for.
+    roomy[4] = 8;
+    assert_eq!(Sketch::read(&roomy).unwrap().canonical(), set.canonical());
+}
+
+#[test]
 fn registers_are_counted_anew() {
     // Spark's union writes the least register (1) and how many have it where others write the zeros.
     let full = of(4, 0..2_000);

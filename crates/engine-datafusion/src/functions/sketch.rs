@@ -9,7 +9,7 @@ use arrow::{
 use datafusion::{common::Result, error::DataFusionError, logical_expr::ScalarUDF};
 use trivium_sketch::{Error, Sketch, Union};
 
-use super::{SparkFunction, Takes, room::BATCH_BYTES_MAX};
+use super::{SparkFunction, Takes, room::Room};
 use crate::error::{data_error, invalid_error};
 
 /// The engine's error for one of a sketch's, naming the function that met it.
@@ -41,7 +41,7 @@ fn union(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let failed = |error| sketch_error("hll_union", error);
     let (first, second) = (args[0].as_binary::<i32>(), args[1].as_binary::<i32>());
     // An array's offsets end at 2 GiB, and a sketch may have two million bytes.
-    let mut left = BATCH_BYTES_MAX;
+    let mut room = Room::new("hll_union");
     let allowed = args.get(2).map(|allowed| allowed.as_boolean());
     let unions: Result<BinaryArray> = first
         .iter()
@@ -64,12 +64,7 @@ fn union(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
             union.add(&first, true).map_err(failed)?;
             union.add(&second, true).map_err(failed)?;
             let bytes = union.sketch().bytes();
-            left = left.checked_sub(bytes.len()).ok_or_else(|| {
-                data_error(format!(
-                    "`hll_union` would make more than {BATCH_BYTES_MAX} bytes of sketches for one batch of \
-                     rows; make them with a smaller `lgConfigK`"
-                ))
-            })?;
+            room.take(bytes.len())?;
             Ok(Some(bytes))
         })
         .collect();
