@@ -165,7 +165,7 @@ fn rollups_of_sketches() {
             r#""fare": { "approx_distinct": { "sketch": "flights" } }"#.to_owned(),
         )],
         expect![[r#"
-            32:19: error[wrong-column-type]: `fare` is decimal(10, 2), a number of distinct values is an integer, make it int64
+            32:19: error[wrong-column-type]: `fare` is decimal(10, 2), a number of distinct values is an integer, name the int64 feature that counts them in a period: its windows have its name
             32:60: error[wrong-column-type]: `flights` is int64, a sketch is bytes, name a feature of type bytes, which the SQL makes by `hll_sketch_agg`
         "#]],
     );
@@ -179,7 +179,7 @@ fn rollups_of_sketches() {
             ),
         ],
         expect![[r#"
-            32:19: error[wrong-column-type]: `late` is bytes, a rollup merges numbers, remove it from the rollup, or make it a number
+            32:19: error[wrong-column-type]: `late` is bytes, a number of distinct values is an integer, name the int64 feature that counts them in a period: its windows have its name
         "#]],
     );
 }

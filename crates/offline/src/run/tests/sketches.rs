@@ -59,7 +59,7 @@ fn the_same_values_are_the_same_partition_whoever_saw_them_in_whichever_order() 
     // A set with room, as Spark leaves it: a table of 32 words, of which 8 are taken.
     let mut loose = sketch(12, 0..8).unwrap();
     let coupons = loose.split_off(12);
-    let mut table = vec![[0; 4]; 32];
+    let mut table = [[0; 4]; 32];
     for coupon in coupons.chunks(4).map(|coupon| <[u8; 4]>::try_from(coupon).unwrap()) {
         let mut at = usize::from(coupon[0]) % 32;
         while table[at] != [0; 4] {
@@ -95,7 +95,8 @@ fn what_is_no_sketch_is_named_by_view_column_and_entity() {
     ] {
         let spoiled = rows(&["AA", "UA"], &[sketch(12, 0..5), Some(bytes)]);
         let error =
-            crate::run::extract::accept(&sketched(), day(0), &[spoiled.clone()]).unwrap_err();
+            crate::run::extract::accept(&sketched(), day(0), std::slice::from_ref(&spoiled))
+                .unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
