@@ -126,6 +126,9 @@ fn sizes_have_bounds_and_are_merged_only_with_their_like() {
     assert_eq!(union.sketch().canonical(), small.canonical());
 }
 
+/// A sketch, what is done to it, and what it is told off for.
+type Spoilt<'a> = (&'a [u8], Box<dyn Fn(&mut Vec<u8>)>, &'static str);
+
 /// Every way to spoil that a guard of its own stands against.
 #[test]
 fn what_contradicts_itself_is_refused() {
@@ -145,7 +148,7 @@ fn what_contradicts_itself_is_refused() {
     };
     let put = |at: usize, value: u8| move |bytes: &mut Vec<u8>| bytes[at] = value;
     let cut = |to: usize| move |bytes: &mut Vec<u8>| bytes.truncate(to);
-    let all: Vec<(&[u8], Box<dyn Fn(&mut Vec<u8>)>, &str)> = vec![
+    let all: Vec<Spoilt<'_>> = vec![
         (&list, Box::new(|bytes| bytes.clear()), "0 bytes, fewer than its head has"),
         (&list, Box::new(cut(7)), "7 bytes, fewer than its head has"),
         (&list, Box::new(cut(8)), "8 bytes, not 28"),
