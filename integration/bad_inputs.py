@@ -88,6 +88,16 @@ CONFIG_EDITS: list[tuple[tuple, object, str]] = [
     (("rollup", "features", "flightz"), "sum", "unknown-feature"),
     (("rollup", "features", "flights"), "median", "unknown-word"),
     (("rollup", "features", "avg_dep_delay", "mean", "count"), "departures", "unknown-feature"),
+    (
+        ("rollup", "features", "destinations", "approx_distinct", "sketch"),
+        "sketch",
+        "unknown-feature",
+    ),
+    (
+        ("rollup", "features", "destinations", "approx_distinct", "sketch"),
+        "flights",
+        "wrong-column-type",
+    ),
     (("online",), "yes", "wrong-type"),
     (("quality", 0, "check"), "rowcount", "unknown-word"),
     (("quality", 0, "min"), -1, ""),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+from sketches import sketch
 
 UTC = dt.UTC
 DAY = dt.timedelta(days=1)
@@ -27,7 +28,8 @@ RAW = {
                avg(dep_delay) AS avg_dep_delay,
                avg(arr_delay) AS avg_arr_delay,
                max(dep_delay) AS max_dep_delay,
-               count(DISTINCT dest) AS destinations
+               count(DISTINCT dest) AS destinations,
+               list(DISTINCT dest) AS destinations_sketch
         FROM flights GROUP BY ALL""",
     "route_daily": """
         SELECT make_date(f.year, f.month, f.day) AS day, f.origin, f.dest,
@@ -70,6 +72,8 @@ class View:
     ttl: dt.timedelta
     defaults: dict[str, object]
     carry: int = 0
+    # Features that are sketches, as JSON shows them.
+    sketches: tuple[str, ...] = ()
     # feature -> (windows in days, how, columns)
     windows: dict[str, tuple[tuple[int, ...], str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -90,11 +94,13 @@ VIEWS = {
             )
         },
         carry=7,
+        sketches=("destinations_sketch",),
         windows={
             "flights": ((7, 30), "sum", ("flights",)),
             "cancelled": ((7, 30), "sum", ("cancelled",)),
             "avg_dep_delay": ((7, 30), "mean", ("dep_delay_minutes", "departed")),
             "max_dep_delay": ((7, 30), "max", ("max_dep_delay",)),
+            "destinations": ((7, 30), "distinct", ("destinations_sketch",)),
         },
     ),
     "route_daily": View(
@@ -158,6 +164,8 @@ class Reference:
                 f"CREATE TABLE {name} AS SELECT * FROM "
                 f"read_csv('{data}/{name}.csv', nullstr='NA', sample_size=-1)"
             )
+        # What each sketch is of: few values, so that an estimate is the exact number.
+        self.sketched: dict[str, frozenset[str]] = {}
         self.raw = {view: self._raw(view) for view in VIEWS}
         self.first, self.last = self.db.execute(
             "SELECT min(d), max(d) FROM (SELECT make_date(year, month, day) d FROM flights)"
@@ -175,6 +183,10 @@ class Reference:
             event_time = values.pop("event_ts", None) or midnight(day + DAY)
             if event_time.tzinfo is None:
                 event_time = event_time.replace(tzinfo=UTC)
+            for name in VIEWS[view].sketches:
+                texts = frozenset(values[name])
+                values[name] = sketch(texts)
+                self.sketched[values[name]] = texts
             rows[entity][day].append(Row(day, event_time, values))
         return rows
 
@@ -203,16 +215,21 @@ class Reference:
         windows = self._windows(shape, rows, day) if fresh else {}
         return [Row(day, row.event_time, row.values | windows) for row in fresh]
 
-    @staticmethod
-    def _windows(shape: View, rows: dict, day: dt.date) -> dict[str, object]:
+    def _windows(self, shape: View, rows: dict, day: dt.date) -> dict[str, object]:
         out: dict[str, object] = {}
         for name, (lengths, how, columns) in shape.windows.items():
             for length in lengths:
                 inside = [
                     row.values for back in range(length) for row in rows.get(day - back * DAY, [])
                 ]
-                out[f"{name}_{length}d"] = merge(inside, how, columns)
+                out[f"{name}_{length}d"] = self._merge(inside, how, columns)
         return out
+
+    def _merge(self, rows: list[dict], how: str, columns: tuple[str, ...]) -> object:
+        if how == "distinct":
+            texts = [self.sketched[row[columns[0]]] for row in rows]
+            return len(frozenset().union(*texts)) if texts else None
+        return merge(rows, how, columns)
 
     def timeline(self, view: str, entity: tuple, upto: dt.date) -> list[Row]:
         """All of an entity's published rows, oldest first."""

@@ -18,6 +18,7 @@ import requests
 from batch_lane import Lane, Metastore, Reader, environments, hive
 from conftest import REPO, Project
 from reference import VIEWS
+from sketches import shown
 
 VIEW = "carrier_daily"
 DATES = ("2013-01-01", "2013-01-02")
@@ -134,7 +135,7 @@ def test_two_dates_and_three_kills(lane, reference):
             ours = seen[(date, *entity)]
             assert ours["event_ts"] == row.event_time
             for name in names:
-                assert ours[name] == pytest.approx(row.values[name]), (entity, date, name)
+                assert shown(ours[name]) == pytest.approx(row.values[name]), (entity, date, name)
     assert expected == len(seen), "nothing missing, nothing more"
     asked = [dict(zip(keys, entity, strict=True)) for entity in entities]
     answer = requests.post(

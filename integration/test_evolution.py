@@ -146,14 +146,25 @@ def test_direct(project):
     assert get(project, DIRECT, "-e", "origin=LGA")["expected_minutes"][0] == 3000000000
 
 
-def remove_destinations(project: Project) -> None:
-    edit(project, "carrier_daily", lambda view: view["features"].pop())
-    narrow(project, ",\n  CAST(count(DISTINCT dest) AS INT) AS destinations", "")
+def remove_arrivals(project: Project) -> None:
+    def without(view: dict) -> None:
+        view["features"].remove(feature(view, "avg_arr_delay"))
+
+    edit(project, "carrier_daily", without)
+    narrow(project, ",\n  avg(arr_delay) AS avg_arr_delay", "")
 
 
 def narrow_flights(project: Project) -> None:
     edit(project, "carrier_daily", lambda view: feature(view, "flights").update(type="int32"))
     narrow(project, "count(*) AS flights", "CAST(count(*) AS INT) AS flights")
+
+
+def count_destinations(project: Project) -> None:
+    edit(
+        project,
+        "carrier_daily",
+        lambda view: view["rollup"]["features"].update(destinations="max"),
+    )
 
 
 def lengthen_ttl(project: Project) -> None:
@@ -163,7 +174,8 @@ def lengthen_ttl(project: Project) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (remove_destinations, "breaking"),
+        (remove_arrivals, "breaking"),
+        (count_destinations, "behaviour"),
         (narrow_flights, "breaking"),
         (lengthen_ttl, "behaviour"),
     ],

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Project
 from reference import DAY, VIEWS, midnight
+from sketches import shown
 
 # The first days (nothing before them), window and carryover edges, both clock changes, the gaps in
 # the weather, the last days, and some in between.
@@ -51,7 +52,7 @@ def equal(ours, theirs) -> bool:
         return ours is theirs
     if isinstance(theirs, float) or isinstance(ours, float):
         return math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
-    return ours == theirs
+    return shown(ours) == theirs
 
 
 @pytest.mark.parametrize("cutoff", CUTOFFS, ids=str)
@@ -89,10 +90,10 @@ def check_rows(server, reference, view, shape, names, entities, cutoff):
     assert len(rows) == len(entities)
     for entity, row in zip(entities, rows, strict=True):
         values, statuses = reference.online(view, entity, cutoff)
-        shown = dict(zip(names, row["values"], strict=True))
+        found = dict(zip(names, row["values"], strict=True))
         said = dict(zip(names, row.get("statuses") or ["PRESENT"] * len(names), strict=True))
         assert said == statuses, (view, entity)
-        wrong = {n: (shown[n], values[n]) for n in names if not equal(shown[n], values[n])}
+        wrong = {n: (found[n], values[n]) for n in names if not equal(found[n], values[n])}
         assert not wrong, (view, entity, wrong)
 
 

@@ -21,6 +21,7 @@ from airflow_live import Live, Postgres
 from batch_lane import AIRFLOW, Lane, Metastore, Reader, environments, hive
 from conftest import CACHE, Project
 from reference import VIEWS
+from sketches import shown
 
 CLOCK = "2013-01-09T00:00:00Z"
 THREE = ["2013-01-01", "2013-01-02", "2013-01-03"]
@@ -67,7 +68,7 @@ def lane(tmp_path_factory, metastore):
 def same(ours, theirs) -> bool:
     if isinstance(theirs, float) or isinstance(ours, float):
         return ours == pytest.approx(theirs, rel=1e-12, nan_ok=True)
-    return ours == theirs
+    return shown(ours) == theirs
 
 
 def check_offline(lane: Lane, reference, view: str, dates: list[str]) -> None:

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/carrier_daily.v1.json, flights/carrier_daily.v1.sql
-# sources: sha256:d5b0070dd4dc1a42bbff9b576cb37d8bc6f6ae0ada67a710d992a4e8e50655ff
-# content: sha256:aec4fba1739f2c368233d90f50cd87f26327494c11b09c596c7c55062625363f
+# sources: sha256:470348cbef25f44dd9c80ff0692580e39e431c31a16d68209ee25126aea5bf42
+# content: sha256:25d28af202c4249e53b33b856e1f85b8757b17bef31f593a1b3e7aa01edc6477
 """flights/carrier_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -40,7 +40,7 @@ URGENCY_TIER = 2
 
 TRIVIUM = "trivium"
 SHIPPED = Path(__file__).resolve().parent.parent / "_trivium"
-DEFINITION = SHIPPED / "definitions" / "d5b0070dd4dc1a42"
+DEFINITION = SHIPPED / "definitions" / "470348cbef25f44d"
 RUNNER = SHIPPED / "trivium_spark.py"
 
 # The period is the one that the run's logical date lies in.
@@ -119,6 +119,7 @@ with DAG(
         "| avg_arr_delay | float64 | Mean arrival delay of flights that arrived, minutes. |\n"
         "| max_dep_delay | int64 | Longest departure delay, minutes. |\n"
         "| destinations | int64 | Airports flown to. |\n"
+        "| destinations_sketch | bytes | Airports flown to, as a sketch: what windows of `destinations` are merged from. |\n"
         "| flights_7d | int64 |  |\n"
         "| flights_30d | int64 |  |\n"
         "| cancelled_7d | int64 |  |\n"
@@ -127,6 +128,8 @@ with DAG(
         "| avg_dep_delay_30d | float64 |  |\n"
         "| max_dep_delay_7d | int64 |  |\n"
         "| max_dep_delay_30d | int64 |  |\n"
+        "| destinations_7d | int64 |  |\n"
+        "| destinations_30d | int64 |  |\n"
     ),
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=pendulum.datetime(2013, 1, 1, 0, 0, 0, tz="UTC"),

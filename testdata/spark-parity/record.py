@@ -28,7 +28,7 @@ def cases():
         for block in path.read_text(encoding="utf-8").split("-- case: ")[1:]:
             name, _, rest = block.partition("\n")
             lines = rest.split("\n")
-            while lines and lines[0].startswith(("-- local:", "-- close", "-- unordered")):
+            while lines and lines[0].startswith(("-- local:", "-- close", "-- unordered", "-- sketches")):
                 lines.pop(0)
             yield f"{path.stem}: {name.strip()}", "\n".join(lines).strip()
 

@@ -26,6 +26,7 @@ pub const RULES: &[Rule] = &[
     rule("trivium-runtime", 0, &[]),
     rule("trivium-codec", 0, &["trivium-model"]),
     rule("trivium-sql", 0, &["trivium-model"]),
+    rule("trivium-sketch", 0, &[]),
     rule("trivium-proto", 1, &[]),
     rule("trivium-store", 1, &["trivium-codec", "trivium-model", "trivium-runtime"]),
     rule("trivium-spark-runner", 0, &[]),
@@ -67,7 +68,11 @@ pub const RULES: &[Rule] = &[
         &["trivium-model", "trivium-registry", "trivium-runtime", "trivium-sql"],
     ),
     rule("trivium-catalog", 2, &["trivium-model", "trivium-registry"]),
-    rule("trivium-engine-datafusion", 2, &["trivium-engine", "trivium-model", "trivium-sql"]),
+    rule(
+        "trivium-engine-datafusion",
+        2,
+        &["trivium-engine", "trivium-model", "trivium-sketch", "trivium-sql"],
+    ),
     rule(
         "trivium-serving",
         3,
@@ -95,6 +100,7 @@ pub const RULES: &[Rule] = &[
             "trivium-model",
             "trivium-registry",
             "trivium-runtime",
+            "trivium-sketch",
             "trivium-sql",
             "trivium-store",
         ],
@@ -155,6 +161,7 @@ pub const HEAVY: &[&str] = &["datafusion", "datafusion-spark"];
 pub const LIGHT: &[&str] = &[
     "trivium-model",
     "trivium-codec",
+    "trivium-sketch",
     "trivium-sql",
     "trivium-store",
     "trivium-store-embedded",

@@ -15,6 +15,7 @@ mod history;
 mod provider;
 mod regex;
 mod rewrite;
+mod sketches;
 mod sources;
 mod types;
 mod typing;

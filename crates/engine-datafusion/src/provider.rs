@@ -17,6 +17,7 @@ use crate::{
     aggregates,
     error::invalid_error,
     functions::{self, cast},
+    sketches,
 };
 
 /// The functions, built once an engine.
@@ -52,6 +53,7 @@ impl Functions {
         .map(|(name, function)| (name.to_owned(), function))
         .collect();
         aggregate.extend(aggregates::all());
+        aggregate.extend(sketches::all());
         let window = [
             ("row_number", row_number::row_number_udwf()),
             ("rank", rank::rank_udwf()),

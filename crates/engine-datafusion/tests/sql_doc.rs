@@ -28,6 +28,8 @@ Good to know:
 - Patterns (LIKE, RLIKE, `split`, `regexp_*`, `date_format`, …), units and scales must be literals. Regular
   expressions: the part where Java and Rust agree; no look-around, no back references.
 - `collect_list` and `collect_set` only inside `sort_array`, `size`, `array_min`, `array_max`: their order is not fixed.
+- Sketches (`hll_sketch_agg`, `hll_union_agg`, `hll_union`) may have other bytes than Spark's, of the same values: estimate or
+  merge them, compare no bytes. Their sizes and flags must be literals.
 - LIMIT needs an ORDER BY; `DIV` wants parentheses around a right side that is an expression.
 - An overflow, a division by zero and a bad cast are errors; `nullif` and `try_cast` make nulls of them.
 - A function makes texts of at most 16 MiB each, 256 MiB for one batch of 8192 rows, and 32 KiB where

@@ -108,6 +108,11 @@ pub enum Aggregate {
         /// The feature that holds each period's count.
         count: Name,
     },
+    /// About how many distinct values, from sketches: counts of distinct values cannot be added.
+    ApproxDistinct {
+        /// The feature that holds each period's sketch, as `hll_sketch_agg` makes it.
+        sketch: Name,
+    },
 }
 
 /// Windows merged from per-period partial aggregates.
@@ -259,7 +264,7 @@ impl Aggregate {
     /// The type of the window's value. Sums and counts widen, so that a month of int32 cannot overflow.
     pub fn output_type(&self, input: &DataType) -> DataType {
         match (self, input) {
-            (Self::Count, _) => DataType::Int64,
+            (Self::Count | Self::ApproxDistinct { .. }, _) => DataType::Int64,
             (Self::Mean { .. }, _) => DataType::Float64,
             (Self::Sum, DataType::Int32) => DataType::Int64,
             (Self::Sum, DataType::Float32) => DataType::Float64,
@@ -268,6 +273,21 @@ impl Aggregate {
             }
             (Self::Sum | Self::Min | Self::Max, other) => other.clone(),
         }
+    }
+}
+
+impl Rollup {
+    /// The features that hold sketches, each once.
+    pub fn sketches(&self) -> Vec<&Name> {
+        let mut sketches: Vec<&Name> = Vec::new();
+        for aggregate in self.features.values() {
+            if let Aggregate::ApproxDistinct { sketch } = aggregate
+                && !sketches.contains(&sketch)
+            {
+                sketches.push(sketch);
+            }
+        }
+        sketches
     }
 }
 

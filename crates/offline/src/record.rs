@@ -132,6 +132,7 @@ pub fn lineage(view: &FeatureView, query: &AuthorQuery) -> Vec<ColumnLineage> {
         for (feature, aggregate) in &rollup.features {
             let merged = match aggregate {
                 Aggregate::Mean { sum, count } => vec![sum, count],
+                Aggregate::ApproxDistinct { sketch } => vec![sketch],
                 Aggregate::Sum | Aggregate::Count | Aggregate::Min | Aggregate::Max => {
                     vec![feature]
                 }

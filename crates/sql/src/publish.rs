@@ -29,8 +29,10 @@
 //! for them, so carried rows are never counted twice and the windows of absent entities still
 //! slide. Several rows of an entity in a period all count. Null partials are left out; a window
 //! with nothing but nulls, or with no rows, is null. `mean` is the sum of the sums over the sum of
-//! the counts, null where the count is 0. Types are those of `Aggregate::output_type`. Sums of
-//! floats are as exact as the engine's order of adding allows.
+//! the counts, null where the count is 0. `approx_distinct` is the estimate of the union of the
+//! sketches: 0 where all of them are empty, null where there is none; it does not depend on the order of
+//! rows or partitions (`docs/decisions/0015-sketches.md`). Types are those of `Aggregate::output_type`.
+//! Sums of floats are as exact as the engine's order of adding allows.
 //!
 //! Rows with a null entity must not reach a raw partition: the quality query refuses them.
 
@@ -183,6 +185,14 @@ fn window_expression(
         Aggregate::Count => sum(feature, &DataType::Int64),
         Aggregate::Min => format!("min({})", input(feature)),
         Aggregate::Max => format!("max({})", input(feature)),
+        Aggregate::ApproxDistinct { sketch } => {
+            let sketch = input(sketch);
+            // A union of registers with themselves forgets the order that values came in, which
+            // an estimate would else depend on; of a list it changes nothing.
+            format!(
+                "CASE WHEN count({sketch}) > 0 THEN hll_sketch_estimate(hll_union(hll_union_agg({sketch}), hll_union_agg({sketch}))) END"
+            )
+        }
         Aggregate::Mean { sum: total, count } => {
             let total = sum(total, &Aggregate::Sum.output_type(&type_of(total)));
             let count = sum(count, &DataType::Int64);

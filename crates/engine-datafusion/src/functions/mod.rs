@@ -13,6 +13,7 @@ pub mod hash;
 pub mod math;
 pub mod pattern;
 pub mod room;
+pub mod sketch;
 pub mod string;
 
 use std::{
@@ -60,6 +61,10 @@ pub enum Takes {
     Timestamp,
     /// Text or bytes, taken as bytes.
     Bytes,
+    /// Bytes alone.
+    Binary,
+    /// A boolean.
+    Flag,
 }
 
 impl Takes {
@@ -77,6 +82,8 @@ impl Takes {
                 (timestamp_type(), matches!(given, DataType::Date32 | DataType::Timestamp(..)))
             }
             Self::Bytes => (DataType::Binary, matches!(given, DataType::Utf8 | DataType::Binary)),
+            Self::Binary => (DataType::Binary, *given == DataType::Binary),
+            Self::Flag => (DataType::Boolean, *given == DataType::Boolean),
         };
         (fits || *given == DataType::Null).then_some(wanted)
     }
@@ -89,6 +96,8 @@ impl Takes {
             Self::Date => "a date",
             Self::Timestamp => "a timestamp",
             Self::Bytes => "a string or binary",
+            Self::Binary => "binary",
+            Self::Flag => "a boolean",
         }
     }
 }
@@ -305,5 +314,6 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
     functions.extend(array::functions());
     functions.extend(hash::functions());
     functions.extend(pattern::functions());
+    functions.extend(sketch::functions());
     functions
 }

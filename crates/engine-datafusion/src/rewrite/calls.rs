@@ -10,7 +10,7 @@ use super::{Position, Result, Rewriter, build, invalid, position};
 use crate::{
     error::unsupported,
     functions::{datetime::TRUNCATE_UNITS, format::Pattern},
-    regex,
+    regex, sketches,
 };
 
 /// Spark's other names for a function, and ours.
@@ -360,10 +360,11 @@ impl Rewriter<'_> {
         at: Position,
     ) -> Result<Function> {
         let takes = match ours {
-            "percentile" | "max_by" | "min_by" | "corr" | "covar_samp" | "covar_pop" => 2,
-            _ => 1,
+            "percentile" | "max_by" | "min_by" | "corr" | "covar_samp" | "covar_pop" => 2..=2,
+            sketches::MAKES | sketches::MERGES => 1..=2,
+            _ => 1..=1,
         };
-        if star && ours != "count" || !star && args.len() != takes {
+        if star && ours != "count" || !star && !takes.contains(&args.len()) {
             return Err(unsupported(format!("`{name}` with {} arguments", args.len()), at));
         }
         let mut function = match ours {
@@ -393,6 +394,7 @@ impl Rewriter<'_> {
                     args.into_iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
                 build::function(ours, args)
             }
+            sketches::MAKES | sketches::MERGES => self.sketch_call(ours, args, at)?,
             _ => {
                 let args =
                     args.into_iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
@@ -404,6 +406,37 @@ impl Rewriter<'_> {
         }
         function.filter = filter;
         Ok(function)
+    }
+
+    /// An aggregate of sketches: its second argument, a constant, becomes a part of its name.
+    fn sketch_call(&mut self, ours: &str, args: Vec<Expr>, at: Position) -> Result<Function> {
+        let mut args = args.into_iter();
+        let value = args.next().map(|value| self.expr(value)).transpose()?;
+        let constant = args.next();
+        let name = if ours == sketches::MAKES {
+            let lg_k = match constant {
+                None => i64::from(trivium_sketch::LG_K_DEFAULT),
+                Some(lg_k) => whole_number(&lg_k).ok_or_else(|| {
+                    unsupported(format!("the `lgConfigK` of `{ours}` that is not a literal"), at)
+                })?,
+            };
+            trivium_sketch::Sketch::new(lg_k)
+                .map_err(|error| invalid(format!("`{ours}`: {error}"), at))?;
+            sketches::makes_name(lg_k)
+        } else {
+            let allowed = match constant {
+                None => false,
+                Some(Expr::Value(ValueWithSpan { value: Value::Boolean(allowed), .. })) => allowed,
+                Some(_) => {
+                    return Err(unsupported(
+                        format!("the second argument of `{ours}` that is not a literal"),
+                        at,
+                    ));
+                }
+            };
+            sketches::merges_name(allowed)
+        };
+        Ok(build::function(&name, value.into_iter().collect()))
     }
 
     fn window(&mut self, call: Call) -> Result<Expr> {
@@ -595,6 +628,8 @@ fn is_aggregate(ours: &str) -> bool {
             | "skewness"
             | "kurtosis"
             | "mode"
+            | sketches::MAKES
+            | sketches::MERGES
     )
 }
 

@@ -27,6 +27,8 @@ pub struct Case {
     /// Floats may differ in the last digits.
     pub close: bool,
     pub unordered: bool,
+    /// Binary columns are sketches: of the same values, whatever their bytes.
+    pub sketches: bool,
 }
 
 pub fn cases() -> Vec<Case> {
@@ -46,12 +48,14 @@ pub fn cases() -> Vec<Case> {
                 refused: false,
                 close: false,
                 unordered: false,
+                sketches: false,
             };
             while let Some((line, after)) = rest.split_once('\n') {
                 match line {
                     "-- local: refused" => case.refused = true,
                     "-- close" => case.close = true,
                     "-- unordered" => case.unordered = true,
+                    "-- sketches" => case.sketches = true,
                     _ => break,
                 }
                 rest = after;
@@ -339,4 +343,16 @@ pub fn same(theirs: &Value, ours: &Value, kind: &str, close: bool) -> bool {
             && (theirs == ours || plain(theirs) == plain(ours));
     }
     theirs == ours
+}
+
+/// Whether two sketches are of the same values and size.
+pub fn same_sketch(theirs: &Value, ours: &Value) -> bool {
+    let canonical = |value: &Value| {
+        value.as_str().map(|text| {
+            let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..text.len()).step_by(2).map(byte).collect();
+            trivium_sketch::Sketch::read(&bytes).unwrap().canonical()
+        })
+    };
+    canonical(theirs) == canonical(ours)
 }

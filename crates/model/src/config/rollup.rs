@@ -127,6 +127,9 @@ fn check_aggregate(
     (feature, input): (&Name, &DataType),
     features: &Columns,
 ) {
+    if let Aggregate::ApproxDistinct { sketch } = aggregate {
+        return check_distinct(reader, start, value, (feature, input), sketch, features);
+    }
     if !is_numeric(input) {
         let message = format!("`{feature}` is {input}, a rollup merges numbers");
         let help = "remove it from the rollup, or make it a number";
@@ -154,6 +157,32 @@ fn check_aggregate(
             }
             Some(_) => {}
         }
+    }
+}
+
+fn check_distinct(
+    reader: &mut Reader<'_>,
+    start: usize,
+    value: &Node<'_>,
+    (feature, input): (&Name, &DataType),
+    sketch: &Name,
+    features: &Columns,
+) {
+    if !is_integer(input) {
+        let message = format!("`{feature}` is {input}, a number of distinct values is an integer");
+        let help = "name the int64 feature that counts them in a period: its windows have its name";
+        reader.error(start, codes::WRONG_COLUMN_TYPE, message, help);
+    }
+    let node = object(value).and_then(|value| get(value, "approx_distinct")).and_then(object);
+    let at = node.and_then(|node| get(node, "sketch")).map_or(start, |node| node.range().start);
+    match features.get(sketch) {
+        None => unknown_feature(reader, at, sketch, features),
+        Some(Some(given)) if *given != DataType::Bytes => {
+            let message = format!("`{sketch}` is {given}, a sketch is bytes");
+            let help = "name a feature of type bytes, which the SQL makes by `hll_sketch_agg`";
+            reader.error(at, codes::WRONG_COLUMN_TYPE, message, help);
+        }
+        Some(_) => {}
     }
 }
 

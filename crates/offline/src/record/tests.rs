@@ -166,13 +166,20 @@ fn windows_come_from_what_their_feature_does() {
         features: [
             (name("flights"), Aggregate::Sum),
             (name("delay"), Aggregate::Mean { sum: name("minutes"), count: name("flights") }),
+            (name("planes"), Aggregate::ApproxDistinct { sketch: name("planes_sketch") }),
         ]
         .into_iter()
         .collect(),
     });
-    view.features.push(crate::testing::feature("minutes", trivium_model::DataType::Int64));
+    for (name, data_type) in [
+        ("minutes", DataType::Int64),
+        ("planes", DataType::Int64),
+        ("planes_sketch", DataType::Bytes),
+    ] {
+        view.features.push(crate::testing::feature(name, data_type));
+    }
     let sql = "SELECT carrier, period AS event_ts, sum(n) AS flights, avg(m) AS delay, sum(m) AS \
-               minutes FROM (SELECT * FROM f) x JOIN g ON true GROUP BY carrier, period";
+               minutes, count(DISTINCT p) AS planes, hll_sketch_agg(p, 10) AS planes_sketch FROM (SELECT * FROM f) x JOIN g ON true GROUP BY carrier, period";
     let query = AuthorQuery::parse("x.sql", sql).unwrap();
     let found: Vec<String> = lineage(&view, &query)
         .into_iter()
@@ -190,8 +197,11 @@ fn windows_come_from_what_their_feature_does() {
         "flights: ?.n",
         "delay: ?.m",
         "minutes: ?.m",
+        "planes: ?.p",
+        "planes_sketch: ?.p",
         "flights_7d: ?.n",
         "delay_7d: ?.m, ?.n",
+        "planes_7d: ?.p",
     ];
     assert_eq!(found, expected);
 }

@@ -12,7 +12,7 @@ use trivium_engine::{Source, Table};
 use trivium_model::{FeatureView, Severity, TimeSpan, Timestamp};
 use trivium_sql::{QualityQuery, quality::Number};
 
-use super::{RawRows, RunRequest, Runner, values::Values};
+use super::{RawRows, RunRequest, Runner, sketches, values::Values};
 use crate::{
     CheckResult, Error, Period, canonical,
     columns::{Misfit, ZONE, arrow_schema, author_columns, check_schema, conform, raw_schema},
@@ -103,6 +103,7 @@ pub(super) fn accept(
     let conformed = conformed.map_err(|misfit| rows_error(view, period, misfit))?;
     let rows = concat_batches(&arrow_schema(&columns), &conformed)?;
     check_event_times(view, period, &rows)?;
+    let rows = sketches::normalised(view, period, rows)?;
     Values { view, period, columns: &columns, rows: &rows }.check()?;
     canonical::sort(&rows)
 }

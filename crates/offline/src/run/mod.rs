@@ -30,6 +30,7 @@
 mod extract;
 mod preview;
 mod publish;
+mod sketches;
 pub mod steps;
 mod values;
 mod write;

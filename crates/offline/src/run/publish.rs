@@ -10,7 +10,7 @@ use trivium_model::{FeatureView, Timestamp};
 use super::{
     RawRows, Runner,
     extract::{engine_error, sql_period},
-    sha256,
+    sha256, sketches,
     values::Values,
 };
 use crate::{
@@ -62,7 +62,15 @@ impl Runner {
             },
             time_zone: None,
         };
-        let failed = |source| engine_error(view, period, "carryover and rollup failed", source);
+        let failed = |source| {
+            let unmergeable = match &source {
+                trivium_engine::Error::Data(_) => sketches::unmergeable(view, window),
+                _ => None,
+            };
+            unmergeable.unwrap_or_else(|| {
+                engine_error(view, period, "carryover and rollup failed", source)
+            })
+        };
         let batches: Vec<RecordBatch> = self
             .engine
             .query(&sql, &[raw])

@@ -2,6 +2,7 @@
 
 mod beside;
 mod preview;
+mod sketches;
 mod steps;
 
 use std::{

@@ -234,3 +234,46 @@ fn sums_are_widened() {
         );
     }
 }
+
+#[test]
+fn sketches_are_merged_whatever_their_order() {
+    let mut view = view();
+    let name = |text| Name::new(text).unwrap();
+    view.features[2].data_type = DataType::Int64;
+    view.features[4].data_type = DataType::Bytes;
+    view.carryover = Carryover::None;
+    view.created_timestamp = None;
+    view.rollup.as_mut().unwrap().features =
+        [(name("avg_delay"), Aggregate::ApproxDistinct { sketch: name("tails") })]
+            .into_iter()
+            .collect();
+    check(
+        &view,
+        expect![[r#"
+        WITH windows AS (
+          SELECT
+            `carrier`, `origin`,
+            CASE WHEN count(`tails`) > 0 THEN hll_sketch_estimate(hll_union(hll_union_agg(`tails`), hll_union_agg(`tails`))) END AS `avg_delay_7d`,
+            CASE WHEN count(CASE WHEN `_period` >= TIMESTAMP '2013-01-09 00:00:00' THEN `tails` END) > 0 THEN hll_sketch_estimate(hll_union(hll_union_agg(CASE WHEN `_period` >= TIMESTAMP '2013-01-09 00:00:00' THEN `tails` END), hll_union_agg(CASE WHEN `_period` >= TIMESTAMP '2013-01-09 00:00:00' THEN `tails` END))) END AS `avg_delay_2d`
+          FROM raw
+          WHERE `_period` >= TIMESTAMP '2013-01-04 00:00:00' AND `_period` <= TIMESTAMP '2013-01-10 00:00:00'
+          GROUP BY `carrier`, `origin`
+        )
+        SELECT
+          r.`carrier`,
+          r.`origin`,
+          r.`event_ts`,
+          r.`flights`,
+          r.`delay`,
+          r.`avg_delay`,
+          r.`price`,
+          r.`tails`,
+          w.`avg_delay_7d`,
+          w.`avg_delay_2d`,
+          CAST(NULL AS TIMESTAMP) AS `carried_from`
+        FROM raw r
+        LEFT JOIN windows w ON r.`carrier` = w.`carrier` AND r.`origin` = w.`origin`
+        WHERE r.`_period` = TIMESTAMP '2013-01-10 00:00:00'
+    "#]],
+    );
+}

@@ -263,13 +263,32 @@ const AGGREGATE: Kind = Kind::Choice {
         word("min", "Smallest."),
         word("max", "Largest."),
     ],
-    fields: &[required(
-        "mean",
-        Kind::Object(&MEAN),
-        "Sum over count: a mean of means would be wrong.",
-        r#"{ "sum": "delay_sum", "count": "flights" }"#,
-    )],
+    fields: &[
+        required(
+            "mean",
+            Kind::Object(&MEAN),
+            "Sum over count: a mean of means would be wrong.",
+            r#"{ "sum": "delay_sum", "count": "flights" }"#,
+        ),
+        required(
+            "approx_distinct",
+            Kind::Object(&APPROX_DISTINCT),
+            "About how many distinct values, from sketches: counts of distinct values cannot be added. The result is int64.",
+            r#"{ "sketch": "planes_sketch" }"#,
+        ),
+    ],
     example: r#""sum""#,
+};
+
+static APPROX_DISTINCT: Shape = Shape {
+    what: "an approximate distinct count",
+    description: "Which feature holds each period's sketch.",
+    fields: &[required(
+        "sketch",
+        REFERENCE,
+        "The feature of type bytes that `hll_sketch_agg` makes.",
+        r#""planes_sketch""#,
+    )],
 };
 
 static MEAN: Shape = Shape {

@@ -1,6 +1,6 @@
 //! Schedules, rollups and checks whose form is right and whose meaning is wrong.
 
-use expect_test::expect;
+use expect_test::{Expect, expect};
 
 use super::{check, check_view_text};
 
@@ -112,6 +112,74 @@ fn schedules() {
             28:10: error[ttl-too-short]: the ttl of 7d is shorter than the period of 14d, make it at least 14d, or rows expire before new ones come
             31:17: error[bad-window]: the window of 7d is not a whole number of periods of 14d, take a multiple of 14d
             31:23: error[bad-window]: the window of 30d is not a whole number of periods of 14d, take a multiple of 14d
+        "#]],
+    );
+}
+
+#[test]
+fn rollups_of_sketches() {
+    let late = r#"{ "name": "late", "type": "bool", "description": "Whether late." }"#;
+    let sketch = r#"{ "name": "late", "type": "bytes", "description": "Sketch of planes." }"#;
+    let merged = |by: &str| format!(r#""flights": {{ "approx_distinct": {by} }}"#);
+    let with = |by: &str| vec![(late, sketch.to_owned()), (r#""flights": "sum""#, merged(by))];
+    let check = |changes: Vec<(&str, String)>, expected: Expect| {
+        let changes: Vec<(&str, &str)> =
+            changes.iter().map(|(from, to)| (*from, to.as_str())).collect();
+        check(&changes, expected);
+    };
+    check(with(r#"{ "sketch": "late" }"#), expect![[r#""#]]);
+    check(
+        with(r#"{ "sketch": "lat" }"#),
+        expect![[r#"
+        32:63: error[unknown-feature]: `lat` is no feature of the view, did you mean `late`?
+    "#]],
+    );
+    check(
+        with(r#"{ "sketch": "delay_sum" }"#),
+        expect![[r#"
+        32:63: error[wrong-column-type]: `delay_sum` is float64, a sketch is bytes, name a feature of type bytes, which the SQL makes by `hll_sketch_agg`
+    "#]],
+    );
+    check(
+        with(r#"{ "sum": "late" }"#),
+        expect![[r#"
+        32:51: error[missing-field]: missing field `sketch` in an approximate distinct count, add it, as in `"sketch": "planes_sketch"`
+        32:53: error[unknown-field]: unknown field `sum` in an approximate distinct count, known: `sketch`
+    "#]],
+    );
+    check(
+        with(r#""late""#),
+        expect![[r#"
+        32:51: error[wrong-type]: `approx_distinct` is a string, write an object
+    "#]],
+    );
+    check(
+        vec![(r#""flights": "sum""#, r#""flights": "approx_distinct""#.to_owned())],
+        expect![[r#"
+            32:30: error[bad-type]: `flights` in `features` needs more than the word `approx_distinct`, write `{"approx_distinct": { "sketch": "planes_sketch" }}`
+        "#]],
+    );
+    check(
+        vec![(
+            r#""flights": "sum""#,
+            r#""fare": { "approx_distinct": { "sketch": "flights" } }"#.to_owned(),
+        )],
+        expect![[r#"
+            32:19: error[wrong-column-type]: `fare` is decimal(10, 2), a number of distinct values is an integer, name the int64 feature that counts them in a period: its windows have its name
+            32:60: error[wrong-column-type]: `flights` is int64, a sketch is bytes, name a feature of type bytes, which the SQL makes by `hll_sketch_agg`
+        "#]],
+    );
+    // The sketch itself is no number to be merged.
+    check(
+        vec![
+            (late, sketch.to_owned()),
+            (
+                r#""flights": "sum""#,
+                r#""late": { "approx_distinct": { "sketch": "late" } }"#.to_owned(),
+            ),
+        ],
+        expect![[r#"
+            32:19: error[wrong-column-type]: `late` is bytes, a number of distinct values is an integer, name the int64 feature that counts them in a period: its windows have its name
         "#]],
     );
 }

@@ -111,8 +111,8 @@ fn words() {
     check(
         &[(r#""flights": "sum""#, r#""flights": "avg""#)],
         expect![[r#"
-        32:30: error[unknown-word]: `avg` is not an aggregate, known: `sum`, `count`, `min`, `max`, `mean`
-    "#]],
+            32:30: error[unknown-word]: `avg` is not an aggregate, known: `sum`, `count`, `min`, `max`, `mean`, `approx_distinct`
+        "#]],
     );
     check(
         &[(r#""flights": "sum""#, r#""flights": "mean""#)],
@@ -123,8 +123,8 @@ fn words() {
     check(
         &[(r#""flights": "sum""#, r#""flights": { "total": {} }"#)],
         expect![[r#"
-        32:32: error[unknown-field]: unknown field `total` in an aggregate, known: `sum`, `count`, `min`, `max`, `mean`
-    "#]],
+            32:32: error[unknown-field]: unknown field `total` in an aggregate, known: `sum`, `count`, `min`, `max`, `mean`, `approx_distinct`
+        "#]],
     );
 }
 

@@ -5,14 +5,36 @@ use expect_test::expect;
 use super::{SERVICE, SERVICE_PATH, VIEW, VIEW_PATH, check, check_service, edited, lines, view};
 use crate::config::{ConfigKind, check_project, check_project_with, parse_service, parse_view};
 use crate::{
-    Aggregate, Carryover, FeatureService, FeatureView, Lane, QualityRule, TimeSpan, Timestamp,
-    Value,
+    Aggregate, Carryover, FeatureService, FeatureView, Lane, QualityRule, Rollup, TimeSpan,
+    Timestamp, Value,
 };
 
 #[test]
 fn the_samples_are_right() {
     check(&[], expect![[""]]);
     check_service(&[], expect![[""]]);
+}
+
+#[test]
+fn a_window_of_sketches_is_a_number() {
+    let view = view(&[
+        (
+            r#"{ "name": "late", "type": "bool", "description": "Whether late." }"#,
+            r#"{ "name": "planes_sketch", "type": "bytes", "description": "Sketch of planes." }"#,
+        ),
+        (
+            r#""flights": "sum""#,
+            r#""flights": { "approx_distinct": { "sketch": "planes_sketch" } }"#,
+        ),
+    ]);
+    let rollup = view.rollup.as_ref().unwrap();
+    assert_eq!(rollup.sketches(), ["planes_sketch"]);
+    let served: Vec<String> =
+        view.served_features().iter().map(|f| format!("{} {}", f.name, f.data_type)).collect();
+    assert_eq!(served[6..9], ["planes_sketch bytes", "flights_7d int64", "flights_30d int64"]);
+    let json = serde_json::to_value(rollup).unwrap();
+    assert_eq!(json["features"]["flights"]["approx_distinct"]["sketch"], "planes_sketch");
+    assert_eq!(serde_json::from_value::<Rollup>(json).unwrap(), *rollup);
 }
 
 #[test]

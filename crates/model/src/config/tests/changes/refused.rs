@@ -85,6 +85,27 @@ fn behaviour() {
         behaviour: rollup.features.flights: merged by another aggregate: the windows mean something else
     "#]],
     );
+    let sketches = (
+        r#"{ "name": "late", "type": "bool", "description": "Whether late." }"#,
+        r#"{ "name": "late", "type": "bytes", "description": "Sketch." }, { "name": "other", "type": "bytes", "description": "Sketch." }"#,
+    );
+    let distinct =
+        |sketch: &str| format!(r#""flights": {{ "approx_distinct": {{ "sketch": "{sketch}" }} }}"#);
+    let sum = r#""flights": "sum""#;
+    check(
+        &[sketches],
+        &[sketches, (sum, &distinct("late"))],
+        expect![[r#"
+        behaviour: rollup.features.flights: merged by another aggregate: the windows mean something else
+    "#]],
+    );
+    check(
+        &[sketches, (sum, &distinct("late"))],
+        &[sketches, (sum, &distinct("other"))],
+        expect![[r#"
+            behaviour: rollup.features.flights: merged by another aggregate: the windows mean something else
+        "#]],
+    );
     check(
         &[],
         &[(r#""sum": "delay_sum""#, r#""sum": "flights""#)],

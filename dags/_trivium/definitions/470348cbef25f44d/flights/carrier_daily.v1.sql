@@ -11,7 +11,8 @@ SELECT
   avg(dep_delay) AS avg_dep_delay,
   avg(arr_delay) AS avg_arr_delay,
   max(dep_delay) AS max_dep_delay,
-  count(DISTINCT dest) AS destinations
+  count(DISTINCT dest) AS destinations,
+  hll_sketch_agg(dest) AS destinations_sketch
 FROM flights
 WHERE make_date(year, month, day) = DATE '{{ ds }}'
 GROUP BY carrier, origin
