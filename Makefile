@@ -27,7 +27,7 @@ WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-serving bench-memory flamegraph codegen \
-	test-spark-parity-record test-stores test-airflow demo-batch clean-demo
+	test-spark-parity-record test-stores test-airflow demo-batch clean-demo bench-generation
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -125,6 +125,10 @@ flamegraph: setup ## Where a serving node's CPU goes in one CASE of `bench-servi
 bench-memory: setup ## What a serving node holds: 10,000 definitions, a million requests.
 	@$(BUILD_SERVING_BENCH)
 	$(SERVING_BENCH) --rows 20000 --memory-requests 1000000
+
+bench-generation: setup ## What generating 10,000 DAGs costs, and one change of them.
+	$(CARGO) build --locked --release -p trivium-daggen --bins
+	$(PYTHON) bench/generation.py --daggen $(CARGO_TARGET_DIR)/release/trivium-daggen
 
 fuzz: setup ## Look for bytes that the row codec cannot take: FUZZ_SECONDS (60) of libFuzzer.
 	@scripts/fuzz $(FUZZ_SECONDS)

@@ -62,7 +62,9 @@ class Postgres:
 class Live:
     """Airflow's three processes over a lane's DAGs."""
 
-    def __init__(self, lane: Lane, postgres: Postgres) -> None:
+    def __init__(
+        self, lane: Lane, postgres: Postgres, further: dict[str, str] | None = None
+    ) -> None:
         self.lane, self.port = lane, free_port()
         # All three must agree on it.
         secret = "integration-test-" + "0123456789abcdef" * 4
@@ -83,6 +85,7 @@ class Live:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "2",
+            **(further or {}),
         }
         self.processes: list[subprocess.Popen] = []
         self.command("db", "migrate")

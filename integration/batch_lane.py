@@ -158,6 +158,28 @@ file = "{root}/alerts.jsonl"
         assert done.returncode == 0, f"airflow {' '.join(args)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def loaded(self, airflow: Path = AIRFLOW) -> list:
+        """What Airflow makes of the DAGs: their ids, import errors, warnings about them."""
+        program = (
+            "import warnings, json, sys\n"
+            "with warnings.catch_warnings(record=True) as caught:\n"
+            "    warnings.simplefilter('always')\n"
+            "    from airflow.dag_processing.dagbag import DagBag\n"
+            "    bag = DagBag(sys.argv[1])\n"
+            "ours = [str(w.message) for w in caught if w.filename.startswith(sys.argv[1])]\n"
+            "print('FOUND ' + json.dumps([sorted(bag.dags), bag.import_errors, ours]))\n"
+        )
+        done = subprocess.run(
+            [str(airflow / "python"), "-c", program, str(self.dags)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+        assert found, done.stdout + done.stderr
+        return json.loads(found[0].removeprefix("FOUND "))
+
     def serve(self) -> None:
         """Serving, always at the same addresses."""
         # A process that was just killed may still hold the store's lock for a moment.
@@ -187,8 +209,14 @@ file = "{root}/alerts.jsonl"
         self.server.kill()
         self.server.wait()
 
-    def start(self, view: str, date: str) -> Run:
-        return Run(self, view, date)
+    def restarted(self, change) -> None:
+        """A change of the project's own files, which a server holds."""
+        self.kill_server()
+        change()
+        self.serve()
+
+    def start(self, view: str, date: str, version: int = 1) -> Run:
+        return Run(self, view, date, version)
 
     def pointer(self, view: str, date: str, layer: str = "") -> dict:
         folder = self.project.root / ".trivium/lake/flights" / view / "v1" / layer / f"ds={date}"
@@ -207,7 +235,7 @@ file = "{root}/alerts.jsonl"
 class Run:
     """`airflow dags test` of one date, under way."""
 
-    def __init__(self, lane: Lane, view: str, date: str) -> None:
+    def __init__(self, lane: Lane, view: str, date: str, version: int) -> None:
         self.lane, self.view, self.date = lane, view, date
         self.log = lane.root / f"{view}-{date}-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
@@ -215,7 +243,7 @@ class Run:
                 lane.project.command(
                     "dags",
                     "test",
-                    f"flights/{view}@1",
+                    f"flights/{view}@{version}",
                     "--date",
                     date,
                     "--out",

@@ -15,7 +15,7 @@ import time
 
 import pytest
 import requests
-from batch_lane import AIRFLOW, Lane, Metastore, Reader, environments, hive
+from batch_lane import Lane, Metastore, Reader, environments, hive
 from conftest import REPO, Project
 from reference import VIEWS
 from sketches import shown
@@ -40,25 +40,7 @@ def lane(tmp_path_factory):
 
 
 def test_the_dags_load_without_an_error_or_a_warning(lane):
-    program = (
-        "import warnings, json, sys\n"
-        "with warnings.catch_warnings(record=True) as caught:\n"
-        "    warnings.simplefilter('always')\n"
-        "    from airflow.dag_processing.dagbag import DagBag\n"
-        "    bag = DagBag(sys.argv[1])\n"
-        "ours = [str(w.message) for w in caught if w.filename.startswith(sys.argv[1])]\n"
-        "print('FOUND ' + json.dumps([sorted(bag.dags), bag.import_errors, ours]))\n"
-    )
-    done = subprocess.run(
-        [str(AIRFLOW / "python"), "-c", program, str(lane.dags)],
-        env=lane.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
-    assert found, done.stdout + done.stderr
-    dags, errors, warnings = json.loads(found[0].removeprefix("FOUND "))
+    dags, errors, warnings = lane.loaded()
     assert dags == [f"flights.{view}.v1" for view in sorted(VIEWS)]
     assert not errors
     assert not warnings
@@ -210,8 +192,19 @@ def test_the_local_engine_gives_the_same_partitions(lane, tmp_path):
             assert (ours["source"]["engine"], theirs["source"]["engine"]) == ("spark", "datafusion")
 
 
-def test_a_failed_check_leaves_everything_as_it_was(lane):
-    before = lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw")
+def test_a_failed_check_leaves_everything_as_it_was(lane, reference):
+    def online() -> list:
+        keys = VIEWS[VIEW].keys
+        asked = [dict(zip(keys, entity, strict=True)) for entity in reference.entities(VIEW)]
+        names = [f"flights/{VIEW}@1:{name}" for name in reference.features(VIEW)]
+        answer = requests.post(
+            f"http://127.0.0.1:{lane.http_port}/v1/features/online/get",
+            json={"features": names, "entities": asked},
+            timeout=60,
+        ).json()
+        return answer["rows"]
+
+    before = lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw"), online()
     config = lane.root / "configs/flights/carrier_daily.v1.json"
     whole = config.read_text()
     document = json.loads(whole)
@@ -229,7 +222,9 @@ def test_a_failed_check_leaves_everything_as_it_was(lane):
     assert "between(flights)" in said
     assert "rows), expected values between 5 and 90" in said
     assert said.count("starting task_id=extract.check_quality ") == 1, "another try is in vain"
-    assert (lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw")) == before
+    after = lane.pointer(VIEW, DATES[1]), lane.pointer(VIEW, DATES[1], "_raw"), online()
+    assert after == before
+    assert before[-1]
     alerts = [json.loads(line) for line in (lane.root / "alerts.jsonl").read_text().splitlines()]
     last = alerts[-1]
     assert (last["task_id"], last["owner"], last["urgency_tier"]) == (
@@ -238,3 +233,7 @@ def test_a_failed_check_leaves_everything_as_it_was(lane):
         2,
     )
     assert "between(flights)" in last["error"]
+    events = [json.loads(line) for line in (lane.root / "openlineage.jsonl").open()]
+    assert (events[-1]["eventType"], events[-1]["job"]["name"]) == ("FAIL", f"flights/{VIEW}@1")
+    said = events[-1]["run"]["facets"]["errorMessage"]["message"]
+    assert "between(flights)" in said

@@ -10,6 +10,7 @@ import ast
 import datetime as dt
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import pytest
 import requests
 from airflow_live import Live, Postgres
 from batch_lane import AIRFLOW, Lane, Metastore, Reader, environments, hive
-from conftest import Project
+from conftest import CACHE, Project
 from reference import VIEWS
 from sketches import shown
 
@@ -35,8 +36,17 @@ TASKS = [
     "publish.switch",
     "publish.update_table",
     "write_online",
+    "tag",
+    "record",
     "finish",
 ]
+
+
+OLDEST = CACHE / "venvs/airflow-oldest/bin"
+# Of some of three hundred DAGs: with cron's timetables and with the other.
+SPANS = ["1h", "15m", "7d", "2d", "36h"]
+# The task before.
+BEFORE = {"write_online": "publish.update_table", "tag": "write_online", "record": "tag"}
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +121,68 @@ def test_three_dates(lane, reference, view):
     }
 
 
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_the_local_engine_gives_the_same_partitions(lane, tmp_path, view):
+    local = Project.flights(tmp_path / "local", CLOCK)
+    local.ok("apply", "--reason", "integration test")
+    local.ok("run", f"flights/{view}@1", "--from", THREE[0], "--to", THREE[-1])
+    for layer in ("", "_raw"):
+        for date in THREE:
+            folder = local.root / ".trivium/lake/flights" / view / "v1" / layer / f"ds={date}"
+            theirs = json.loads((folder / "_current.json").read_text())
+            ours = lane.pointer(view, date, layer)
+            assert ours["content_hash"] == theirs["content_hash"], (layer, date)
+            assert (ours["source"]["engine"], theirs["source"]["engine"]) == ("spark", "datafusion")
+
+
+@pytest.mark.parametrize("task", ["write_online", "tag", "record"])
+def test_serving_is_killed_in_every_task_that_asks_it(lane, reference, task):
+    """It takes the call, does not answer, and dies."""
+    view, date = "carrier_daily", THREE[-1]
+    folder = lane.root / ".trivium/lake/flights" / view / "v1"
+    for layer in (folder, folder / "_raw"):
+        shutil.rmtree(layer / f"ds={date}", ignore_errors=True)
+    run = lane.start(view, date)
+    run.in_task(BEFORE[task])
+    if task == "write_online":
+        lane.server.send_signal(signal.SIGSTOP)
+        run.in_task(task)
+    else:
+        run.in_task(task)
+        lane.server.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    lane.kill_server()
+    lane.serve()
+    said = run.succeeds()
+    if task == "write_online":
+        assert said.count(f"starting task_id={task} ") >= 2
+    check_offline(lane, reference, view, THREE)
+
+
+def test_two_versions_run_side_by_side(lane, reference):
+    """The second is its own: DAG, partitions, table, rows online; the first stays as it was."""
+    configs = lane.root / "configs/flights"
+    document = json.loads((configs / "carrier_daily.v1.json").read_text())
+    document["version"] = 2
+    (configs / "carrier_daily.v2.json").write_text(json.dumps(document))
+    sql = (configs / "carrier_daily.v1.sql").read_text()
+    assert sql.count("count(*) AS flights") == 1
+    sql = sql.replace("count(*) AS flights", "count(*) + 1000 AS flights")
+    (configs / "carrier_daily.v2.sql").write_text(sql)
+    before = [lane.pointer("carrier_daily", date) for date in THREE]
+    lane.restarted(lambda: lane.project.ok("apply", "--reason", "another version"))
+    lane.project.ok("dags", "generate", "--out", str(lane.dags))
+    runs = [lane.start("carrier_daily", THREE[0], version) for version in (1, 2)]
+    for run in runs:
+        run.succeeds()
+    assert [lane.pointer("carrier_daily", date) for date in THREE] == before
+    table = "SELECT sum(flights), count(*) FROM flights.carrier_daily_v{} WHERE ds = '{}'"
+    (first,) = hive(lane, table.format(1, THREE[0]))
+    (second,) = hive(lane, table.format(2, THREE[0]))
+    assert second == [first[0] + 1000 * first[1], first[1]]
+    check_offline(lane, reference, "carrier_daily", THREE)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_airflow_is_killed_in_every_task(lane, reference, task):
     """Killed with all that it started, and run again: as if nothing had been."""
@@ -149,18 +221,31 @@ def test_spark_is_killed_in_every_job(lane, reference, task):
 
 def test_a_scheduler_backfills_five_dates(lane, reference, tmp_path):
     """What a platform runs: nobody touches the DAG but to ask for the dates."""
+    # Whoever is to be told of late runs: all of these are, by years.
+    late = tmp_path / "late.txt"
+    (tmp_path / "company.py").write_text(
+        "import json\n"
+        "def late(**said):\n"
+        f"    with open({str(late)!r}, 'a') as file:\n"
+        "        said.pop('context', None)\n"
+        "        file.write(json.dumps(said) + '\\n')\n"
+    )
+    toml = lane.root / "trivium.toml"
+    whole = toml.read_text()
+    toml.write_text(whole.replace("[airflow]\n", '[airflow]\ndeadline_callback = "company.late"\n'))
+    lane.project.ok("dags", "generate", "--out", str(lane.dags))
     postgres = Postgres(tmp_path / "postgres")
-    live = Live(lane, postgres)
+    live = Live(lane, postgres, {"PYTHONPATH": str(tmp_path)})
     try:
         live.start()
         dag = "flights.carrier_daily.v1"
         live.until("DAG", lambda: live.knows(dag))
         live.command("dags", "unpause", dag, "-y")
-        live.command(
-            *("backfill", "create", "--dag-id", dag, "--max-active-runs", "1"),
-            *("--from-date", FIVE[0], "--to-date", FIVE[-1]),
-            *("--reprocess-behavior", "completed"),
+        arguments = ("--from", FIVE[0], "--to", FIVE[-1], "--airflow")
+        said = lane.project.run(
+            *("backfill", "flights/carrier_daily@1", *arguments), env=live.environment
         )
+        assert said.returncode == 0, said.stderr
         with Reader(lane, "carrier_daily"):
             live.until(
                 "end of the backfill",
@@ -169,11 +254,54 @@ def test_a_scheduler_backfills_five_dates(lane, reference, tmp_path):
             )
         states = live.runs(dag)
         assert {states[date] for date in FIVE} == {"success"}, states
+        live.until("call that the runs are late", late.exists)
+        told = json.loads(late.read_text().splitlines()[0])
+        assert told["view"] == "flights/carrier_daily@1" and told["owner"] == "ops-ml"
     finally:
         live.stop()
         postgres.stop()
+        toml.write_text(whole)
+        lane.project.ok("dags", "generate", "--out", str(lane.dags))
     check_offline(lane, reference, "carrier_daily", THREE + FIVE)
     check_online(lane, reference, "carrier_daily", FIVE[-1])
+
+
+def test_a_table_of_which_a_column_was_widened_is_made_anew(lane):
+    """By a run without Airflow, which moves the table as a DAG does."""
+    table, date = "flights.carrier_daily_v1", THREE[0]
+    lake = lane.root / ".trivium/lake/flights/carrier_daily/v1"
+    hive(lane, f"DROP TABLE {table}")
+    hive(
+        lane,
+        f"CREATE EXTERNAL TABLE {table} (carrier STRING, flights INT) "
+        f"PARTITIONED BY (ds STRING) STORED AS PARQUET LOCATION 'file://{lake}'",
+    )
+    arguments = ("flights/carrier_daily@1", "--date", date, "--engine", "spark")
+    done = lane.project.run("run", *arguments, env=lane.environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+    rows = lane.rows("carrier_daily", date)
+    (found,) = hive(lane, f"SELECT sum(flights), count(*) FROM {table} WHERE ds = '{date}'")
+    assert found == [sum(rows.column("flights").to_pylist()), rows.num_rows]
+
+
+def test_the_oldest_airflow_runs_them_too(lane):
+    """3.2.0, as docs/batch.md says: loaded without a remark, and run."""
+    before = [lane.pointer("carrier_daily", date) for date in THREE]
+    newest = lane.environment
+    lane.environment = newest | {
+        "AIRFLOW_HOME": str(lane.root / "airflow-oldest"),
+        "PATH": newest["PATH"].replace(str(AIRFLOW), str(OLDEST)),
+    }
+    try:
+        assert lane.airflow("version").split()[-1] == "3.2.0"
+        lane.airflow("db", "migrate")
+        dags, errors, warnings = lane.loaded(OLDEST)
+        assert "flights.carrier_daily.v1" in dags
+        assert (errors, warnings) == ({}, [])
+        lane.start("carrier_daily", THREE[0]).succeeds()
+    finally:
+        lane.environment = newest
+    assert [lane.pointer("carrier_daily", date) for date in THREE] == before
 
 
 def test_three_hundred_dags(tmp_path, lane):
@@ -184,6 +312,9 @@ def test_three_hundred_dags(tmp_path, lane):
         document = json.loads((configs / f"{stem}.v1.json").read_text())
         for at in range(100):
             document["name"] = f"{stem}_{at}"
+            if stem == "plane_utilisation" and at < len(SPANS):
+                document["schedule"]["every"] = SPANS[at]
+                document.pop("rollup", None)
             (configs / f"{stem}_{at}.v1.json").write_text(json.dumps(document))
             shutil.copy(configs / f"{stem}.v1.sql", configs / f"{stem}_{at}.v1.sql")
         for ending in ("json", "sql"):

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/airport_weather.v1.json, flights/airport_weather.v1.sql
 # sources: sha256:c6fc1fd77371b40002e370e16a6b1e1b6aa765c6ab3827793465bafb27280051
-# content: sha256:ffb6ba3b3fc66a5c022bd42cb1ba9a23430cde35200bbabd324181b6a48a1835
+# content: sha256:d019675ab541b8e5297b71cdfd711f474b4e21b1fc2f02f8f3cbc7291500d2b8
 """flights/airport_weather@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -51,6 +51,9 @@ PERIOD = f"--definition {shlex.quote(str(DEFINITION))} --at '{LOGICAL_DATE}'"
 # The folder of the run, which the first task makes and the others pass on.
 RUN = "{{ ti.xcom_pull(task_ids='extract.start') }}"
 
+# Characters of an error that an alert passes on.
+ERROR_LENGTH = 8_000
+
 # Exit codes of `trivium` that another try would not change.
 IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
 
@@ -67,7 +70,7 @@ def alert(context: Context) -> None:
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": str(context.get("logical_date")),
-        "error": str(context.get("exception")),
+        "error": str(context.get("exception"))[:ERROR_LENGTH],
         "log_url": instance.log_url,
     }
     subprocess.run(
@@ -78,7 +81,11 @@ def alert(context: Context) -> None:
     )
 
 
-def spark(task_id: str, job: str) -> SparkSubmitOperator:
+def spark(
+    task_id: str,
+    job: str,
+    inlets: list[Asset] | None = None,
+) -> SparkSubmitOperator:
     """A task that runs one job of the run on Spark."""
     return SparkSubmitOperator(
         task_id=task_id,
@@ -87,6 +94,7 @@ def spark(task_id: str, job: str) -> SparkSubmitOperator:
         application_args=[f"{RUN}/{job}/job.json"],
         name=f"trivium {job} {VIEW}",
         pool="default_pool",
+        inlets=inlets,
     )
 
 
@@ -138,8 +146,11 @@ with DAG(
 ):
     wait_for_inputs = BashSensor(
         task_id="wait_for_inputs",
-        bash_command=f"{TRIVIUM} step wait {PERIOD}",
-        # Not there yet; everything else is an error.
+        # What is wrong in itself fails at once (2: the definition; 3: a name); all else may pass.
+        bash_command=(
+            f"{TRIVIUM} step wait {PERIOD}\n"
+            'code=$?; case "$code" in 0 | 2 | 3) exit "$code" ;; *) exit 7 ;; esac'
+        ),
         retry_exit_code=7,
         mode="reschedule",
         poke_interval=120,
@@ -180,12 +191,16 @@ with DAG(
     ):
         switch_raw = BashOperator(
             task_id="switch_raw",
-            bash_command=f"{TRIVIUM} step raw --run '{RUN}'",
+            bash_command=f'{TRIVIUM} step raw --run "$RUN"',
+            env={"RUN": RUN},
+            append_env=True,
         )
         carry_and_roll_up = spark("carry_and_roll_up", "publish")
         switch = BashOperator(
             task_id="switch",
-            bash_command=f"{TRIVIUM} step publish --run '{RUN}'",
+            bash_command=f'{TRIVIUM} step publish --run "$RUN"',
+            env={"RUN": RUN},
+            append_env=True,
             outlets=[Asset("trivium://flights/airport_weather/v1")],
         )
         chain(switch_raw, carry_and_roll_up, switch)
@@ -200,11 +215,15 @@ with DAG(
     record = BashOperator(
         task_id="record",
         # The period, and those behind it that were published again.
-        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id '{RUN_ID}'",
+        bash_command=f"{TRIVIUM} record {VIEW} --from '{LOGICAL_DATE}' --to '{LAST}' --run-id \"$RUN_ID\"",
+        env={"RUN_ID": RUN_ID},
+        append_env=True,
     )
     finish = BashOperator(
         task_id="finish",
-        bash_command=f"{TRIVIUM} step finish --run '{RUN}'",
+        bash_command=f'{TRIVIUM} step finish --run "$RUN"',
+        env={"RUN": RUN},
+        append_env=True,
     )
 
     chain(wait_for_inputs, start)

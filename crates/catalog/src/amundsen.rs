@@ -7,12 +7,13 @@
 //! lineage has both its ends, and not described, which is theirs to do.
 //!
 //! **Both ends.** The publisher drops a relation to a node that is not there without a word. Every
-//! relation here is between nodes of the same document; a test holds it.
+//! relation here is between nodes of the same document; a test holds it. Only the columns of a view that the
+//! SQL reads are in that view's own document, which is to be loaded first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use trivium_model::{ColumnStatistics, FeatureView, Lane, Owner, Timestamp};
+use trivium_model::{ColumnStatistics, FeatureView, Lane, Owner, Timestamp, ViewRef};
 use trivium_registry::PartitionRecord;
 
 /// The database of all tables.
@@ -78,8 +79,18 @@ impl TableKey {
     fn column(&self, column: &str) -> String {
         format!("{}/{column}", self.key())
     }
-    /// A table that SQL reads, by the name that it has there.
+    fn of_view(view: &ViewRef) -> Self {
+        Self {
+            cluster: LAKE,
+            schema: view.namespace.to_string(),
+            name: format!("{}_v{}", view.view, view.version),
+        }
+    }
+    /// A table that SQL reads, by the name that it has there; a view by its own.
     fn of_source(name: &str) -> Self {
+        if let Ok(view) = name.parse::<ViewRef>() {
+            return Self::of_view(&view);
+        }
         let (schema, name) = name.rsplit_once('.').unwrap_or((DEFAULT_SCHEMA, name));
         Self { cluster: SOURCES, schema: schema.to_owned(), name: name.to_owned() }
     }
@@ -89,11 +100,7 @@ impl TableKey {
 pub fn graph(facts: &Facts<'_>) -> Graph {
     let Facts { view, record, .. } = facts;
     let mut graph = Graph::default();
-    let table = TableKey {
-        cluster: LAKE,
-        schema: view.namespace.to_string(),
-        name: format!("{}_v{}", view.name, view.version),
-    };
+    let table = TableKey::of_view(&view.reference());
     let tags = normal(view.tags.iter());
     graph.table(&table, Some(&view.description), &tags);
     graph.columns(view, &table);
@@ -279,8 +286,11 @@ impl Graph {
         for (name, columns) in taken {
             let source = TableKey::of_source(name);
             self.table(&source, None, &[]);
-            for (order, column) in columns.into_iter().enumerate() {
-                self.column(&source, order, column, "unknown", None);
+            // What a view says of its own columns is not said over here.
+            if source.cluster == SOURCES {
+                for (order, column) in columns.into_iter().enumerate() {
+                    self.column(&source, order, column, "unknown", None);
+                }
             }
             self.relation(("Table", source.key()), ("Table", table.key()), KIND);
         }

@@ -8,6 +8,7 @@ use trivium_runtime::Kind;
 
 use crate::{
     args::Global,
+    args_record::RegistryArgs,
     failure::{self, Failure},
     parts,
     project::Project,
@@ -33,6 +34,21 @@ pub async fn snapshot(
     match project {
         Some(project) => of_project(project).await,
         None => Ok(None),
+    }
+}
+
+/// What is run and loaded: as the named registry has it, else the project's own. A --server is not asked: it
+/// may be a node that only takes rows.
+pub async fn definitions(
+    global: &Global,
+    registry: &RegistryArgs,
+    project: &Project,
+) -> Result<Snapshot, Failure> {
+    match registry.named() {
+        Some(_) => {
+            snapshot(&registry.over(global), Some(project)).await.map(Option::unwrap_or_default)
+        }
+        None => parts::snapshot(project).await,
     }
 }
 

@@ -9,7 +9,7 @@ use trivium_model::Timestamp;
 pub use crate::{
     args_author::{BackfillArgs, LintArgs, TestArgs},
     args_dags::DagsArgs,
-    args_record::{RecordArgs, TagArgs},
+    args_record::{RecordArgs, RegistryArgs, TagArgs},
     args_search::SearchArgs,
     args_step::StepArgs,
 };
@@ -278,6 +278,13 @@ pub struct RunArgs {
     /// clock if absent.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Option<Instant>,
+    /// All that the view's DAG does for the period that this day or instant lies in: look whether its input is
+    /// there, run and publish, load online, tag the catalog, record.
+    #[arg(long, value_name = "DATE", value_parser = Instant::from_str, conflicts_with_all = ["from", "to"])]
+    pub date: Option<Instant>,
+    /// Where the views are defined, and partitions recorded; the project's own registry if absent.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What runs the SQL.
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
@@ -305,6 +312,9 @@ pub struct MaterializeArgs {
     /// At most so many rows a second are written; as fast as it goes, where it is left out.
     #[arg(long, value_name = "N")]
     pub rows_per_second: Option<std::num::NonZeroU32>,
+    /// Where the views are defined; the project's own registry if absent.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// See [`Verb::Get`].

@@ -1,10 +1,10 @@
 //! What can be typed after the verbs of the author's loop: `trivium test`, `backfill`, `lint`.
 
-use std::{num::NonZeroUsize, str::FromStr};
+use std::{ffi::OsString, num::NonZeroUsize, str::FromStr};
 
 use clap::Args;
 
-use crate::args::{ConfigsArgs, Instant};
+use crate::args::{ConfigsArgs, Engine, Instant};
 
 /// See [`crate::args::Verb::Test`].
 #[derive(Debug, Args)]
@@ -55,6 +55,19 @@ pub struct BackfillArgs {
     /// Bring the online store up to what was published, at the end.
     #[arg(long)]
     pub materialize: bool,
+    /// What runs the SQL.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    /// Let Airflow do it, by its own backfill of the view's DAG: this is its command, `airflow` if nothing follows.
+    /// --parallel is how many runs are active at once.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        num_args = 0..=1,
+        default_missing_value = "airflow",
+        conflicts_with_all = ["materialize", "engine"]
+    )]
+    pub airflow: Option<OsString>,
 }
 
 /// See [`crate::args::Verb::Lint`].

@@ -41,13 +41,13 @@ pub struct RecordArgs {
 /// Which published periods; all if nothing is said.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PeriodArgs {
-    /// Only this period: the day or instant it begins.
+    /// Only the period that this day or instant lies in.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str, conflicts_with_all = ["from", "to"])]
     pub date: Option<Instant>,
-    /// First period: the day or instant it begins.
+    /// First period: a day or instant in it.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub from: Option<Instant>,
-    /// Last period, included: the day or instant it begins.
+    /// Last period, included: a day or instant in it.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Option<Instant>,
 }
@@ -58,7 +58,7 @@ pub struct TagArgs {
     /// A batch view, such as flights/carrier_daily@1.
     #[arg(value_name = "VIEW")]
     pub view: String,
-    /// The published period whose columns are described: the day or instant it begins.
+    /// The published period whose columns are described: a day or instant in it.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub date: Instant,
     /// The folder to write into; each view gets one of its own there.
@@ -72,15 +72,20 @@ pub struct TagArgs {
 /// The registry, where it is not the server of all else: rows may go to a serving node.
 #[derive(Debug, Clone, Args)]
 pub struct RegistryArgs {
-    /// Ask this registry, over REST, instead of --server.
+    /// This registry, over REST, where it is not --server: rows may go to a serving node.
     #[arg(long, value_name = "URL", env = "TRIVIUM_REGISTRY")]
     pub registry: Option<String>,
 }
 
 impl RegistryArgs {
+    /// The named one.
+    pub fn named(&self) -> Option<&str> {
+        self.registry.as_deref().filter(|url| !url.is_empty())
+    }
+
     /// The global options, with this registry as the server.
     pub fn over(&self, global: &Global) -> Global {
-        let server = self.registry.clone().filter(|url| !url.is_empty());
+        let server = self.named().map(str::to_owned);
         Global { server: server.or_else(|| global.server.clone()), ..global.clone() }
     }
 }

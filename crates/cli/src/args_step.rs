@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 
-use crate::args::Instant;
+use crate::{args::Instant, args_record::RegistryArgs};
 
 /// See [`crate::args::Verb::Step`].
 #[derive(Debug, Args)]
@@ -25,7 +25,8 @@ pub enum Step {
     Check(Run),
     /// Switch the raw partition, and write the job of carryover and rollup, `publish/job.json`.
     Raw(Run),
-    /// Switch the published partitions, and write the job of the metastore's table, `table/job.json`.
+    /// Switch the published partitions; with `[airflow] tables`, write the job of the metastore's table,
+    /// `table/job.json`.
     Publish(Run),
     /// Tell the owner of a failed task: reads what happened, as JSON, from standard input.
     Alert,
@@ -42,6 +43,9 @@ pub struct Which {
     /// An instant of the period: its first day or instant, as Airflow's logical date.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub at: Instant,
+    /// Where the views that the SQL reads are looked up.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// Which run.

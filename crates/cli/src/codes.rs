@@ -1,26 +1,7 @@
-//! The codes of findings that only this command makes: of files as they lie on a disk, and of SQL
-//! held against the project's tables. The pages of codes list them after all others.
+//! The codes of findings that only this command makes: of changes, and of SQL held against the
+//! project's tables. The pages of codes list them after all others.
 
 use trivium_model::config::Code;
-
-/// A file or folder that the system does not let us read.
-pub const UNREADABLE: Code = Code {
-    code: "unreadable",
-    meaning: "The file or folder cannot be read: a link that leads nowhere, or no right to it.",
-    remedy: "Mend the link or the rights, or take it away.",
-};
-/// A device, a pipe, a socket.
-pub const NOT_A_FILE: Code = Code {
-    code: "not-a-file",
-    meaning: "What lies among the configs is no regular file.",
-    remedy: "Take it away.",
-};
-/// Bytes that are no text.
-pub const NOT_UTF8: Code = Code {
-    code: "not-utf8",
-    meaning: "The file, or its name, is not UTF-8 text.",
-    remedy: "Save it as UTF-8, or rename it.",
-};
 
 /// A change that may not be made under an accepted number.
 pub const VERSION_RULE: Code = Code {
@@ -65,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    const OF_FILES: &[Code] = &[UNREADABLE, NOT_A_FILE, NOT_UTF8, VERSION_RULE];
+    const OF_FILES: &[Code] = &[VERSION_RULE];
     const OF_SQL: &[Code] = &[UNKNOWN_TABLE, COLUMN_TYPE, QUERY, NOT_PROVEN];
 
     #[test]

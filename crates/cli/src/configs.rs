@@ -1,24 +1,15 @@
 //! The authors' files as they lie in the configs folder.
 
-use std::{
-    fs::{Metadata, ReadDir},
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use trivium_api::ApiError;
-use trivium_model::{Diagnostic, LineIndex, config::Code};
-use trivium_registry::project::{FILE_TOO_LARGE, File, file_bytes_max};
+use trivium_model::Diagnostic;
+use trivium_registry::project::{File, FolderFiles, read_folder};
 
 use crate::{
-    codes::{NOT_A_FILE, NOT_UTF8, UNREADABLE},
     failure::{self, Failure},
     project::Project,
 };
-
-/// The configs folder holds namespaces, and these hold files: much deeper is a mistake, or a loop
-/// of links.
-const DEPTH_MAX: u32 = 4;
 
 /// The files of a configs folder.
 #[derive(Debug)]
@@ -66,19 +57,16 @@ impl Configs {
                 (root.clone(), Some(only))
             }
         };
-        let mut configs =
-            Self { root: root.clone(), files: Vec::new(), findings: Vec::new(), only };
         // Of the folder itself the person is told at once: without it there is nothing to find.
-        let entries = std::fs::read_dir(&root).map_err(|error| failure::file(&root, &error))?;
-        configs.walk(entries, "", 0);
-        configs.files.sort_by(|a, b| a.path.cmp(&b.path));
-        if configs.files.is_empty() && configs.findings.is_empty() {
+        let FolderFiles { files, findings } =
+            read_folder(&root).map_err(|error| failure::file(&root, &error))?;
+        if files.is_empty() && findings.is_empty() {
             return Err(ApiError::not_found("there are no configs")
                 .at(root.display().to_string())
                 .help("a view is a pair `<namespace>/<view>.v<N>.json` and `.sql`")
                 .into());
         }
-        Ok(configs)
+        Ok(Self { root, files, findings, only })
     }
 
     /// Names the file of a finding as the person would.
@@ -102,90 +90,6 @@ impl Configs {
     /// Paths of what the findings are about: it is there, though nothing is known of it.
     pub fn unread(&self) -> Vec<String> {
         self.findings.iter().map(|finding| finding.path.clone()).collect()
-    }
-
-    /// One entry that cannot be read is one finding, and the others are read.
-    fn walk(&mut self, entries: ReadDir, relative: &str, depth: u32) {
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.unreadable(relative.trim_end_matches('/').to_owned(), &error);
-                    continue;
-                }
-            };
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                let path = format!("{relative}{}", name.to_string_lossy());
-                self.refuse(path, (1, 1), &NOT_UTF8, "the file's name is not UTF-8", "rename it");
-                continue;
-            };
-            // Editors and systems leave such files, and links that lead nowhere.
-            if name.starts_with('.') || name.ends_with('~') {
-                continue;
-            }
-            let path = entry.path();
-            let within = format!("{relative}{name}");
-            match std::fs::metadata(&path) {
-                Ok(about) if about.is_dir() => {
-                    if depth < DEPTH_MAX {
-                        match std::fs::read_dir(&path) {
-                            Ok(entries) => self.walk(entries, &format!("{within}/"), depth + 1),
-                            Err(error) => self.unreadable(within, &error),
-                        }
-                    }
-                }
-                Ok(about) => self.read_file(&path, within, &about),
-                Err(error) => {
-                    let is_link = path.symlink_metadata().is_ok_and(|link| link.is_symlink());
-                    if is_link && error.kind() == io::ErrorKind::NotFound {
-                        let message = "the link leads nowhere";
-                        let help = "mend the link, or take it away";
-                        self.refuse(within, (1, 1), &UNREADABLE, message, help);
-                    } else {
-                        self.unreadable(within, &error);
-                    }
-                }
-            }
-        }
-    }
-
-    fn read_file(&mut self, path: &Path, relative: String, about: &Metadata) {
-        if !about.is_file() {
-            let message = "this is no regular file";
-            self.refuse(relative, (1, 1), &NOT_A_FILE, message, "take it away");
-            return;
-        }
-        let most = file_bytes_max(&relative);
-        if about.len() > most as u64 {
-            let message = format!("{} bytes are more than the {most} of one file", about.len());
-            self.refuse(relative, (1, 1), &FILE_TOO_LARGE, &message, "split the view");
-            return;
-        }
-        let content = match std::fs::read(path) {
-            Ok(content) => content,
-            Err(error) => return self.unreadable(relative, &error),
-        };
-        match String::from_utf8(content) {
-            Ok(text) => self.files.push(File::new(relative, text)),
-            Err(error) => {
-                let upto = error.utf8_error().valid_up_to();
-                let before = String::from_utf8_lossy(&error.as_bytes()[..upto]).into_owned();
-                let position = LineIndex::new(&before).position(before.len());
-                let message = "the file is not UTF-8 text";
-                self.refuse(relative, position, &NOT_UTF8, message, "save it as UTF-8");
-            }
-        }
-    }
-
-    fn unreadable(&mut self, path: String, error: &io::Error) {
-        let message = failure::wording(error);
-        let help = "make it readable, or take it away";
-        self.refuse(path, (1, 1), &UNREADABLE, &message, help);
-    }
-
-    fn refuse(&mut self, path: String, at: (u32, u32), code: &Code, message: &str, help: &str) {
-        self.findings.push(Diagnostic::error(path, at, code.code, message, help));
     }
 }
 

@@ -26,6 +26,7 @@ mod openapi;
 mod output;
 mod parts;
 mod project;
+mod sources;
 mod target;
 mod verbs;
 mod version_rule;

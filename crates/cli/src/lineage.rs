@@ -68,8 +68,8 @@ impl LineageSection {
         let sink = match self.openlineage {
             None => None,
             Some(text) => Some(sink(&text, base).ok_or_else(|| {
-                let help = "write `file:PATH` or `http://HOST:PORT`; put a proxy before servers that want TLS";
-                wrong("openlineage", format!("`{text}` is no place for events"), help)
+                let help = format!("write `file:PATH`, or {NO_TLS}");
+                wrong("openlineage", format!("`{text}` is no place for events"), &help)
             })?),
         };
         Ok(Lineage { namespace, sink })
@@ -80,16 +80,27 @@ fn sink(text: &str, base: &Path) -> Option<Sink> {
     if let Some(path) = text.strip_prefix("file:") {
         return (!path.is_empty()).then(|| Sink::File(base.join(path)));
     }
-    let rest = text.strip_prefix("http://")?;
+    let (scheme, rest) = text.split_once("://")?;
+    if !is_reachable(text) {
+        return None;
+    }
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.is_empty() || rest.contains([' ', '?', '#', '@']) {
         return None;
     }
     Some(Sink::Http(match path {
-        "" => format!("http://{host}{PATH}"),
-        path => format!("http://{host}/{path}"),
+        "" => format!("{scheme}://{host}{PATH}"),
+        path => format!("{scheme}://{host}/{path}"),
     }))
 }
+
+/// Whether this build speaks the address's scheme.
+pub fn is_reachable(address: &str) -> bool {
+    address.starts_with("http://") || (cfg!(feature = "tls") && address.starts_with("https://"))
+}
+
+/// What a build without TLS says of `https://`.
+pub const NO_TLS: &str = "write `http://HOST:PORT`; HTTPS needs a build with the feature `tls`, or a proxy before the server";
 
 impl Sink {
     /// Sends events in order; ends at the first that cannot be sent.

@@ -9,7 +9,7 @@ use trivium_engine_datafusion::DataFusionEngine;
 use trivium_history_api::HistoryApi;
 use trivium_index_embedded::EmbeddedIndex;
 use trivium_offline::Lake;
-use trivium_registry::{Registry, Snapshot, SnapshotWatch};
+use trivium_registry::{Registry, Snapshot, SnapshotWatch, project::Project as Files};
 use trivium_registry_api::RegistryApi;
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 use trivium_runtime::{Kind, SystemClock};
@@ -18,8 +18,10 @@ use trivium_store::{Checkpoints, WriteDoor};
 use trivium_store_embedded::EmbeddedStore;
 
 use crate::{
+    accepted,
     failure::{self, Failure},
     project::Project,
+    sources::Upstream,
     target::Need,
 };
 
@@ -53,6 +55,25 @@ pub async fn snapshot(project: &Project) -> Result<Snapshot, Failure> {
 /// The lake.
 pub fn lake(project: &Project) -> Lake {
     Lake::new(project.data_dir.join("lake"))
+}
+
+/// What is known of the views that the project's sources name.
+pub fn upstream(project: &Project, snapshot: &Snapshot) -> Upstream {
+    Upstream::of_snapshot(&project.sources, lake(project), snapshot)
+}
+
+/// The same as the files have them, and where these lack one, as it was accepted.
+pub async fn upstream_of_files(
+    project: &Project,
+    definitions: &Files,
+) -> Result<Upstream, Failure> {
+    let missing = project.sources.views().any(|(_, view)| !definitions.views.contains_key(view));
+    let accepted = if missing { accepted::of_project(project).await? } else { None };
+    Ok(Upstream::new(&project.sources, lake(project), |view| {
+        let own = definitions.views.get(view).map(|loaded| &loaded.view);
+        let stored = || Some(&accepted.as_ref()?.views.get(view)?.view);
+        own.or_else(stored).cloned()
+    }))
 }
 
 /// What runs SQL.

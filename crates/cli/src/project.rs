@@ -8,17 +8,16 @@ use std::{
 
 use serde::Deserialize;
 use trivium_api::{ApiError, suggest};
-use trivium_engine::{Source, Table};
 use trivium_model::Timestamp;
-use trivium_offline::Period;
 use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
 use trivium_spark::submit::Submit;
 
 use crate::{
     args::{Global, Instant},
     failure::{self, Failure},
-    lineage::{Lineage, LineageSection},
+    lineage::{self, Lineage, LineageSection},
     lint, output,
+    sources::{SourceSection, Sources},
 };
 
 /// The file's name.
@@ -104,30 +103,6 @@ struct LintSection {
     allow: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceSection {
-    format: Format,
-    path: Paths,
-    null: Option<String>,
-    time_zone: Option<String>,
-    ready: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    Csv,
-    Parquet,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Paths {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// A project, its paths made absolute or relative to where the command runs.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -143,19 +118,10 @@ pub struct Project {
     pub lint_allow: Vec<String>,
     /// Who is told of published partitions.
     pub lineage: Lineage,
-    sources: BTreeMap<String, SourcePaths>,
+    /// What SQL may name as tables.
+    pub sources: Sources,
     spark: SparkSection,
     alerts: Alerts,
-}
-
-#[derive(Debug, Clone)]
-struct SourcePaths {
-    format: Format,
-    paths: Vec<PathBuf>,
-    null: Option<String>,
-    time_zone: Option<String>,
-    /// The file whose presence says that a period's rows are there, with `{{ ds }}` and the like.
-    ready: Option<PathBuf>,
 }
 
 impl Project {
@@ -213,37 +179,7 @@ impl Project {
                 &suggest::hint(unknown, codes),
             ));
         }
-        let mut sources = BTreeMap::new();
-        for (name, section) in document.sources {
-            let place = format!("{}: sources.{name}", file.display());
-            let listed = match &section.path {
-                Paths::One(path) => std::slice::from_ref(path),
-                Paths::Many(paths) => paths.as_slice(),
-            };
-            if listed.is_empty() {
-                return Err(wrong(place, "no path is listed".into(), "name a file or a folder"));
-            }
-            if section.format == Format::Parquet && section.null.is_some() {
-                return Err(wrong(
-                    format!("{place}.null"),
-                    "Parquet knows null by itself".into(),
-                    "remove `null`",
-                ));
-            }
-            let paths = listed
-                .iter()
-                .map(|path| expand(path).map(|path| base.join(path)))
-                .collect::<Result<_, _>>()
-                .map_err(|message| {
-                    wrong(format!("{place}.path"), message, "set it, or write a path without it")
-                })?;
-            let ready = section.ready.as_deref().map(expand).transpose().map_err(|message| {
-                wrong(format!("{place}.ready"), message, "set it, or write a path without it")
-            })?;
-            let ready = ready.map(|path| base.join(path));
-            let SourceSection { format, null, time_zone, .. } = section;
-            sources.insert(name, SourcePaths { format, paths, null, time_zone, ready });
-        }
+        let sources = Sources::read(document.sources, file, &base)?;
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
         let lineage = document.lineage.read(file, &base)?;
@@ -257,6 +193,10 @@ impl Project {
             file: expanded("alerts.file", document.alerts.file, &wrong, file)?
                 .map(|path| base.join(path)),
         };
+        if alerts.webhook.as_ref().is_some_and(|webhook| !lineage::is_reachable(webhook)) {
+            let place = format!("{}: alerts.webhook", file.display());
+            return Err(wrong(place, "this build cannot reach it".to_owned(), lineage::NO_TLS));
+        }
         let spark = document.spark;
         Ok(Self {
             file: file.to_path_buf(),
@@ -300,58 +240,13 @@ impl Project {
     pub fn submit(&self) -> Submit {
         // A path is one of the project's; a bare name is for PATH to know.
         let command = match self.spark.submit.contains('/') {
-            true => expand_path(Path::new(&self.spark.submit)).into_os_string(),
+            true => {
+                let base = self.file.parent().unwrap_or_else(|| Path::new(""));
+                base.join(expand_path(Path::new(&self.spark.submit))).into_os_string()
+            }
             false => self.spark.submit.clone().into(),
         };
         Submit { command, master: self.spark.master.clone(), conf: self.spark.conf.clone() }
-    }
-
-    /// What the sources of these names do not have yet of a period: the file that each would wait for.
-    pub fn not_ready(&self, names: &[String], period: Period) -> Result<Vec<String>, Failure> {
-        let mut missing = Vec::new();
-        for (name, source) in &self.sources {
-            if !names.iter().any(|asked| asked.eq_ignore_ascii_case(name)) {
-                continue;
-            }
-            let Some(pattern) = &source.ready else { continue };
-            let folder = period.folder();
-            let day = folder.split_once('=').map_or(folder.as_str(), |(_, value)| value);
-            let path = PathBuf::from(pattern.to_string_lossy().replace("{{ ds }}", day));
-            if !path.exists() {
-                missing.push(format!("sources.{name}: {}", path.display()));
-            }
-        }
-        Ok(missing)
-    }
-
-    /// The sources as tables that SQL may name. Files are looked up, not read.
-    pub fn tables(&self) -> Result<Vec<Table>, Failure> {
-        self.sources
-            .iter()
-            .map(|(name, source)| {
-                let mut files = Vec::new();
-                for path in &source.paths {
-                    files.extend(files_of(path, source.format).map_err(|failure| {
-                        Failure {
-                            error: failure.error.help(format!(
-                                "sources.{name} of {} names it",
-                                self.file.display()
-                            )),
-                            findings: failure.findings,
-                        }
-                    })?);
-                }
-                let location = match source.format {
-                    Format::Csv => Source::Csv { paths: files, null: source.null.clone() },
-                    Format::Parquet => Source::Parquet(files),
-                };
-                Ok(Table {
-                    name: name.clone(),
-                    source: location,
-                    time_zone: source.time_zone.clone(),
-                })
-            })
-            .collect()
     }
 }
 
@@ -379,32 +274,6 @@ fn search() -> Result<PathBuf, Failure> {
         .into())
 }
 
-/// Files of a source: the file itself, or those of a folder with the format's ending, by name.
-fn files_of(path: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
-    let about = std::fs::metadata(path).map_err(|error| failure::file(path, &error))?;
-    if about.is_file() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let ending = match format {
-        Format::Csv => "csv",
-        Format::Parquet => "parquet",
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(|error| failure::file(path, &error))? {
-        let file = entry.map_err(|error| failure::file(path, &error))?.path();
-        if file.extension().is_some_and(|extension| extension == ending) {
-            files.push(file);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(ApiError::not_found(format!("the folder has no .{ending} files"))
-            .at(path.display().to_string())
-            .into());
-    }
-    Ok(files)
-}
-
 /// A text of the project file with its variables filled in.
 fn expanded(
     field: &str,
@@ -424,7 +293,7 @@ fn expand_path(path: &Path) -> PathBuf {
 }
 
 /// `~/…` is the home folder; `${NAME}` and `${NAME:-otherwise}` are environment variables.
-fn expand(path: &str) -> Result<PathBuf, String> {
+pub(crate) fn expand(path: &str) -> Result<PathBuf, String> {
     let mut text = path.to_owned();
     if let Some(after) = path.strip_prefix("${")
         && let Some((inside, rest)) = after.split_once('}')

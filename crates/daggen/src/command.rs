@@ -115,7 +115,7 @@ pub fn generate(args: &GenerateArgs) -> Result<Outcome, Error> {
     let (left, changes): (Vec<Change>, Vec<Change>) =
         changes.into_iter().partition(|change| is_blocked(change));
     if !args.check {
-        look.plan.apply(&args.places.out, &changes, args.force, Duration::ZERO)?;
+        look.plan.apply(&args.places.out, &changes, args.force)?;
     }
     Ok(Outcome {
         changes,
@@ -125,20 +125,25 @@ pub fn generate(args: &GenerateArgs) -> Result<Outcome, Error> {
     })
 }
 
-/// What generating would change, as a unified diff; empty where nothing would.
-pub fn difference(args: &GenerateArgs) -> Result<String, Error> {
+/// What generating would change, as a unified diff and a line for each definition that would go, and what is
+/// wrong in the configs; empty where nothing would change.
+pub fn difference(args: &GenerateArgs) -> Result<(String, Vec<Diagnostic>), Error> {
     let settings = Settings::read(&args.places.project)?;
     let look = Watcher::new(Source::Folder(args.places.configs.clone()), settings)?.look()?;
     let mut text = String::new();
     for change in look.plan.changes(&args.places.out)? {
         let path = change.path();
+        if change.definition().is_some() {
+            text.push_str(&format!("removed: {path}\n"));
+            continue;
+        }
         let now = std::fs::read_to_string(args.places.out.join(path)).unwrap_or_default();
         let then = look.plan.text(path).unwrap_or_default();
         let diff = similar::TextDiff::from_lines(now.as_str(), then);
         let (old, new) = (format!("a/{path}"), format!("b/{path}"));
         text.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
     }
-    Ok(text)
+    Ok((text, look.wrong.into_values().flatten().collect()))
 }
 
 /// Watches for ever.
@@ -162,7 +167,8 @@ pub fn watch_for_ever(args: &WatchArgs) -> Result<std::convert::Infallible, Erro
     };
     let mut watcher = Watcher::new(source, settings)?;
     tracing::info!(dags = %args.places.out.display(), seconds = args.interval, "watching");
-    watch(&mut watcher, &args.places.out, Duration::from_secs(args.interval), tell)
+    let settings = || Settings::read(&args.places.project);
+    watch(&mut watcher, &args.places.out, Duration::from_secs(args.interval), settings, tell)
 }
 
 /// The nearest folder above that is a repository.

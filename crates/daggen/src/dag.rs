@@ -2,8 +2,8 @@
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use sha2::{Digest, Sha256};
-use trivium_model::{FeatureView, Schedule, TimeSpan};
-use trivium_registry::project::ProjectView;
+use trivium_model::{FeatureView, Schedule, TimeSpan, ViewRef};
+use trivium_registry::project::{ProjectSql, ProjectView};
 
 use crate::{Error, Settings, python};
 
@@ -53,6 +53,11 @@ impl Renderer {
         Ok(Self { environment, settings })
     }
 
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The DAG of a batch view; `None` for others.
     pub fn render(&self, loaded: &ProjectView) -> Result<Option<Generated>, Error> {
         let view = &loaded.view;
@@ -75,7 +80,8 @@ impl Renderer {
             .render(context! {
                 reference => reference.to_string(),
                 dag_id => format!("{namespace}.{}.v{}", reference.view, reference.version),
-                asset => format!("trivium://{namespace}/{}/v{}", reference.view, reference.version),
+                asset => asset(&reference),
+                inlets => self.inlets(sql),
                 config => format!("{namespace}/{stem}.json"),
                 definition => sources[..SHORT].to_owned(),
                 description => view.description.clone(),
@@ -101,6 +107,8 @@ impl Renderer {
                 max_active_runs => if looks_behind(view, schedule) > 0 { 1 } else { 4 },
                 looks_behind => looks_behind(view, schedule),
                 online => view.online,
+                every => schedule.every.micros() / 1_000_000,
+                openlineage => self.settings.openlineage,
                 airflow => context! {
                     command => self.settings.airflow.command.clone(),
                     spark_connection => self.settings.airflow.spark_connection.clone(),
@@ -125,6 +133,22 @@ impl Renderer {
             definition,
         }))
     }
+
+    /// The assets of the views that the SQL reads.
+    fn inlets(&self, sql: &ProjectSql) -> Vec<String> {
+        let is_read =
+            |name: &str| sql.query.tables().iter().any(|table| table.eq_ignore_ascii_case(name));
+        let read = self.settings.views.iter().filter(|(name, _)| is_read(name));
+        let mut assets: Vec<String> = read.map(|(_, view)| asset(view)).collect();
+        assets.sort();
+        assets.dedup();
+        assets
+    }
+}
+
+/// The name of a view's published partitions among Airflow's assets.
+fn asset(view: &ViewRef) -> String {
+    format!("trivium://{}/{}/v{}", view.namespace, view.view, view.version)
 }
 
 /// Whether a file is one of ours, and if so whether it is as it was written.

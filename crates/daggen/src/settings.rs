@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
-use trivium_model::TimeSpan;
+use trivium_model::{TimeSpan, ViewRef};
 
 use crate::Error;
 
@@ -14,6 +14,10 @@ pub struct Settings {
     pub airflow: Airflow,
     /// `[spark]`, as far as DAGs need it.
     pub spark: Spark,
+    /// The views that `[sources]` names, by their names in SQL.
+    pub views: BTreeMap<String, ViewRef>,
+    /// Whether `[lineage]` names a place for OpenLineage's events.
+    pub openlineage: bool,
 }
 
 /// `[airflow]`.
@@ -114,40 +118,59 @@ pub struct Tier {
     pub rows_per_second: Option<u32>,
 }
 
+/// The project file, where none is named.
+pub const FILE: &str = "trivium.toml";
+
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 
 /// Tier 0 wakes somebody up, tier 3 can wait for Monday.
 const TIERS: [Tier; 4] = [
-    tier(5, 30, 10 * MINUTE, HOUR, 6 * HOUR, MINUTE, 2 * HOUR, 1_000),
-    tier(4, MINUTE, 20 * MINUTE, 2 * HOUR, 12 * HOUR, 2 * MINUTE, 6 * HOUR, 100),
-    tier(3, 5 * MINUTE, HOUR, 4 * HOUR, 24 * HOUR, 5 * MINUTE, 24 * HOUR, 10),
-    tier(2, 15 * MINUTE, 2 * HOUR, 8 * HOUR, 48 * HOUR, 15 * MINUTE, 72 * HOUR, 1),
-];
-
-#[allow(clippy::too_many_arguments, reason = "the columns of the table above")]
-const fn tier(
-    retries: u32,
-    retry_delay: i64,
-    retry_delay_max: i64,
-    task_timeout: i64,
-    wait_timeout: i64,
-    wait_interval: i64,
-    deadline: i64,
-    priority: u32,
-) -> Tier {
     Tier {
-        retries,
-        retry_delay,
-        retry_delay_max,
-        task_timeout,
-        wait_timeout,
-        wait_interval,
-        deadline,
-        priority,
+        retries: 5,
+        retry_delay: 30,
+        retry_delay_max: 10 * MINUTE,
+        task_timeout: HOUR,
+        wait_timeout: 6 * HOUR,
+        wait_interval: MINUTE,
+        deadline: 2 * HOUR,
+        priority: 1_000,
         rows_per_second: None,
-    }
-}
+    },
+    Tier {
+        retries: 4,
+        retry_delay: MINUTE,
+        retry_delay_max: 20 * MINUTE,
+        task_timeout: 2 * HOUR,
+        wait_timeout: 12 * HOUR,
+        wait_interval: 2 * MINUTE,
+        deadline: 6 * HOUR,
+        priority: 100,
+        rows_per_second: None,
+    },
+    Tier {
+        retries: 3,
+        retry_delay: 5 * MINUTE,
+        retry_delay_max: HOUR,
+        task_timeout: 4 * HOUR,
+        wait_timeout: 24 * HOUR,
+        wait_interval: 5 * MINUTE,
+        deadline: 24 * HOUR,
+        priority: 10,
+        rows_per_second: None,
+    },
+    Tier {
+        retries: 2,
+        retry_delay: 15 * MINUTE,
+        retry_delay_max: 2 * HOUR,
+        task_timeout: 8 * HOUR,
+        wait_timeout: 48 * HOUR,
+        wait_interval: 15 * MINUTE,
+        deadline: 72 * HOUR,
+        priority: 1,
+        rows_per_second: None,
+    },
+];
 
 #[derive(Deserialize)]
 struct Document {
@@ -155,6 +178,21 @@ struct Document {
     airflow: Airflow,
     #[serde(default)]
     spark: Spark,
+    /// What else is in a source is for those who read it.
+    #[serde(default)]
+    sources: BTreeMap<String, Source>,
+    #[serde(default)]
+    lineage: Lineage,
+}
+
+#[derive(Default, Deserialize)]
+struct Lineage {
+    openlineage: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    view: Option<String>,
 }
 
 impl Settings {
@@ -162,7 +200,12 @@ impl Settings {
     pub fn read(file: &Path) -> Result<Self, Error> {
         match std::fs::read_to_string(file) {
             Ok(text) => Self::parse(&file.display().to_string(), &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            // A project without settings; a path that somebody wrote is meant.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && file == Path::new(FILE) =>
+            {
+                Ok(Self::default())
+            }
             Err(error) => Err(Error::io("read", file)(error)),
         }
     }
@@ -173,7 +216,21 @@ impl Settings {
             place: place.to_owned(),
             message: error.to_string().trim().to_owned(),
         })?;
-        let settings = Self { airflow: document.airflow, spark: document.spark };
+        let mut views = BTreeMap::new();
+        for (name, source) in document.sources {
+            let Some(view) = source.view else { continue };
+            let view = view.parse().map_err(|error| Error::Settings {
+                place: format!("{place}: sources.{name}.view"),
+                message: format!("`{view}` is no view: {error}"),
+            })?;
+            views.insert(name, view);
+        }
+        let settings = Self {
+            airflow: document.airflow,
+            spark: document.spark,
+            views,
+            openlineage: document.lineage.openlineage.is_some(),
+        };
         settings.check(place)?;
         Ok(settings)
     }
@@ -201,6 +258,10 @@ impl Settings {
                     "write letters, digits, `/`, `.`, `_` and `-` alone",
                 );
             }
+        }
+        // Tasks run in folders of their own, which go with them.
+        if airflow.catalog.as_ref().is_some_and(|catalog| !catalog.starts_with('/')) {
+            return wrong("catalog".to_owned(), "write an absolute path: tasks run anywhere");
         }
         for (name, tier) in &airflow.tiers {
             if !["0", "1", "2", "3"].contains(&name.as_str()) {

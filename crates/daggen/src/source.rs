@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use trivium_model::Diagnostic;
-use trivium_registry::project::{File, ProjectView, load_project};
+use trivium_registry::project::{
+    File, FolderFiles, ProjectView, file_of, load_project, read_folder,
+};
 
 use crate::Error;
 
@@ -28,8 +30,14 @@ pub enum Source {
     },
 }
 
-/// The texts of one view: its stem, such as `flights/carrier_daily.v1`, and its files.
-pub type Pairs = BTreeMap<String, Vec<File>>;
+/// The configs at one moment.
+#[derive(Debug, Default)]
+pub struct Configs {
+    /// The texts of each view by its stem, such as `flights/carrier_daily.v1`.
+    pub pairs: BTreeMap<String, Vec<File>>,
+    /// What could not be read, by stem; by folder, where a whole one could not.
+    pub unread: BTreeMap<String, Vec<Diagnostic>>,
+}
 
 /// What became of a pair.
 #[derive(Debug)]
@@ -43,22 +51,37 @@ pub enum Loaded {
 }
 
 impl Source {
+    /// The commit that the configs are read from now; none for a folder, which has no such name.
+    pub fn commit(&self) -> Result<Option<String>, Error> {
+        match self {
+            Self::Folder(_) => Ok(None),
+            Self::Git { repository, reference, .. } => commit_of(repository, reference).map(Some),
+        }
+    }
+
     /// The files, grouped by what they are about.
-    pub fn read(&self) -> Result<Pairs, Error> {
-        let files = match self {
-            Self::Folder(folder) => read_folder(folder)?,
+    pub fn read(&self) -> Result<Configs, Error> {
+        let found = match self {
+            Self::Folder(folder) => read_folder(folder).map_err(Error::io("read", folder))?,
             Self::Git { repository, reference, folder } => {
                 read_commit(repository, reference, folder)?
             }
         };
-        let mut pairs = Pairs::new();
-        for file in files {
-            let stem = file.path.strip_suffix(".json").or_else(|| file.path.strip_suffix(".sql"));
-            let Some(stem) = stem else { continue };
-            pairs.entry(stem.to_owned()).or_default().push(file);
+        let mut configs = Configs::default();
+        for file in found.files {
+            let Some(stem) = stem_of(&file.path) else { continue };
+            configs.pairs.entry(stem.to_owned()).or_default().push(file);
         }
-        Ok(pairs)
+        for finding in found.findings {
+            let stem = stem_of(&finding.path).unwrap_or(&finding.path).to_owned();
+            configs.unread.entry(stem).or_default().push(finding);
+        }
+        Ok(configs)
     }
+}
+
+fn stem_of(path: &str) -> Option<&str> {
+    path.strip_suffix(".json").or_else(|| path.strip_suffix(".sql"))
 }
 
 /// Reads and checks one pair by itself: a DAG depends on nothing else.
@@ -75,66 +98,47 @@ pub fn load(stem: &str, files: &[File]) -> Loaded {
     }
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<File>, Error> {
-    let mut files = Vec::new();
-    for namespace in sorted(folder)? {
-        if !namespace.is_dir() {
-            continue;
-        }
-        for path in sorted(&namespace)? {
-            let is_ours =
-                path.extension().is_some_and(|ending| ending == "json" || ending == "sql");
-            if !is_ours || !path.is_file() {
-                continue;
-            }
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            match fs::read_to_string(&path) {
-                Ok(text) => files.push(File { path: name, text }),
-                // Taken away between listing and reading.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("read", &path)(error)),
-            }
-        }
-    }
-    Ok(files)
-}
-
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let path = entry.map_err(Error::io("read", folder))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<Vec<File>, Error> {
+fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<FolderFiles, Error> {
     let folder = folder.trim_matches('/');
-    let listed = git(
-        repository,
-        &["ls-tree", "-r", "-z", "--name-only", "--full-tree", reference, "--", folder],
-    )?;
+    // `<mode> <type> <object>\t<path>`
+    let listed =
+        git(repository, &["ls-tree", "-r", "-z", "--full-tree", reference, "--", folder], &[])?;
     let mut files = Vec::new();
-    for path in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
-        let path = String::from_utf8_lossy(path).into_owned();
-        let relative =
-            path.strip_prefix(folder).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
-        let is_ours = relative.ends_with(".json") || relative.ends_with(".sql");
-        if !is_ours || relative.matches('/').count() != 1 {
-            continue;
+    for entry in listed.split(|byte| *byte == 0) {
+        let entry = String::from_utf8_lossy(entry);
+        let Some((about, path)) = entry.split_once('\t') else { continue };
+        let path = path.strip_prefix(folder).map_or(path, |rest| rest.trim_start_matches('/'));
+        let mut about = about.split(' ').skip(1);
+        if let (Some("blob"), Some(object), Some(_)) = (about.next(), about.next(), stem_of(path)) {
+            files.push((path.to_owned(), object.to_owned()));
         }
-        let text = git(repository, &["cat-file", "blob", &format!("{reference}:{path}")])?;
-        let text = String::from_utf8(text).map_err(|_| Error::Git {
-            doing: format!("cat-file {path}"),
-            message: "the file is not UTF-8".to_owned(),
-        })?;
-        files.push(File { path: relative.to_owned(), text });
     }
-    Ok(files)
+    // One process for all of them: a project has thousands of files.
+    let asked: String = files.iter().map(|(_, object)| format!("{object}\n")).collect();
+    let answer = git(repository, &["cat-file", "--batch"], asked.as_bytes())?;
+    let mut rest = answer.as_slice();
+    let mut found = FolderFiles::default();
+    for (path, object) in files {
+        let content = next_object(&mut rest).ok_or_else(|| Error::Git {
+            doing: "cat-file --batch".to_owned(),
+            message: format!("{path}: object {object} cannot be read"),
+        })?;
+        match file_of(path, content.to_vec()) {
+            Ok(file) => found.files.push(file),
+            Err(finding) => found.findings.push(finding),
+        }
+    }
+    Ok(found)
+}
+
+/// Takes `<object> blob <bytes>\n<content>\n` off the front.
+fn next_object<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let header = std::str::from_utf8(&rest[..end]).ok()?;
+    let length: usize = header.rsplit_once(' ')?.1.parse().ok()?;
+    let content = rest.get(end + 1..end.checked_add(1)?.checked_add(length)?)?;
+    *rest = rest.get(end + 1 + length + 1..)?;
+    Some(content)
 }
 
 /// The commit that a reference names now.
@@ -142,19 +146,32 @@ pub fn commit_of(repository: &Path, reference: &str) -> Result<String, Error> {
     let found = git(
         repository,
         &["rev-parse", "--verify", "--end-of-options", &format!("{reference}^{{commit}}")],
+        &[],
     )?;
     Ok(String::from_utf8_lossy(&found).trim().to_owned())
 }
 
-fn git(repository: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
+fn git(repository: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = |message: String| Error::Git { doing: arguments.join(" "), message };
-    let done = Command::new("git")
+    let child = Command::new("git")
         .arg("-C")
         .arg(repository)
         .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.map_err(|error| failed(error.to_string()))?;
+    let stdin = child.stdin.take();
+    // Beside the reading: git answers before it has heard all.
+    let done = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // What git does not want to hear any more, its answer tells.
+            let _ = stdin.map(|mut stdin| stdin.write_all(input));
+        });
+        child.wait_with_output()
+    });
+    let done = done.map_err(|error| failed(error.to_string()))?;
     if !done.status.success() {
         return Err(failed(String::from_utf8_lossy(&done.stderr).trim().to_owned()));
     }

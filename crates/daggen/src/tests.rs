@@ -19,7 +19,7 @@ fn repository() -> PathBuf {
 
 /// A view of the example project, its texts changed.
 fn view(stem: &str, change: impl Fn(&str) -> String) -> Box<ProjectView> {
-    let pairs = Source::Folder(repository().join("configs")).read().unwrap();
+    let pairs = Source::Folder(repository().join("configs")).read().unwrap().pairs;
     let files: Vec<File> = pairs[stem]
         .iter()
         .map(|file| File {
@@ -109,7 +109,7 @@ fn schedules_become_timetables_whose_intervals_are_the_periods() {
 fn tiers_and_settings() {
     let settings = Settings::parse(
         "trivium.toml",
-        "[airflow]\ntables = true\npool = \"features\"\n[airflow.tiers.2]\nretry_delay = \"1s\"\nrows_per_second = 500\n[spark.conf]\n\"spark.sql.shuffle.partitions\" = \"2\"\n",
+        "[airflow]\ntables = true\npool = \"features\"\ndeadline_callback = \"company.late\"\n[airflow.tiers.2]\nretry_delay = \"1s\"\nrows_per_second = 500\n[spark.conf]\n\"spark.sql.shuffle.partitions\" = \"2\"\n[sources.Flights]\nview = \"flights/upstream@2\"\n[sources.orders]\nformat = \"csv\"\n[lineage]\nopenlineage = \"file:events\"\n",
     )
     .unwrap();
     let renderer = Renderer::new(settings).unwrap();
@@ -122,12 +122,18 @@ fn tiers_and_settings() {
         "\"spark.sql.shuffle.partitions\": \"2\"",
         "update_table = spark(\"update_table\", \"table\")",
         "--rows-per-second 500",
+        // A day's run is late a day after the day is over, not when it is.
+        "interval=timedelta(seconds=172800)",
+        "Asset(\"trivium://flights/upstream/v2\"),",
+        "failed = [TRIVIUM, \"record\", VIEW,",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
     for (wrong, said) in [
         ("[airflow]\npol = \"x\"\n", "unknown field `pol`"),
         ("[airflow]\ncommand = \"trivium; rm\"\n", "airflow.command: write letters"),
+        ("[airflow]\ncatalog = \"tags\"\n", "airflow.catalog: write an absolute path"),
+        ("[sources.x]\nview = \"daily\"\n", "sources.x.view: `daily` is no view"),
         ("[airflow.tiers.4]\n", "airflow.tiers.4: urgency tiers are 0, 1, 2 and 3"),
         ("[airflow.tiers.0]\nretries = 0\n", "airflow.tiers.0.retries: at least 1"),
         ("[airflow.tiers.0]\nretry_delay = \"soon\"\n", "soon"),
@@ -135,6 +141,8 @@ fn tiers_and_settings() {
         let error = Settings::parse("trivium.toml", wrong).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+    let mistyped = Settings::read(Path::new("trivum.toml")).unwrap_err().to_string();
+    assert!(mistyped.contains("trivum.toml"), "{mistyped}");
 }
 
 /// What Python makes of a literal, as far as [`python::string`] writes any.

@@ -15,7 +15,6 @@ use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use trivium_spark_runner::{RUNNER, RUNNER_FILE};
@@ -54,6 +53,14 @@ impl Change {
             | Self::Foreign(path) => path,
         }
     }
+
+    /// The definition that is to be removed, if it is one: a run may have begun with it.
+    pub fn definition(&self) -> Option<&str> {
+        match self {
+            Self::Remove(path) if path.starts_with(DEFINITIONS) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// What should be in the folder.
@@ -63,6 +70,8 @@ pub struct Plan {
     shipped: BTreeMap<String, String>,
     /// DAGs that stay as they are, because their sources are wrong just now.
     kept: BTreeSet<String>,
+    /// Namespaces of which all DAGs stay, because what should be there cannot be seen just now.
+    kept_folders: BTreeSet<String>,
 }
 
 impl Plan {
@@ -83,6 +92,19 @@ impl Plan {
     /// Leaves a DAG as it is.
     pub fn keep(&mut self, path: String) {
         self.kept.insert(path);
+    }
+
+    /// Leaves all DAGs of a namespace as they are.
+    pub fn keep_folder(&mut self, namespace: String) {
+        self.kept_folders.insert(namespace);
+    }
+
+    fn is_kept(&self, path: &str) -> bool {
+        let namespace = path.split_once('/').map_or("", |(namespace, _)| namespace);
+        // The configs folder itself has no name.
+        self.kept.contains(path)
+            || self.kept_folders.contains(namespace)
+            || self.kept_folders.contains("")
     }
 
     /// What should be in a file.
@@ -124,7 +146,7 @@ impl Plan {
             if self.dags.contains_key(&path) {
                 continue;
             }
-            if self.kept.contains(&path) {
+            if self.is_kept(&path) {
                 needed.extend(definition_of(&text).map(str::to_owned));
                 continue;
             }
@@ -145,14 +167,12 @@ impl Plan {
         Ok(changes)
     }
 
-    /// Does the changes. Edited DAGs are done too if `force` says so; definitions that went are kept for a
-    /// `grace`, because a run that began with one may still read it. Returns what was done.
+    /// Does the changes, edited DAGs too if `force` says so. Returns what was done.
     pub fn apply(
         &self,
         folder: &Path,
         changes: &[Change],
         force: bool,
-        grace: Duration,
     ) -> Result<Vec<Change>, Error> {
         let mut done = Vec::new();
         for change in changes {
@@ -161,11 +181,8 @@ impl Plan {
             let is_done = match (change, text) {
                 (Change::Add(_) | Change::Update(_), Some(text)) => write(&path, text)?,
                 (Change::Edited(_), Some(text)) if force => write(&path, text)?,
-                (Change::Edited(_), None) if force => remove(&path, Duration::ZERO)?,
-                (Change::Remove(name), _) => {
-                    let is_definition = name.starts_with(DEFINITIONS);
-                    remove(&path, if is_definition { grace } else { Duration::ZERO })?
-                }
+                (Change::Edited(_), None) if force => remove(&path)?,
+                (Change::Remove(_), _) => remove(&path)?,
                 _ => false,
             };
             if is_done {
@@ -234,19 +251,15 @@ fn write(path: &Path, text: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn remove(path: &Path, grace: Duration) -> Result<bool, Error> {
-    let about = match fs::symlink_metadata(path) {
-        Ok(about) => about,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(Error::io("read", path)(error)),
+fn remove(path: &Path) -> Result<bool, Error> {
+    let gone = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
     };
-    if !grace.is_zero() {
-        let age = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        if age.is_none_or(|age| age < grace) {
-            return Ok(false);
-        }
+    match gone {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("remove", path)(error)),
     }
-    let gone = if about.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    gone.map_err(Error::io("remove", path))?;
-    Ok(true)
 }

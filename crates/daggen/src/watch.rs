@@ -4,9 +4,9 @@
 //! again. A pair that is wrong leaves its DAG as it is, and is told of once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use trivium_model::Diagnostic;
@@ -40,44 +40,110 @@ pub struct Look {
     pub plan: Plan,
 }
 
+/// Definitions that no DAG names any more, and since when that is known.
+#[derive(Debug, Default)]
+pub struct Unneeded {
+    since: BTreeMap<String, Instant>,
+}
+
+impl Unneeded {
+    /// The changes that are due: all but removals of definitions that went less than [`GRACE`] ago.
+    pub fn let_go(&mut self, changes: Vec<Change>, now: Instant) -> Vec<Change> {
+        let mut still = BTreeMap::new();
+        let due = changes.into_iter().filter(|change| {
+            let Some(path) = change.definition() else { return true };
+            let since = self.since.get(path).copied().unwrap_or(now);
+            still.insert(path.to_owned(), since);
+            now.duration_since(since) >= GRACE
+        });
+        let due = due.collect();
+        // One that is needed again begins anew when it goes again.
+        self.since = still;
+        due
+    }
+}
+
 /// Turns configs into plans, and remembers what it has rendered.
 pub struct Watcher {
     source: Source,
     renderer: Renderer,
-    known: HashMap<String, (Vec<File>, Known)>,
+    /// The commit that all below was read from, if commits are read.
+    commit: Option<String>,
+    known: BTreeMap<String, (Vec<File>, Known)>,
+    unread: BTreeMap<String, Vec<Diagnostic>>,
 }
 
 impl Watcher {
     /// Of these configs.
     pub fn new(source: Source, settings: Settings) -> Result<Self, Error> {
-        Ok(Self { source, renderer: Renderer::new(settings)?, known: HashMap::new() })
+        Ok(Self {
+            source,
+            renderer: Renderer::new(settings)?,
+            commit: None,
+            known: BTreeMap::new(),
+            unread: BTreeMap::new(),
+        })
+    }
+
+    /// Goes by these settings from now on; where they differ, all is rendered anew.
+    pub fn go_by(&mut self, settings: Settings) -> Result<(), Error> {
+        if *self.renderer.settings() != settings {
+            self.renderer = Renderer::new(settings)?;
+            self.known.clear();
+            self.commit = None;
+        }
+        Ok(())
     }
 
     /// Reads the configs and says what should be there.
     pub fn look(&mut self) -> Result<Look, Error> {
-        let pairs = self.source.read()?;
+        let commit = self.source.commit()?;
         let mut look = Look { plan: Plan::new(), ..Look::default() };
-        let mut known = HashMap::with_capacity(pairs.len());
-        for (stem, files) in pairs {
-            let entry = match self.known.remove(&stem) {
-                Some((same, entry)) if same == files => entry,
-                _ => {
-                    look.read += 1;
-                    self.load(&stem, &files)?
-                }
-            };
-            match &entry {
+        // What a commit says never changes.
+        if commit.is_none() || commit != self.commit {
+            look.read = self.refresh()?;
+            self.commit = commit;
+        }
+        for (stem, (_, known)) in &self.known {
+            match known {
                 Known::Dag(generated) => look.plan.add((**generated).clone()),
                 Known::Wrong(found) => {
-                    look.plan.keep(dag_path(&stem));
+                    look.plan.keep(dag_path(stem));
                     look.wrong.insert(stem.clone(), found.clone());
                 }
                 Known::Nothing => {}
             }
+        }
+        for (place, found) in &self.unread {
+            look.plan.keep(dag_path(place));
+            look.plan.keep_folder(place.clone());
+            look.wrong.insert(place.clone(), found.clone());
+        }
+        Ok(look)
+    }
+
+    /// Reads all again, and renders what changed; returns how many pairs that were.
+    fn refresh(&mut self) -> Result<usize, Error> {
+        let configs = self.source.read()?;
+        let mut read = 0;
+        let mut known = BTreeMap::new();
+        for (stem, files) in configs.pairs {
+            // Half of a pair says nothing.
+            if configs.unread.contains_key(&stem) {
+                continue;
+            }
+            let entry = match self.known.remove(&stem) {
+                Some((same, entry)) if same == files => entry,
+                _ => {
+                    read += 1;
+                    self.load(&stem, &files)?
+                }
+            };
             known.insert(stem, (files, entry));
         }
         self.known = known;
-        Ok(look)
+        self.unread = configs.unread;
+        Ok(read)
     }
 
     fn load(&self, stem: &str, files: &[File]) -> Result<Known, Error> {
@@ -105,25 +171,32 @@ pub fn watch(
     watcher: &mut Watcher,
     dags: &Path,
     interval: Duration,
+    mut settings: impl FnMut() -> Result<Settings, Error>,
     mut told: impl FnMut(&Result<(Vec<Change>, Look), Error>),
 ) -> ! {
     let mut last: Option<String> = None;
+    let mut unneeded = Unneeded::default();
     loop {
-        let outcome = watcher.look().and_then(|look| {
-            let changes = look.plan.changes(dags)?;
-            let done = look.plan.apply(dags, &changes, false, GRACE)?;
+        let outcome = settings().and_then(|settings| watcher.go_by(settings)).and_then(|()| {
+            let look = watcher.look()?;
+            let changes = unneeded.let_go(look.plan.changes(dags)?, Instant::now());
+            let done = look.plan.apply(dags, &changes, false)?;
             // What could not be done is told of, too.
             let left = changes.into_iter().filter(|change| {
                 matches!(change, Change::Edited(_) | Change::Foreign(_)) && !done.contains(change)
             });
             Ok((done.iter().cloned().chain(left).collect::<Vec<_>>(), look))
         });
-        // The same trouble once, not with every look.
-        let said = match &outcome {
-            Ok((changes, look)) => format!("{changes:?} {:?}", look.wrong),
-            Err(error) => error.to_string(),
+        // The same trouble once, not with every look; what was done, always.
+        let is_left = |change: &&Change| matches!(change, Change::Edited(_) | Change::Foreign(_));
+        let (said, is_news) = match &outcome {
+            Ok((changes, look)) => {
+                let left: Vec<&Change> = changes.iter().filter(is_left).collect();
+                (format!("{left:?} {:?}", look.wrong), left.len() < changes.len())
+            }
+            Err(error) => (error.to_string(), false),
         };
-        if last.as_ref() != Some(&said) {
+        if is_news || last.as_ref() != Some(&said) {
             told(&outcome);
             last = Some(said);
         }

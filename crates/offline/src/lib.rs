@@ -29,9 +29,9 @@ mod testing;
 
 pub use encode::ValueColumn;
 pub use error::Error;
-pub use history::{History, HistoryQuery, Selection, TrainingSet};
+pub use history::{History, HistoryQuery, Selection, TrainingSet, table_of};
 pub use lake::{Lake, Layer, Partition};
 pub use materialize::{MaterializeOptions, MaterializeProgress, MaterializeReport, Materializer};
-pub use period::{Period, periods, schedule};
+pub use period::{Period, periods, periods_read, schedule};
 pub use quality::CheckResult;
 pub use run::{RunOptions, RunProgress, RunReport, RunRequest, Runner};

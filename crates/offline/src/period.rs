@@ -37,6 +37,13 @@ impl Period {
         format!("period={}", start.format(format))
     }
 
+    /// The period of a schedule that an instant lies in; the one that would lie there, before the first.
+    pub fn containing(schedule: &Schedule, at: Timestamp) -> Self {
+        let into = at.0.saturating_sub(schedule.start.0).rem_euclid(schedule.every.micros().max(1));
+        let start = Timestamp(at.0.saturating_sub(into));
+        Self { start, end: start.plus(schedule.every) }
+    }
+
     /// The period that begins `count` periods later (earlier if negative); saturates.
     pub fn shifted(&self, count: i64) -> Self {
         let by = (self.end.0 - self.start.0).saturating_mul(count);
@@ -45,6 +52,23 @@ impl Period {
             end: Timestamp(self.end.0.saturating_add(by)),
         }
     }
+}
+
+/// The periods of a schedule that a reader's period waits for: those that end within it, and where none does,
+/// because they are longer, the last one before. None before the schedule's start.
+pub fn periods_read(schedule: &Schedule, reader: Period) -> Vec<Period> {
+    let every = schedule.every.micros();
+    let start = schedule.start.0;
+    // The number of whole periods until then.
+    let ended = |at: Timestamp| at.0.saturating_sub(start).div_euclid(every).max(0);
+    let last = ended(reader.end);
+    let first = ended(reader.start).min(last - 1).max(0);
+    (first..last)
+        .map(|index| {
+            let start = Timestamp(start.saturating_add(index.saturating_mul(every)));
+            Period { start, end: start.plus(schedule.every) }
+        })
+        .collect()
 }
 
 /// The most periods of one run: an hourly view over eleven years. More is a mistyped date.
@@ -141,5 +165,28 @@ mod tests {
         ] {
             assert!(periods(&schedule, at(from), at(to)).is_err(), "{from} {to}");
         }
+    }
+
+    #[test]
+    fn a_period_waits_for_what_ends_within_it() {
+        let start = at("2013-01-01");
+        let day = Period { start: at("2013-01-10"), end: at("2013-01-11") };
+        let read = |every: &str, reader: Period| -> Vec<String> {
+            let schedule = Schedule { every: every.parse().unwrap(), start };
+            periods_read(&schedule, reader).iter().map(Period::folder).collect()
+        };
+        assert_eq!(read("1d", day), ["ds=2013-01-10"]);
+        let hours = read("1h", day);
+        assert_eq!((hours.len(), hours[0].as_str()), (24, "period=2013-01-10T00"));
+        // Days of a week: the last whole week before.
+        assert_eq!(read("7d", day), ["ds=2013-01-01"]);
+        let edge = Period { start: at("2013-01-14"), end: at("2013-01-15") };
+        assert_eq!(read("7d", edge), ["ds=2013-01-08"]);
+        // Nothing is over yet, or nothing has begun.
+        let first = Period { start, end: at("2013-01-02") };
+        assert!(read("7d", first).is_empty());
+        let before = Period { start: at("2012-12-30"), end: at("2012-12-31") };
+        assert!(read("1d", before).is_empty());
+        assert_eq!(read("1d", Period { start: at("2012-12-30"), end: at("2013-01-03") }).len(), 2);
     }
 }

@@ -7,9 +7,9 @@ pub const RUNNER: &str = include_str!("trivium_spark.py");
 /// The name it is shipped under.
 pub const RUNNER_FILE: &str = "trivium_spark.py";
 /// The format of the jobs that it reads and of the results that it leaves.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Its version; a job names the one that it is for.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,8 @@ from pyspark.sql.functions import col, to_utc_timestamp
 from pyspark.sql.types import TimestampNTZType
 
 # The job's format, and this file's version: a job names both, and no other is run.
-FORMAT = 1
-VERSION = "1"
+FORMAT = 2
+VERSION = "2"
 
 # What makes Spark's answers those that Trivium promises, whatever the cluster's defaults are.
 SETTINGS = {
@@ -34,6 +34,9 @@ SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.compression.codec": "snappy",
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # A file that cannot be read is an error, and never some rows less.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
 }
 
 
@@ -85,6 +88,9 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
         if "statement" in step:
             spark.sql(step["statement"])
             continue
+        if "drop_if_types_differ" in step:
+            drop_if_types_differ(spark, step["drop_if_types_differ"], step["columns"])
+            continue
         if "add_columns_to" in step:
             add_columns(spark, step["add_columns_to"], step["columns"])
             continue
@@ -100,9 +106,23 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
     return {
         "format": FORMAT,
         "runner": VERSION,
+        "job": job["id"],
         "spark": spark.version,
         "queries": queries,
     }
+
+
+def drop_if_types_differ(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
+    if not spark.catalog.tableExists(table):
+        return
+    wanted = {
+        name.lower(): spark.sql(f"SELECT CAST(NULL AS {kind}) AS c").schema[0].dataType
+        for name, kind in columns
+    }
+    for field in spark.table(table).schema.fields:
+        if wanted.get(field.name.lower(), field.dataType) != field.dataType:
+            spark.sql(f"DROP TABLE {table}")
+            return
 
 
 def add_columns(spark: SparkSession, table: str, columns: list[list[str]]) -> None:

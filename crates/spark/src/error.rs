@@ -72,10 +72,10 @@ impl Error {
         match self {
             Self::Offline(error) => error.kind(),
             Self::Invalid { .. } => Kind::InvalidArgument,
-            Self::NotDone { .. } => Kind::FailedPrecondition,
             Self::Corrupt { .. } => Kind::DataLoss,
             Self::Io { .. } => Kind::Internal,
-            Self::Failed { .. } => Kind::Unavailable,
+            Self::NotDone { .. } => Kind::Unavailable,
+            Self::Failed { .. } => Kind::FailedPrecondition,
         }
     }
 

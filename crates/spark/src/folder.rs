@@ -24,7 +24,7 @@ use trivium_offline::{
     Lake, Period,
     run::steps::{Publication, Steps},
 };
-use trivium_registry::project::{File, ProjectView, load_project};
+use trivium_registry::project::{ProjectView, load_project, read_folder};
 use uuid::Uuid;
 
 use crate::{Error, job::write_json};
@@ -142,7 +142,13 @@ impl RunFolder {
                 help: "name the folder that `trivium step start` printed".to_owned(),
             });
         }
-        remove(path)
+        // In one step first: what a kill leaves of it is no run any more, and goes with the period's next one.
+        let gone = path.with_extension(format!("{}.gone", Uuid::now_v7().simple()));
+        match fs::rename(path, &gone) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("remove", path)(error)),
+            Ok(()) => remove(&gone),
+        }
     }
 }
 
@@ -159,17 +165,11 @@ fn steps(lake: Lake, loaded: &ProjectView) -> Result<Steps, Error> {
 
 /// The one view in a folder of definitions, as a run or a generated DAG keeps it.
 pub fn read_definition(folder: &Path) -> Result<ProjectView, Error> {
-    let mut files = Vec::new();
-    for namespace in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let namespace = namespace.map_err(Error::io("read", folder))?.path();
-        for file in fs::read_dir(&namespace).map_err(Error::io("read", &namespace))? {
-            let file = file.map_err(Error::io("read", &namespace))?.path();
-            let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
-            let path = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
-            files.push(File { path, text });
-        }
+    let found = read_folder(folder).map_err(Error::io("read", folder))?;
+    if let Some(finding) = found.findings.first() {
+        return Err(Error::corrupt(folder, finding));
     }
-    let project = load_project(&files).map_err(|found| {
+    let project = load_project(&found.files).map_err(|found| {
         let first = found.first().map(ToString::to_string).unwrap_or_default();
         Error::corrupt(folder, first)
     })?;

@@ -28,6 +28,8 @@ pub const RESULT_FILE: &str = "result.json";
 pub struct Job {
     format: u32,
     runner: &'static str,
+    /// What its result names: one of another job in the same folder is not taken for it.
+    id: String,
     /// The application's name.
     pub name: String,
     /// Whether it needs the Hive metastore.
@@ -46,6 +48,13 @@ pub enum Step {
     Statement {
         /// The SQL.
         statement: String,
+    },
+    /// Drop a table of which a column has another type.
+    Widened {
+        /// The table, quoted.
+        drop_if_types_differ: String,
+        /// Names and types.
+        columns: Vec<(String, String)>,
     },
     /// Give a table the columns that it lacks, each nullable.
     Columns {
@@ -103,7 +112,8 @@ pub enum FileFormat {
 impl Job {
     /// A job of these steps.
     pub fn new(name: String, steps: Vec<Step>) -> Self {
-        Self { format: FORMAT, runner: VERSION, name, hive: false, steps }
+        let id = Uuid::now_v7().simple().to_string();
+        Self { format: FORMAT, runner: VERSION, id, name, hive: false, steps }
     }
 
     /// Writes the job into a folder of its own, as a whole, and takes the result of an earlier one away.
@@ -134,8 +144,15 @@ pub(crate) fn write_json(path: &Path, document: &impl Serialize) -> Result<(), E
 #[derive(Debug, Deserialize)]
 struct ResultDocument {
     format: u32,
+    job: String,
     spark: String,
     queries: Vec<Written>,
+}
+
+/// What of a job its result is held against.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,6 +184,14 @@ impl JobResult {
         if document.format != FORMAT {
             let message = format!("format {} is not known to this version", document.format);
             return Err(Error::corrupt(&path, message));
+        }
+        let job = folder.join(JOB_FILE);
+        let text = fs::read(&job).map_err(Error::io("read", &job))?;
+        let asked: Asked =
+            serde_json::from_slice(&text).map_err(|error| Error::corrupt(&job, error))?;
+        // A try that was given up for dead may end after another job was written.
+        if document.job != asked.id {
+            return Err(Error::NotDone { job });
         }
         Ok(Self { folder: folder.to_owned(), document })
     }

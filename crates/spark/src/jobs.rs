@@ -28,7 +28,10 @@ pub fn source_table(table: &Table, schema: Option<&SchemaRef>) -> Result<JobTabl
     };
     let mut options = BTreeMap::new();
     let (format, paths, schema) = match &table.source {
-        Source::Parquet(paths) => (FileFormat::Parquet, paths, None),
+        Source::Parquet(paths) => {
+            let schema = schema.map(|schema| spark_schema(schema)).transpose();
+            (FileFormat::Parquet, paths, schema.map_err(|error| invalid(error.to_string()))?)
+        }
         Source::Csv { paths, null } => {
             let schema = schema.ok_or_else(|| invalid("its columns are not known".to_owned()))?;
             let mut set =
@@ -62,9 +65,6 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(Error::io("find", path))
 }
 
-/// Periods and what their checks let through.
-pub type CheckedPeriods = Vec<(Period, Checked)>;
-
 /// The author's SQL and its checks, for some periods.
 pub fn extraction(steps: &Steps, periods: &[Period], tables: &[JobTable]) -> Result<Job, Error> {
     let mut job = Vec::new();
@@ -87,19 +87,16 @@ pub fn extraction(steps: &Steps, periods: &[Period], tables: &[JobTable]) -> Res
     Ok(Job::new(named(steps.view(), "extract", periods), job))
 }
 
-/// What the extraction of these periods gave, held against config and checks.
+/// What the extraction gave for the period at this place of its list, held against config and checks.
 pub fn check(
     steps: &Steps,
-    periods: &[Period],
+    at: usize,
+    period: Period,
     result: &JobResult,
-) -> Result<CheckedPeriods, Error> {
-    let mut checked = Vec::new();
-    for (at, period) in periods.iter().enumerate() {
-        let rows = result.rows(&format!("rows-{at}"))?;
-        let quality = result.rows(&format!("quality-{at}"))?;
-        checked.push((*period, steps.check(*period, &rows, &quality)?));
-    }
-    Ok(checked)
+) -> Result<Checked, Error> {
+    let rows = result.rows(&format!("rows-{at}"))?;
+    let quality = result.rows(&format!("quality-{at}"))?;
+    Ok(steps.check(period, &rows, &quality)?)
 }
 
 /// Carryover and rollup.
@@ -128,19 +125,23 @@ pub fn publication(view: &FeatureView, publications: &[Publication]) -> Result<J
     Ok(Job::new(named(view, "publish", &periods), steps))
 }
 
-/// Switches what the publication gave. `own` are the run's own periods.
+/// Switches what the publication gave, one partition after the other, so that one is in memory at a time.
+/// `own` are the run's own periods.
 pub fn publish(
     steps: &Steps,
     own: &[Period],
     publications: Vec<Publication>,
     result: &JobResult,
 ) -> Result<PublishReport, Error> {
-    let mut made = Vec::new();
+    let mut report = PublishReport::default();
     for (at, one) in publications.into_iter().enumerate() {
         let rows = result.rows(&format!("published-{at}"))?;
-        made.push((one, rows));
+        let PublishReport { changed, unchanged, left } = steps.publish(own, &[(one, rows)])?;
+        report.changed.extend(changed);
+        report.unchanged.extend(unchanged);
+        report.left.extend(left);
     }
-    Ok(steps.publish(own, &made)?)
+    Ok(report)
 }
 
 /// Makes the table of a view in the Hive metastore, adds the published partitions that it does not have, and
@@ -162,6 +163,8 @@ pub fn table(
         columns.iter().map(|(name, word)| format!("{} {word}", quoted(name))).collect();
     let statement = |statement: String| Step::Statement { statement };
     let mut steps = vec![statement(format!("CREATE DATABASE IF NOT EXISTS {database}"))];
+    // The metastore cannot widen a column. The files are not the table's: it is made anew over them.
+    steps.push(Step::Widened { drop_if_types_differ: table.clone(), columns: columns.clone() });
     steps.push(statement(format!(
         "CREATE EXTERNAL TABLE IF NOT EXISTS {table} ({}) PARTITIONED BY ({} STRING) STORED AS PARQUET LOCATION {}",
         listed.join(", "),

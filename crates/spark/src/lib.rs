@@ -8,12 +8,13 @@
 //! * [`job`]: what the runner reads and what it leaves.
 //! * [`jobs`]: the jobs of a run: extraction, publication, the table in the metastore.
 //! * [`folder`]: the folder of a run, which the tasks of a DAG pass on to each other.
-//! * [`submit`]: `spark-submit`, for runs without Airflow.
+//! * [`submit`]: `spark-submit`, for runs without Airflow; [`scratch`]: their folders.
 
 mod error;
 pub mod folder;
 pub mod job;
 pub mod jobs;
+pub mod scratch;
 pub mod submit;
 mod types;
 

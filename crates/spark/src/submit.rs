@@ -4,9 +4,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsString,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use trivium_spark_runner::{RUNNER, RUNNER_FILE};
@@ -15,6 +16,8 @@ use crate::{Error, Job, JobResult};
 
 /// Lines of the runner's that an error shows.
 const LAST_LINES: usize = 3;
+/// How often it is looked whether Spark has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How Spark is reached.
 #[derive(Debug, Clone)]
@@ -39,8 +42,14 @@ impl Drop for Guarded {
 }
 
 impl Submit {
-    /// Runs a job in this folder and waits for it. Blocks. All that Spark says goes to standard error.
-    pub fn run(&self, job: &Job, folder: &Path) -> Result<JobResult, Error> {
+    /// Runs a job in this folder and waits for it, or until `is_stopped`. Blocks. All that Spark says goes to
+    /// standard error.
+    pub fn run(
+        &self,
+        job: &Job,
+        folder: &Path,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<JobResult, Error> {
         let path = job.write(folder)?;
         let runner = runner_file(folder)?;
         let mut command = Command::new(&self.command);
@@ -57,30 +66,45 @@ impl Submit {
             path: PathBuf::from(&self.command),
             source,
         })?);
-        let mut last: VecDeque<String> = VecDeque::new();
         // What Python says, errors too, comes by standard output; Spark's own log by the other.
-        if let Some(output) = child.0.stdout.take() {
-            let mut told = std::io::stderr().lock();
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // Nobody may be listening; the run goes on.
-                let _ = writeln!(told, "{line}");
-                if last.len() == LAST_LINES {
-                    last.pop_front();
-                }
-                last.push_back(line);
+        let told = child.0.stdout.take().map(|output| std::thread::spawn(move || pass_on(output)));
+        let status = loop {
+            if let Some(status) = child.0.try_wait().map_err(Error::io("wait for", &path))? {
+                break status;
             }
-        }
-        let status = child.0.wait().map_err(Error::io("wait for", &path))?;
+            if is_stopped() {
+                return Err(Error::Offline(trivium_offline::Error::Stopped));
+            }
+            std::thread::sleep(LOOK);
+        };
         if !status.success() {
-            let last: Vec<String> = last.into();
+            let last = told.and_then(|told| told.join().ok()).unwrap_or_default();
             return Err(Error::Failed {
                 job: job.name.clone(),
                 status: status.to_string(),
-                last: last.join("\n"),
+                last: Vec::from(last).join("\n"),
             });
         }
         JobResult::read(folder)
     }
+}
+
+/// Passes on what is said, line by line, and gives the last lines.
+fn pass_on(output: impl Read) -> VecDeque<String> {
+    let mut last: VecDeque<String> = VecDeque::new();
+    let mut lines = BufReader::new(output);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        // Nobody may be listening; the run goes on.
+        let _ = writeln!(std::io::stderr(), "{text}");
+        if last.len() == LAST_LINES {
+            last.pop_front();
+        }
+        last.push_back(text);
+        line.clear();
+    }
+    last
 }
 
 /// The runner as a file in this folder.

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch},
@@ -13,7 +13,10 @@ use trivium_spark_runner::FORMAT;
 use crate::{
     Error, JobResult,
     job::{JOB_FILE, Job, RESULT_FILE},
-    jobs, spark_schema,
+    jobs,
+    scratch::Scratch,
+    spark_schema,
+    submit::Submit,
 };
 
 #[test]
@@ -76,13 +79,19 @@ fn a_job_that_has_not_ended_has_no_result() {
         |folder: &std::path::Path| matches!(JobResult::read(folder), Err(Error::NotDone { .. }));
     assert!(not_done(folder.path()));
     let result = folder.path().join(RESULT_FILE);
-    let text = format!(r#"{{"format": {FORMAT}, "runner": "1", "spark": "4.2.0", "queries": []}}"#);
-    std::fs::write(&result, text).unwrap();
+    let of = |job: &Job| {
+        let id = serde_json::to_value(job).unwrap()["id"].clone();
+        format!(r#"{{"format": {FORMAT}, "job": {id}, "spark": "4.2.0", "queries": []}}"#)
+    };
+    std::fs::write(&result, of(&job)).unwrap();
     assert_eq!(JobResult::read(folder.path()).unwrap().engine(), "spark 4.2.0");
     // What an earlier run of the same job left does not count for the next.
     job.write(folder.path()).unwrap();
     assert!(not_done(folder.path()));
-    std::fs::write(&result, r#"{"format": 9, "spark": "4", "queries": []}"#).unwrap();
+    // Nor what a try of another job leaves that was given up for dead.
+    std::fs::write(&result, of(&Job::new("test".to_owned(), Vec::new()))).unwrap();
+    assert!(not_done(folder.path()));
+    std::fs::write(&result, r#"{"format": 9, "job": "", "spark": "4", "queries": []}"#).unwrap();
     assert!(matches!(JobResult::read(folder.path()), Err(Error::Corrupt { .. })));
     std::fs::write(&result, "{").unwrap();
     assert!(matches!(JobResult::read(folder.path()), Err(Error::Corrupt { .. })));
@@ -134,6 +143,31 @@ fn the_table_follows_the_pointers() {
         [
           {
             "statement": "CREATE DATABASE IF NOT EXISTS `flights`"
+          },
+          {
+            "drop_if_types_differ": "`flights`.`daily_v2`",
+            "columns": [
+              [
+                "carrier",
+                "STRING"
+              ],
+              [
+                "event_ts",
+                "TIMESTAMP"
+              ],
+              [
+                "flights",
+                "BIGINT"
+              ],
+              [
+                "carried_from",
+                "TIMESTAMP"
+              ],
+              [
+                "_sequence",
+                "BIGINT"
+              ]
+            ]
           },
           {
             "statement": "CREATE EXTERNAL TABLE IF NOT EXISTS `flights`.`daily_v2` (`carrier` STRING, `event_ts` TIMESTAMP, `flights` BIGINT, `carried_from` TIMESTAMP, `_sequence` BIGINT) PARTITIONED BY (`ds` STRING) STORED AS PARQUET LOCATION 'file:///data/it\\'s 100%/flights/daily/v2'"
@@ -202,4 +236,41 @@ fn publish(steps: &Steps, period: Period) {
         })
         .collect::<Vec<_>>();
     assert_eq!(steps.publish(&[period], &made).unwrap().changed.len(), 1);
+}
+
+#[test]
+fn folders_of_killed_runs_are_taken_away_and_those_of_others_are_not() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let killed = data_dir.path().join("runs/_local/killed");
+    fs::create_dir_all(killed.join("extract")).unwrap();
+    fs::write(killed.join("_lock"), "").unwrap();
+    let one = Scratch::new(data_dir.path()).unwrap();
+    assert!(!killed.exists());
+    fs::write(one.path().join("rows"), "1").unwrap();
+    let other = Scratch::new(data_dir.path()).unwrap();
+    assert!(one.path().join("rows").exists(), "it is held");
+    let path = other.path().to_owned();
+    drop(other);
+    assert!(!path.exists());
+}
+
+#[test]
+fn spark_is_ended_with_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = folder.path().join("spark-submit");
+    // Says so, in bytes that are no UTF-8, and would go on for long.
+    fs::write(
+        &command,
+        "#!/bin/sh\nprintf '\\377\\n'\necho $$ > \"$(dirname \"$0\")/pid\"\nexec sleep 600\n",
+    )
+    .unwrap();
+    fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let submit = Submit { command: command.into(), master: None, conf: BTreeMap::new() };
+    let pid = folder.path().join("pid");
+    let is_stopped = || fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
+    let job = Job::new("test".to_owned(), Vec::new());
+    let error = submit.run(&job, &folder.path().join("job"), &is_stopped).unwrap_err();
+    assert!(matches!(error, Error::Offline(trivium_offline::Error::Stopped)), "{error}");
+    let pid = fs::read_to_string(&pid).unwrap();
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists());
 }

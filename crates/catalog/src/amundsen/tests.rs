@@ -19,10 +19,12 @@ fn source(table: Option<&str>, column: &str) -> SourceColumn {
 fn made() -> Graph {
     let view = parse_view("flights/daily.v1.json", VIEW).unwrap();
     let mut record = record(3, 2);
-    record.tables = vec!["raw.flights".to_owned(), "weather".to_owned()];
+    record.tables =
+        vec!["raw.flights".to_owned(), "weather".to_owned(), "flights/hourly@2".to_owned()];
     record.lineage[0].sources = vec![
         source(Some("raw.flights"), "dep_delay"),
         source(Some("weather"), "*"),
+        source(Some("flights/hourly@2"), "delay"),
         source(None, "x"),
     ];
     // Of an older form of the view.
@@ -41,11 +43,17 @@ fn made() -> Graph {
 #[test]
 fn every_relation_has_both_its_ends() {
     let graph = made();
+    let of_upstream = "trivium://lake.flights/hourly_v2/delay";
     for relation in &graph.relations {
         for end in [&relation.start, &relation.end] {
-            assert!(graph.nodes.contains_key(end), "{relation:?} has no {end:?}");
+            let is_there = graph.nodes.contains_key(end) || end.1 == of_upstream;
+            assert!(is_there, "{relation:?} has no {end:?}");
         }
     }
+    // A view that is read is the table that its own document tells of.
+    assert!(graph.relations.iter().any(|one| one.start.1 == of_upstream));
+    assert!(!graph.nodes.keys().any(|(_, key)| key == of_upstream));
+    assert!(graph.nodes.keys().any(|(_, key)| key == "trivium://lake.flights/hourly_v2"));
     assert!(
         graph.relations.iter().any(|one| one.kind.0 == "HAS_DOWNSTREAM" && one.start.0 == "Column")
     );
@@ -90,6 +98,7 @@ fn texts_are_quoted_and_numbers_are_not() {
     .assert_eq(&text("nodes/Column_0.csv"));
     expect_test::expect![[r#"
         "START_KEY","START_LABEL","END_KEY","END_LABEL","TYPE","REVERSE_TYPE"
+        "trivium://lake.flights/hourly_v2","Table","trivium://lake.flights/daily_v1","Table","HAS_DOWNSTREAM","HAS_UPSTREAM"
         "trivium://sources.default/weather","Table","trivium://lake.flights/daily_v1","Table","HAS_DOWNSTREAM","HAS_UPSTREAM"
         "trivium://sources.raw/flights","Table","trivium://lake.flights/daily_v1","Table","HAS_DOWNSTREAM","HAS_UPSTREAM"
     "#]]

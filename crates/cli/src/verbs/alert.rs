@@ -41,13 +41,13 @@ pub async fn run(project: &Project) -> Result<(), Failure> {
     let alert = Value::Object(alert);
     output::note(format!("{} {alert}", output::paint(output::WARN, "alert:")));
     let Alerts { webhook, file } = project.alerts();
-    if let Some(file) = file {
-        append(file, &alert)?;
-    }
-    match webhook {
+    // A full disk does not silence the pager.
+    let kept = file.as_ref().map_or(Ok(()), |file| append(file, &alert));
+    let sent = match webhook {
         Some(webhook) => post(webhook, &alert).await,
         None => Ok(()),
-    }
+    };
+    kept.and(sent)
 }
 
 /// One line, in one write: alerts of several tasks do not get into each other.

@@ -101,8 +101,15 @@ fn sign(change: &Change) -> char {
 }
 
 fn diff(project: &Project, folder: &Folder) -> Result<(), Failure> {
-    let text = difference(&arguments(project, folder, true, true))
+    let (text, findings) = difference(&arguments(project, folder, true, true))
         .map_err(|error| failure::daggen(&error))?;
+    if findings.iter().any(trivium_model::Diagnostic::is_error) {
+        if !text.is_empty() {
+            output::line(text.trim_end());
+        }
+        let help = "correct the files; their DAGs stay as they are until then";
+        return Err(Failure::findings(findings, help));
+    }
     if text.is_empty() {
         output::note("the DAGs are what the configs give");
     } else {

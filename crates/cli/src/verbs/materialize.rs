@@ -1,18 +1,19 @@
 //! `trivium materialize`
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZeroU32, sync::Arc, time::Instant};
 
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
 use trivium_model::{FeatureView, Timestamp};
 use trivium_offline::{
-    Partition,
+    Partition, Period,
     materialize::{MaterializeOptions, MaterializeProgress, MaterializeReport, Materializer},
 };
 use trivium_registry::{Snapshot, StoredView};
 use trivium_runtime::{Kind, Shutdown};
 
 use crate::{
+    accepted,
     args::{self, Global, MaterializeArgs, Output},
     failure::{self, Failure},
     output, parts,
@@ -25,7 +26,7 @@ use crate::{
 pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure> {
     let project = Project::find(global)?;
     project.announce_clock();
-    let snapshot = parts::snapshot(&project).await?;
+    let snapshot = accepted::definitions(global, &args.registry, &project).await?;
     let mut views = choose(&snapshot, &args.views)?;
     if let Some(offline) = views.iter().find(|stored| !stored.view.online && !args.views.is_empty())
     {
@@ -48,7 +49,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         return Ok(());
     }
     let started = Instant::now();
-    let loaded = load(global, &project, &snapshot, &views, args).await?;
+    let loaded = load(global, &project, &snapshot, &views, args.to, args.rows_per_second).await?;
     match global.output {
         Output::Json => output::json(&json!({
             "views": loaded,
@@ -69,14 +70,11 @@ pub async fn load(
     project: &Project,
     snapshot: &Snapshot,
     views: &[&StoredView],
-    args: &MaterializeArgs,
+    to: Option<args::Instant>,
+    rows_per_second: Option<NonZeroU32>,
 ) -> Result<Vec<Json>, Failure> {
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let options = MaterializeOptions {
-        shutdown,
-        rows_per_second: args.rows_per_second,
-        ..MaterializeOptions::default()
-    };
+    let options = MaterializeOptions { shutdown, rows_per_second, ..MaterializeOptions::default() };
     let (door, checkpoints) = match target::address(global)? {
         Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
             parts::remote_door(&base, target::client_options(global)).await?
@@ -99,7 +97,7 @@ pub async fn load(
     let mut loaded = Vec::new();
     for stored in views {
         let view = &stored.view;
-        let to = args.to.map(|to| end_of(view, to)).transpose()?;
+        let to = to.map(|to| end_of(view, to)).transpose()?;
         let progress = Arc::new(Bar(Progress::new(&view.reference().to_string())));
         let begun = Instant::now();
         let outcome =
@@ -128,9 +126,7 @@ pub async fn load(
 /// The end of the period that begins at the last one to load.
 fn end_of(view: &FeatureView, to: args::Instant) -> Result<Timestamp, Failure> {
     let schedule = trivium_offline::schedule(view).map_err(|error| failure::offline(&error))?;
-    let every = schedule.every.micros();
-    let periods = (to.0.0 - schedule.start.0).div_euclid(every);
-    Ok(Timestamp(schedule.start.0.saturating_add((periods + 1).saturating_mul(every))))
+    Ok(Period::containing(schedule, to.0).end)
 }
 
 fn print(view: &FeatureView, report: &MaterializeReport, seconds: f64) {

@@ -26,6 +26,7 @@ mod stores;
 mod tag;
 mod test;
 mod validate;
+mod whole;
 
 use crate::{
     args::{Cli, Verb},

@@ -6,7 +6,7 @@ use trivium_api::ApiError;
 use trivium_catalog::openlineage::{self, Place};
 use trivium_model::{FeatureView, Lane, Timestamp, ViewRef};
 use trivium_offline::{
-    Layer, Partition,
+    Layer, Partition, Period,
     record::{RunFacts, record_of, sql_sha256},
     schedule,
 };
@@ -19,7 +19,7 @@ use trivium_runtime::{Clock as _, Kind, SystemClock};
 use trivium_sql::AuthorQuery;
 
 use crate::{
-    args::{Global, Output, RecordArgs},
+    args::{Global, Instant, Output, RecordArgs},
     args_record::PeriodArgs,
     catalog::Catalog,
     failure::{self, Failure},
@@ -81,24 +81,32 @@ impl Known {
     /// What the registry is told of a partition.
     pub fn record(
         &self,
+        project: &Project,
         partition: &Partition,
         facts: &RunFacts,
     ) -> Result<PartitionRecord, Failure> {
         let form = self.form(&partition.pointer.source.sql_sha256);
         let query = form.and_then(|(.., query)| query.as_ref());
-        record_of(&self.view, query, partition, facts).map_err(|error| failure::offline(&error))
+        let mut record = record_of(&self.view, query, partition, facts)
+            .map_err(|error| failure::offline(&error))?;
+        project.sources.name_views(&mut record);
+        Ok(record)
     }
 }
 
 /// The published partitions, oldest first; none is an error.
 pub fn published(
     project: &Project,
-    view: &ViewRef,
+    view: &FeatureView,
     periods: PeriodArgs,
 ) -> Result<Vec<Partition>, Failure> {
     let PeriodArgs { date, from, to } = periods;
-    let first = date.or(from).map_or(Timestamp(i64::MIN), |at| at.0);
-    let last = date.or(to).map_or(Timestamp(i64::MAX), |at| at.0);
+    let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
+    let view = &view.reference();
+    // An instant is its period's, as in all other steps of a run.
+    let start = |at: Instant| Period::containing(schedule, at.0).start;
+    let first = date.or(from).map_or(Timestamp(i64::MIN), start);
+    let last = date.or(to).map_or(Timestamp(i64::MAX), start);
     if last < first {
         return Err(ApiError::invalid("the range ends before it begins")
             .at("--to")
@@ -111,7 +119,7 @@ pub fn published(
         .map_err(|error| failure::offline(&error))?;
     if found.is_empty() {
         let which = match (date, from, to) {
-            (Some(date), ..) => format!("no partition of {view} that begins at {}", date.0),
+            (Some(date), ..) => format!("no partition of {view} at {}", date.0),
             (None, None, None) => format!("no partition of {view}"),
             _ => format!("no partition of {view} between --from and --to"),
         };
@@ -125,14 +133,28 @@ pub fn published(
 
 /// Records partitions that are published, or tells that none was.
 pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
+    let answer = match (&args.failed, args.periods.date) {
+        (Some(message), Some(date)) => failed(global, args, message, date.0).await?,
+        _ => record(global, args).await?,
+    };
+    if global.output == Output::Json {
+        output::json(&answer);
+    }
+    Ok(())
+}
+
+/// The registry, the view and the project.
+async fn open(global: &Global, args: &RecordArgs) -> Result<(Target, Known, Project), Failure> {
     let global = &args.registry.over(global);
     let target = Target::open_quietly(global, Need::Registry).await?;
     let known = Known::ask(&target, &args.view).await?;
-    let project = Project::find(global)?;
-    if let (Some(message), Some(date)) = (&args.failed, args.periods.date) {
-        return failed(global, args, &project, &known, message, date.0).await;
-    }
-    let partitions = published(&project, &known.view.reference(), args.periods)?;
+    Ok((target, known, Project::find(global)?))
+}
+
+/// Records partitions that are published; says so to people, and gives what programs are told.
+pub async fn record(global: &Global, args: &RecordArgs) -> Result<Json, Failure> {
+    let (target, known, project) = open(global, args).await?;
+    let partitions = published(&project, &known.view, args.periods)?;
     let facts = RunFacts {
         run: args.run_id.clone(),
         started: args.started.map(|at| at.0),
@@ -142,7 +164,7 @@ pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
     let mut told = Told { again: args.again, ..Told::default() };
     let mut waiting = Waiting::default();
     for partition in &partitions {
-        let record = known.record(partition, &facts)?;
+        let record = known.record(&project, partition, &facts)?;
         if waiting.is_full() {
             let recorded = std::mem::take(&mut waiting).send(&target, &author).await?;
             told.tell(&project, &known, recorded).await;
@@ -151,8 +173,7 @@ pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
     }
     let recorded = waiting.send(&target, &author).await?;
     told.tell(&project, &known, recorded).await;
-    print(global, &known.view.reference(), &told);
-    Ok(())
+    Ok(report(global, &known.view.reference(), &told))
 }
 
 /// What became of each partition.
@@ -193,11 +214,10 @@ impl Told {
 async fn failed(
     global: &Global,
     args: &RecordArgs,
-    project: &Project,
-    known: &Known,
     message: &str,
     start: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<Json, Failure> {
+    let (_, known, project) = open(global, args).await?;
     let Some(sink) = &project.lineage.sink else {
         return Err(ApiError::new(Kind::FailedPrecondition, "nobody is to be told of failures")
             .at(project.file.display().to_string())
@@ -205,7 +225,7 @@ async fn failed(
             .into());
     };
     let schedule = schedule(&known.view).map_err(|error| failure::offline(&error))?;
-    let end = start.plus(schedule.every);
+    let Period { start, end } = Period::containing(schedule, start);
     let now = Timestamp(SystemClock.now_micros());
     let event = openlineage::Failed {
         start,
@@ -218,18 +238,17 @@ async fn failed(
     let sql = known.forms.first().map(|(_, text, _)| text.as_str());
     let place = Place { namespace: &project.lineage.namespace, view: &known.view, sql };
     sink.send(&openlineage::failed(place, &event)).await?;
-    match global.output {
-        Output::Json => output::json(&json!({ "view": known.view.reference(), "events": 2 })),
-        Output::Table => output::line(format!(
+    if global.output == Output::Table {
+        output::line(format!(
             "{} of {}: OpenLineage is told",
             output::paint(output::WARN, "failure"),
             known.view.reference()
-        )),
+        ));
     }
-    Ok(())
+    Ok(json!({ "view": known.view.reference(), "events": 2 }))
 }
 
-fn print(global: &Global, view: &ViewRef, told: &Told) {
+fn report(global: &Global, view: &ViewRef, told: &Told) -> Json {
     let Told { outcomes, events, problem, .. } = told;
     if let Some(problem) = problem {
         output::note(format!(
@@ -239,27 +258,23 @@ fn print(global: &Global, view: &ViewRef, told: &Told) {
             problem.error.message
         ));
     }
-    match global.output {
-        Output::Json => {
-            let partitions: Vec<Json> = outcomes
-                .iter()
-                .map(|(period, revision, outcome)| {
-                    json!({ "period": period, "revision": revision, "outcome": outcome })
-                })
-                .collect();
-            output::json(&json!({ "view": view, "partitions": partitions, "events": events }));
-        }
-        Output::Table => {
-            let count = |wanted: &str| outcomes.iter().filter(|(.., one)| one == wanted).count();
-            output::line(format!(
-                "{} {view}: {} partitions, {} known already, {} older than what is known; {events} events to OpenLineage",
-                output::paint(output::GOOD, "recorded"),
-                count("RECORDED"),
-                count("UNCHANGED"),
-                count("SUPERSEDED"),
-            ));
-        }
+    if global.output == Output::Table {
+        let count = |wanted: &str| outcomes.iter().filter(|(.., one)| one == wanted).count();
+        output::line(format!(
+            "{} {view}: {} partitions, {} known already, {} older than what is known; {events} events to OpenLineage",
+            output::paint(output::GOOD, "recorded"),
+            count("RECORDED"),
+            count("UNCHANGED"),
+            count("SUPERSEDED"),
+        ));
     }
+    let partitions: Vec<Json> = outcomes
+        .iter()
+        .map(|(period, revision, outcome)| {
+            json!({ "period": period, "revision": revision, "outcome": outcome })
+        })
+        .collect();
+    json!({ "view": view, "partitions": partitions, "events": events })
 }
 
 /// A record and its period's name.

@@ -1,13 +1,17 @@
 //! `trivium run`
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
-use trivium_model::{FeatureView, Lane, Timestamp};
+use trivium_model::{FeatureView, Lane, Timestamp, ViewRef};
 use trivium_offline::{
-    CheckResult, Period,
+    CheckResult, Period, periods,
     run::{RunOptions, RunProgress, RunReport, RunRequest, Runner},
     schedule,
 };
@@ -16,40 +20,52 @@ use trivium_runtime::{Kind, Shutdown};
 use trivium_sql::AuthorQuery;
 
 use crate::{
+    accepted,
     args::{self, Engine, Global, Output, RunArgs},
     catalog::Catalog,
     failure::{self, Failure},
     output, parts,
     project::Project,
-    verbs::run_spark,
+    sources::Upstream,
+    verbs::{run_spark, whole},
 };
 
 /// Runs the views, one after the other: each already keeps all cores busy.
 pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
-    if global.server.is_some() {
+    if global.server.is_some() && args.date.is_none() {
         return Err(ApiError::new(
             Kind::Unimplemented,
             "runs are done where the lake is, not by a server",
         )
         .at("--server")
-        .help("run it in the project, without --server")
+        .help("run it in the project, without --server; with --date it says which server is filled")
         .into());
     }
     let project = Project::find(global)?;
     project.announce_clock();
-    let snapshot = parts::snapshot(&project).await?;
+    let snapshot = accepted::definitions(global, &args.registry, &project).await?;
     let views = choose(&snapshot, &args.views)?;
     if views.is_empty() {
         let why = "none is a batch view, and only these have SQL to run; `trivium put` sets the rows of direct ones";
         nothing_to_do(global, "run", &snapshot, why);
         return Ok(());
     }
-    let tables = project.tables()?;
+    let upstream = parts::upstream(&project, &snapshot);
+    let views = upstream_first(&project, views)?;
     let now = Timestamp(project.data_clock().now_micros());
     // All ranges are looked at before the first query runs.
     let planned = views
         .iter()
-        .map(|stored| Ok((stored, range(&stored.view, args.from, args.to, now)?)))
+        .map(|stored| {
+            let (from, to) = match args.date {
+                Some(date) => {
+                    let first = first_instant(&stored.view, date)?;
+                    (Some(first), Some(first))
+                }
+                None => (args.from, args.to),
+            };
+            Ok((stored, range(&stored.view, from, to, now)?))
+        })
         .collect::<Result<Vec<_>, Failure>>()?;
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options =
@@ -59,20 +75,24 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     let mut reports = Vec::new();
     for (stored, (from, to)) in planned {
         let view = &stored.view;
+        let query = query(stored)?;
+        if args.date.is_some() {
+            whole::wait(&project, query.tables(), Period { start: from, end: to }, &upstream)?;
+        }
+        refuse_unpublished(&project, view, &query, (from, to), &upstream)?;
         let progress = Progress::new(&view.reference().to_string());
-        let request = RunRequest {
-            view: Arc::new(view.clone()),
-            query: Arc::new(query(stored)?),
-            tables: tables.clone(),
-            from,
-            to,
-        };
+        // Looked up here: a view before may have published what this one reads.
+        let tables = project.sources.tables(query.tables(), &upstream)?;
+        let request =
+            RunRequest { view: Arc::new(view.clone()), query: Arc::new(query), tables, from, to };
         let begun = Instant::now();
         let outcome = match args.engine {
             Engine::Local => {
                 runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
             }
-            Engine::Spark => run_spark::run(&project, &request, &shutdown, &progress).await,
+            Engine::Spark => {
+                run_spark::run(&project, &request, &upstream, &shutdown, &progress).await
+            }
         };
         progress.bar.finish_and_clear();
         let report = outcome?;
@@ -80,23 +100,27 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
         if global.output == Output::Table {
             print(view, &report, seconds);
         }
-        reports.push((view.reference().to_string(), report, seconds));
+        let rest = match args.date {
+            Some(_) => {
+                let period = Period { start: from, end: to };
+                let run = whole::Run { global, args, project: &project, snapshot: &snapshot };
+                run.rest(stored, period, &shutdown).await?
+            }
+            None => json!({}),
+        };
+        reports.push((view.reference().to_string(), report, seconds, rest));
     }
     match global.output {
         Output::Json => output::json(&json!({
-            "views": reports.iter().map(|(view, report, seconds)| json!({
-                "view": view,
-                "periods": report.periods,
-                "raw_rows": report.raw_rows,
-                "raw_changed": report.raw_changed,
-                "published_changed": report.published_changed,
-                "published_rows": report.published_rows,
-                "unchanged": report.unchanged,
-                "warnings": report.warnings.iter().map(|(period, check)| json!({
-                    "period": period, "check": check.to_string(),
-                })).collect::<Vec<_>>(),
-                "seconds": seconds,
-            })).collect::<Vec<_>>(),
+            "views": reports.into_iter().map(|(view, report, seconds, rest)| {
+                let mut answer = shape(&report);
+                answer["view"] = view.into();
+                answer["seconds"] = seconds.into();
+                if let (Some(answer), Json::Object(rest)) = (answer.as_object_mut(), rest) {
+                    answer.extend(rest);
+                }
+                answer
+            }).collect::<Vec<_>>(),
             "seconds": started.elapsed().as_secs_f64(),
         })),
         Output::Table if reports.len() > 1 => output::line(output::paint(
@@ -106,6 +130,27 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
         Output::Table => {}
     }
     Ok(())
+}
+
+/// A report for programs.
+pub fn shape(report: &RunReport) -> Json {
+    json!({
+        "periods": report.periods,
+        "raw_rows": report.raw_rows,
+        "raw_changed": report.raw_changed,
+        "published_changed": report.published_changed,
+        "published_rows": report.published_rows,
+        "unchanged": report.unchanged,
+        "warnings": report.warnings.iter().map(|(period, check)| json!({
+            "period": period, "check": check.to_string(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// The first instant of the period that an instant lies in.
+fn first_instant(view: &FeatureView, at: args::Instant) -> Result<args::Instant, Failure> {
+    let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
+    Ok(args::Instant(Period::containing(schedule, at.0).start))
 }
 
 /// As many queries at once as there are cores: each is one thread's work.
@@ -186,6 +231,70 @@ pub fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
             "the accepted SQL is not understood by this version: apply it anew",
         )
     })
+}
+
+/// Views in such an order that each comes after those whose rows it reads.
+pub fn upstream_first<'s>(
+    project: &Project,
+    views: Vec<&'s StoredView>,
+) -> Result<Vec<&'s StoredView>, Failure> {
+    let mut reads = BTreeMap::new();
+    for stored in &views {
+        let query = query(stored)?;
+        let upstream = query.tables().iter().filter_map(|name| project.sources.view(name).cloned());
+        reads.insert(stored.view.reference(), upstream.collect::<Vec<ViewRef>>());
+    }
+    let mut left = views;
+    let mut ordered: Vec<&StoredView> = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let names: BTreeSet<ViewRef> = left.iter().map(|one| one.view.reference()).collect();
+        let is_due = |one: &&StoredView| {
+            let upstream = reads.get(&one.view.reference());
+            !upstream.is_some_and(|upstream| upstream.iter().any(|name| names.contains(name)))
+        };
+        let (due, later): (Vec<_>, Vec<_>) = left.into_iter().partition(is_due);
+        if due.is_empty() {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let message = format!("these views read each other's rows: {}", names.join(", "));
+            return Err(ApiError::new(Kind::FailedPrecondition, message)
+                .at(project.file.display().to_string())
+                .help("let one of them read something else: no order would do")
+                .into());
+        }
+        ordered.extend(due);
+        left = later;
+    }
+    Ok(ordered)
+}
+
+/// A period whose upstream partitions are not there would come out empty, or without some rows.
+pub fn refuse_unpublished(
+    project: &Project,
+    view: &FeatureView,
+    query: &AuthorQuery,
+    (from, to): (Timestamp, Timestamp),
+    upstream: &Upstream,
+) -> Result<(), Failure> {
+    if !query.tables().iter().any(|name| project.sources.view(name).is_some()) {
+        return Ok(());
+    }
+    let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
+    for period in periods(schedule, from, to).map_err(|error| failure::offline(&error))? {
+        let missing = project.sources.not_published(query.tables(), period, upstream)?;
+        if let Some(first) = missing.first() {
+            let message = format!(
+                "{} {} reads what is not published: {}",
+                view.reference(),
+                period.folder(),
+                missing.join(", ")
+            );
+            return Err(ApiError::new(Kind::FailedPrecondition, message)
+                .at(first.split(':').next().unwrap_or_default().to_owned())
+                .help("run these partitions first")
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// `[from, to)`: whole periods, the last one included.

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use trivium_model::FeatureView;
 use trivium_offline::{
     CheckResult, Period,
-    run::{RunProgress, RunReport, RunRequest, steps::Steps},
+    run::{
+        RunProgress, RunReport, RunRequest,
+        steps::{PublishReport, Steps},
+    },
 };
 use trivium_runtime::Shutdown;
-use trivium_spark::{job::JobTable, jobs, submit::Submit};
-use uuid::Uuid;
+use trivium_spark::{job::JobTable, jobs, scratch::Scratch, submit::Submit};
 
 use crate::{
     failure::{self, Failure},
     parts,
     project::Project,
+    sources::Upstream,
     verbs::step::{on_a_thread, spark_tables},
 };
 
@@ -27,6 +30,7 @@ const PERIODS_OF_A_JOB: usize = 32;
 pub async fn run(
     project: &Project,
     request: &RunRequest,
+    upstream: &Upstream,
     shutdown: &Shutdown,
     progress: &dyn RunProgress,
 ) -> Result<RunReport, Failure> {
@@ -34,14 +38,15 @@ pub async fn run(
     let view = &request.view;
     let schedule = trivium_offline::schedule(view).map_err(offline)?;
     let periods = trivium_offline::periods(schedule, request.from, request.to).map_err(offline)?;
-    let tables = spark_tables(project, request.query.tables()).await?;
+    let tables = spark_tables(project, request.query.tables(), upstream).await?;
     let steps =
         Steps::new(parts::lake(project), Arc::clone(view), Arc::clone(&request.query), "spark");
     let work = Work {
         steps: steps.map_err(offline)?,
         tables: Arc::new(tables),
         submit: Arc::new(project.submit()),
-        folder: project.data_dir.join("runs").join(format!("spark-{}", Uuid::now_v7().simple())),
+        shutdown: shutdown.clone(),
+        scratch: Arc::new(Scratch::new(&project.data_dir).map_err(|error| failure::spark(&error))?),
     };
     progress.started(periods.len());
     let mut report = RunReport { periods: periods.len(), ..RunReport::default() };
@@ -56,9 +61,6 @@ pub async fn run(
             break;
         }
     }
-    // What Spark wrote there is in the lake by now, or not wanted.
-    let folder = work.folder.clone();
-    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
     outcome.map(|()| report)
 }
 
@@ -66,7 +68,8 @@ struct Work {
     steps: Steps,
     tables: Arc<Vec<JobTable>>,
     submit: Arc<Submit>,
-    folder: std::path::PathBuf,
+    scratch: Arc<Scratch>,
+    shutdown: Shutdown,
 }
 
 impl Work {
@@ -79,43 +82,44 @@ impl Work {
     ) -> Result<(), Failure> {
         let (steps, tables, submit) =
             (self.steps.clone(), Arc::clone(&self.tables), Arc::clone(&self.submit));
-        let (folder, own, view) = (self.folder.clone(), periods, Arc::clone(view));
-        let (checked, raw_changed, published) = on_a_thread(move || {
+        let (scratch, own, view) = (Arc::clone(&self.scratch), periods, Arc::clone(view));
+        let shutdown = self.shutdown.clone();
+        let done = on_a_thread(move || {
+            let is_stopped = || shutdown.is_triggered();
+            let mut done = Done::default();
             let extract = jobs::extraction(&steps, &own, &tables)?;
-            let result = submit.run(&extract, &folder.join("extract"))?;
-            let checked = jobs::check(&steps, &own, &result)?;
-            let mut raw_changed = 0;
-            for (_, one) in &checked {
-                raw_changed += usize::from(steps.publish_raw(one)?.is_some());
+            let result = submit.run(&extract, &scratch.path().join("extract"), &is_stopped)?;
+            let mut good = Vec::new();
+            // Those before one that fails stay done, as on the local engine.
+            for (at, period) in own.iter().enumerate() {
+                let checked = match jobs::check(&steps, at, *period, &result) {
+                    Ok(checked) => checked,
+                    Err(error) => {
+                        done.failed = Some(error);
+                        break;
+                    }
+                };
+                done.raw_changed += usize::from(steps.publish_raw(&checked)?.is_some());
+                let failed = checked.quality().iter().filter(|check| !check.passed);
+                done.checked.push((*period, checked.rows(), failed.cloned().collect()));
+                good.push(*period);
             }
-            let publications = steps.publications(&own)?;
-            let published = if publications.is_empty() {
-                None
-            } else {
+            let publications = steps.publications(&good)?;
+            if !publications.is_empty() {
                 let job = jobs::publication(&view, &publications)?;
-                let result = submit.run(&job, &folder.join("publish"))?;
-                Some(jobs::publish(&steps, &own, publications, &result)?)
-            };
-            let told: Vec<(Period, usize, Vec<CheckResult>)> = checked
-                .into_iter()
-                .map(|(period, one)| {
-                    let failed = one.quality().iter().filter(|check| !check.passed);
-                    (period, one.rows(), failed.cloned().collect())
-                })
-                .collect();
-            Ok((told, raw_changed, published))
+                let result = submit.run(&job, &scratch.path().join("publish"), &is_stopped)?;
+                done.published = jobs::publish(&steps, &good, publications, &result)?;
+            }
+            Ok(done)
         })
         .await?;
-        report.raw_changed += raw_changed;
-        let changed = published.as_ref().map_or(0, |published| published.changed.len());
-        report.published_changed += changed;
-        report.published_rows += published
-            .iter()
-            .flat_map(|published| &published.changed)
-            .map(|partition| partition.pointer.rows)
-            .sum::<u64>();
-        report.unchanged += checked.len().saturating_sub(changed);
-        for (period, rows, failed) in checked {
+        report.raw_changed += done.raw_changed;
+        let changed = &done.published.changed;
+        report.published_changed += changed.len();
+        report.published_rows += changed.iter().map(|one| one.pointer.rows).sum::<u64>();
+        let is_changed = |period: &Period| changed.iter().any(|one| one.period == *period);
+        report.unchanged += done.checked.iter().filter(|(period, ..)| !is_changed(period)).count();
+        for (period, rows, failed) in done.checked {
             report.raw_rows += rows as u64;
             for check in failed {
                 progress.warned(period, &check);
@@ -123,6 +127,17 @@ impl Work {
             }
             progress.period_done(period, rows as u64);
         }
-        Ok(())
+        done.failed.map_or(Ok(()), |error| Err(failure::spark(&error)))
     }
+}
+
+/// What a group of periods came to.
+#[derive(Default)]
+struct Done {
+    raw_changed: usize,
+    /// Rows, and the checks that did not hold.
+    checked: Vec<(Period, usize, Vec<CheckResult>)>,
+    published: PublishReport,
+    /// Why the group ended before its last period.
+    failed: Option<trivium_spark::Error>,
 }

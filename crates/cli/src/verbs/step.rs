@@ -7,19 +7,26 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::json;
 use trivium_api::ApiError;
+use trivium_daggen::Settings;
 use trivium_engine::{QueryEngine, Table};
 use trivium_model::Timestamp;
-use trivium_offline::{CheckResult, Layer, Period, run::steps::PublishReport, schedule};
-use trivium_registry::project::ProjectView;
+use trivium_offline::{
+    CheckResult, Layer, Period,
+    run::steps::{Checked, PublishReport},
+    schedule,
+};
+use trivium_registry::{Snapshot, project::ProjectView};
 use trivium_runtime::Kind;
 use trivium_spark::{JobResult, RunFolder, folder::read_definition, job::JobTable, jobs};
 
 use crate::{
+    accepted,
     args::{Global, Output},
     args_step::{Run, Step, StepArgs, Which},
     failure::{self, Failure},
     output, parts,
     project::Project,
+    sources::Upstream,
     verbs::alert,
 };
 
@@ -28,7 +35,7 @@ pub async fn run(global: &Global, args: &StepArgs) -> Result<(), Failure> {
     let project = Project::find(global)?;
     let global = global.clone();
     match &args.step {
-        Step::Wait(which) => wait(&global, &project, which),
+        Step::Wait(which) => wait(&global, &project, which).await,
         Step::Start(which) => start(&global, &project, which).await,
         Step::Check(run) => blocking(&project, run, move |_, folder| check(&global, &folder)).await,
         Step::Raw(run) => blocking(&project, run, move |_, folder| raw(&global, &folder)).await,
@@ -59,13 +66,11 @@ async fn blocking(
 /// The period that the instant lies in, if it is over.
 fn period_of(project: &Project, loaded: &ProjectView, at: Timestamp) -> Result<Period, Failure> {
     let schedule = schedule(&loaded.view).map_err(|error| failure::offline(&error))?;
-    let every = schedule.every.micros();
     if at < schedule.start {
         let message = format!("{at} is before the schedule's start, {}", schedule.start);
         return Err(ApiError::invalid(message).at("--at").help("name a later period").into());
     }
-    let start = Timestamp(at.0 - (at.0 - schedule.start.0).rem_euclid(every));
-    let period = Period { start, end: start.plus(schedule.every) };
+    let period = Period::containing(schedule, at);
     let now = Timestamp(project.data_clock().now_micros());
     if period.end > now {
         let message = format!(
@@ -89,10 +94,20 @@ fn tables_of(loaded: &ProjectView) -> &[String] {
     loaded.sql.as_ref().map_or(&[], |sql| sql.query.tables())
 }
 
-fn wait(global: &Global, project: &Project, which: &Which) -> Result<(), Failure> {
+/// What the registry accepted, where a source is a view; most projects need not ask.
+async fn upstream(global: &Global, project: &Project, which: &Which) -> Result<Upstream, Failure> {
+    let snapshot = match project.sources.views().next() {
+        None => Snapshot::default(),
+        Some(_) => accepted::definitions(global, &which.registry, project).await?,
+    };
+    Ok(parts::upstream(project, &snapshot))
+}
+
+async fn wait(global: &Global, project: &Project, which: &Which) -> Result<(), Failure> {
     let loaded = definition(&which.definition)?;
     let period = period_of(project, &loaded, which.at.0)?;
-    let missing = project.not_ready(tables_of(&loaded), period)?;
+    let upstream = upstream(global, project, which).await?;
+    let missing = project.sources.not_ready(tables_of(&loaded), period, &upstream)?;
     let Some(first) = missing.first() else {
         say(global, &json!({ "ready": true }), || format!("{} can run", period.folder()));
         return Ok(());
@@ -106,7 +121,8 @@ fn wait(global: &Global, project: &Project, which: &Which) -> Result<(), Failure
 async fn start(global: &Global, project: &Project, which: &Which) -> Result<(), Failure> {
     let loaded = definition(&which.definition)?;
     let period = period_of(project, &loaded, which.at.0)?;
-    let tables = spark_tables(project, tables_of(&loaded)).await?;
+    let tables =
+        spark_tables(project, tables_of(&loaded), &upstream(global, project, which).await?).await?;
     let folder = RunFolder::start(&project.data_dir, parts::lake(project), &loaded, period)
         .and_then(|folder| {
             let job = jobs::extraction(folder.steps(), &[period], &tables)?;
@@ -122,19 +138,26 @@ async fn start(global: &Global, project: &Project, which: &Which) -> Result<(), 
 }
 
 /// The project's sources that are read, as Spark reads them.
-pub async fn spark_tables(project: &Project, names: &[String]) -> Result<Vec<JobTable>, Failure> {
-    let all = project.tables()?;
+pub async fn spark_tables(
+    project: &Project,
+    names: &[String],
+    upstream: &Upstream,
+) -> Result<Vec<JobTable>, Failure> {
+    let all = project.sources.tables(names, upstream)?;
     let mut read = Vec::new();
     let engine = parts::engine()?;
     for name in names {
         let table = all.iter().find(|table| table.name.eq_ignore_ascii_case(name));
         let table = table.ok_or_else(|| {
-            let known: Vec<&str> = all.iter().map(|table| table.name.as_str()).collect();
+            let known: Vec<&str> = project.sources.names().collect();
             ApiError::new(Kind::FailedPrecondition, format!("the project has no source `{name}`"))
                 .at(project.file.display().to_string())
                 .help(format!("declare [sources.{name}]; it has: {}", known.join(", ")))
         })?;
-        read.push(spark_table(&*engine, table).await?);
+        read.push(match project.sources.spark_view(table, upstream)? {
+            Some(view) => view,
+            None => spark_table(&*engine, table).await?,
+        });
     }
     Ok(read)
 }
@@ -152,37 +175,33 @@ async fn spark_table(engine: &dyn QueryEngine, table: &Table) -> Result<JobTable
 }
 
 /// Holds what Spark gave against config and checks.
-fn checked(folder: &RunFolder) -> Result<jobs::CheckedPeriods, trivium_spark::Error> {
+fn checked(folder: &RunFolder) -> Result<Checked, trivium_spark::Error> {
     let result = JobResult::read(&folder.extract())?;
-    jobs::check(folder.steps(), &[folder.period()], &result)
+    jobs::check(folder.steps(), 0, folder.period(), &result)
 }
 
 fn check(global: &Global, folder: &RunFolder) -> Result<(), Failure> {
     let checked = checked(folder).map_err(|error| failure::spark(&error))?;
-    for (period, one) in &checked {
-        for result in one.quality().iter().filter(|result| !result.passed) {
-            output::note(format!(
-                "{} {} {}: {result}",
-                output::paint(output::WARN, "warning:"),
-                folder.view().reference(),
-                period.folder()
-            ));
-        }
-        let checks: Vec<&CheckResult> = one.quality().iter().collect();
-        say(global, &json!({ "rows": one.rows(), "checks": checks }), || {
-            format!("{}: {} rows, {} checks held", period.folder(), one.rows(), checks.len())
-        });
+    let period = folder.period().folder();
+    for result in checked.quality().iter().filter(|result| !result.passed) {
+        output::note(format!(
+            "{} {} {period}: {result}",
+            output::paint(output::WARN, "warning:"),
+            folder.view().reference(),
+        ));
     }
+    let checks: Vec<&CheckResult> = checked.quality().iter().collect();
+    say(global, &json!({ "rows": checked.rows(), "checks": checks }), || {
+        format!("{period}: {} rows, {} checks held", checked.rows(), checks.len())
+    });
     Ok(())
 }
 
 fn raw(global: &Global, folder: &RunFolder) -> Result<(), Failure> {
     let steps = folder.steps();
     let done = || {
-        let mut changed = 0;
-        for (_, one) in checked(folder)? {
-            changed += usize::from(steps.publish_raw(&one)?.is_some());
-        }
+        // Judged again: this task may run where the one before it was only marked as done.
+        let changed = usize::from(steps.publish_raw(&checked(folder)?)?.is_some());
         let publications = steps.publications(&[folder.period()])?;
         folder.keep_publications(&publications)?;
         jobs::publication(folder.view(), &publications)?.write(&folder.publish())?;
@@ -197,12 +216,17 @@ fn raw(global: &Global, folder: &RunFolder) -> Result<(), Failure> {
 }
 
 fn publish(global: &Global, project: &Project, folder: &RunFolder) -> Result<(), Failure> {
+    let settings = Settings::read(&project.file).map_err(|error| failure::daggen(&error))?;
     let done = || -> Result<PublishReport, trivium_spark::Error> {
         let result = JobResult::read(&folder.publish())?;
         let publications = folder.publications()?;
         let mut moved: BTreeSet<Period> = publications.iter().map(|one| one.period).collect();
         moved.insert(folder.period());
         let report = jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
+        // The table is of all that was ever published: nobody reads that for nothing.
+        if !settings.airflow.tables {
+            return Ok(report);
+        }
         let lake = parts::lake(project);
         let reference = folder.view().reference();
         let published = lake.all_partitions(&reference, Layer::Published)?;

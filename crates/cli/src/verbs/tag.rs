@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
 use trivium_catalog::amundsen::{Facts, graph};
 use trivium_offline::record::{RunFacts, sql_sha256};
@@ -27,20 +27,29 @@ const CURRENT: &str = "current";
 
 /// Writes what Amundsen is told of a view and one of its partitions.
 pub async fn run(global: &Global, args: &TagArgs) -> Result<(), Failure> {
+    let answer = tag(global, args).await?;
+    if global.output == Output::Json {
+        output::json(&answer);
+    }
+    Ok(())
+}
+
+/// The same; says so to people, and gives what programs are told.
+pub async fn tag(global: &Global, args: &TagArgs) -> Result<Json, Failure> {
     let global = &args.registry.over(global);
     let target = Target::open_quietly(global, Need::Registry).await?;
     let known = Known::ask(&target, &args.view).await?;
     let project = Project::find(global)?;
     let reference = known.view.reference();
     let all = PeriodArgs { date: None, from: None, to: None };
-    let one = published(&project, &reference, PeriodArgs { date: Some(args.date), ..all })?;
-    let partitions = published(&project, &reference, all)?;
+    let one = published(&project, &known.view, PeriodArgs { date: Some(args.date), ..all })?;
+    let partitions = published(&project, &known.view, all)?;
     let (Some(partition), Some(oldest), Some(newest)) =
         (one.first(), partitions.first(), partitions.last())
     else {
         return Err(ApiError::internal("a partition vanished while it was read").into());
     };
-    let record = known.record(partition, &RunFacts::default())?;
+    let record = known.record(&project, partition, &RunFacts::default())?;
     let (oldest, newest) = (oldest.period, newest.period);
     let (oldest_folder, newest_folder) = (oldest.folder(), newest.folder());
     let files = graph(&Facts {
@@ -58,19 +67,16 @@ pub async fn run(global: &Global, args: &TagArgs) -> Result<(), Failure> {
         .join(format!("v{}", reference.version));
     let changed = write(&folder, &files).map_err(|error| failure::file(&folder, &error))?;
     let current = folder.join(CURRENT);
-    match global.output {
-        Output::Json => output::json(&json!({
-            "view": reference, "folder": current, "files": files.len(), "changed": changed,
-        })),
-        Output::Table => output::line(format!(
+    if global.output == Output::Table {
+        output::line(format!(
             "{} {reference}: {} files in {}{}",
             output::paint(output::GOOD, "tagged"),
             files.len(),
             current.display(),
             if changed { "" } else { ", as they were" }
-        )),
+        ));
     }
-    Ok(())
+    Ok(json!({ "view": reference, "folder": current, "files": files.len(), "changed": changed }))
 }
 
 /// Writes the files into a folder of their own, named by what they say, and switches `current` to it

@@ -1,7 +1,7 @@
 //! `trivium validate`
 
 use serde_json::json;
-use trivium_engine::{Error as EngineError, QueryEngine, Table};
+use trivium_engine::{Error as EngineError, QueryEngine};
 use trivium_model::Diagnostic;
 use trivium_offline::columns;
 use trivium_registry::project::{
@@ -16,6 +16,7 @@ use crate::{
     failure::Failure,
     output, parts,
     project::Project,
+    sources::Upstream,
     version_rule::{self, Compared},
 };
 
@@ -156,11 +157,11 @@ async fn check_types(
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let tables = project.tables()?;
+    let upstream = parts::upstream_of_files(project, definitions).await?;
     let engine = parts::engine()?;
     let mut findings = Vec::new();
     for view in batch {
-        findings.extend(check_view(&*engine, &tables, view).await?);
+        findings.extend(check_view(&*engine, project, &upstream, view).await?);
     }
     Ok(findings)
 }
@@ -168,17 +169,14 @@ async fn check_types(
 /// One view's query against the tables' columns.
 async fn check_view(
     engine: &dyn QueryEngine,
-    tables: &[Table],
+    project: &Project,
+    upstream: &Upstream,
     loaded: &ProjectView,
 ) -> Result<Option<Diagnostic>, Failure> {
     let (Some(sql), Some(schedule)) = (&loaded.sql, &loaded.view.schedule) else { return Ok(None) };
-    let unknown = sql
-        .query
-        .tables()
-        .iter()
-        .find(|name| !tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)));
-    if let Some(name) = unknown {
-        let known: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let known: Vec<&str> = project.sources.names().collect();
+    let mut read = sql.query.tables().iter();
+    if let Some(name) = read.find(|name| !known.iter().any(|own| own.eq_ignore_ascii_case(name))) {
         let help = match trivium_api::nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? The project has: {}", known.join(", ")),
             None => {
@@ -201,7 +199,8 @@ async fn check_view(
     let wrong = |at: Option<(u32, u32)>, code: &'static str, message: String, help: String| {
         Ok(Some(Diagnostic::error(&sql.path, at.unwrap_or((1, 1)), code, message, help)))
     };
-    match engine.describe(&sql.query.render(&period), tables).await {
+    let tables = project.sources.tables(sql.query.tables(), upstream)?;
+    match engine.describe(&sql.query.render(&period), &tables).await {
         Ok(schema) => {
             let columns = columns::author_columns(&loaded.view);
             match columns::check_schema(&schema, &columns) {

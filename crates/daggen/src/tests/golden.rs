@@ -14,7 +14,7 @@ fn the_examples_dags_are_up_to_date() {
     let dags = repository().join("dags");
     let changes = plan.changes(&dags).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        plan.apply(&dags, &changes, true, std::time::Duration::ZERO).unwrap();
+        plan.apply(&dags, &changes, true).unwrap();
         return;
     }
     assert!(changes.is_empty(), "run `make codegen`: {changes:#?}");

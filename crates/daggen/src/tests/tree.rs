@@ -1,12 +1,16 @@
 //! The DAGs folder: only what differs is written, only what is ours is removed.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     Change, Settings,
     command::{GenerateArgs, Places, generate},
     source::Source,
-    watch::Watcher,
+    watch::{GRACE, Unneeded, Watcher},
 };
 
 use super::repository;
@@ -32,6 +36,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy(&repository().join("configs"), &folder.path().join("configs"));
+        fs::write(folder.path().join("trivium.toml"), "").unwrap();
         Self { folder }
     }
     fn path(&self, path: &str) -> std::path::PathBuf {
@@ -138,18 +143,46 @@ fn a_look_reads_anew_only_what_changed() {
     let source = Source::Folder(fixture.path("configs"));
     let mut watcher = Watcher::new(source, Settings::default()).unwrap();
     let dags = fixture.path("dags");
-    let mut look = || {
+    let mut unneeded = Unneeded::default();
+    let mut look = |now: Instant| {
         let look = watcher.look().unwrap();
         let changes = look.plan.changes(&dags).unwrap();
-        look.plan.apply(&dags, &changes, false, Duration::from_secs(3_600)).unwrap();
+        let changes = unneeded.let_go(changes, now);
+        look.plan.apply(&dags, &changes, false).unwrap();
         (look.read, changes.len())
     };
-    assert_eq!(look(), (6, 14), "five views and a service");
-    assert_eq!(look(), (0, 0));
+    let now = Instant::now();
+    assert_eq!(look(now), (6, 14), "five views and a service");
+    assert_eq!(look(now), (0, 0));
     fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
-    assert_eq!(look(), (1, 4));
-    // The definition that went is kept for a run that has begun with it.
-    assert_eq!(look(), (0, 1));
+    assert_eq!(look(now), (1, 3));
+    // The definition that went is kept for a run that has begun with it, however old it is.
+    assert_eq!(look(now + GRACE - Duration::from_secs(1)), (0, 0));
+    assert_eq!(look(now + GRACE), (0, 1));
+    assert_eq!(look(now + GRACE), (0, 0));
+}
+
+#[test]
+fn what_cannot_be_read_keeps_its_dags_and_holds_up_no_other() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = fixture.path("dags/flights/route_daily_v1.py");
+    let before = fs::read_to_string(&dag).unwrap();
+    fs::write(fixture.path("configs/flights/route_daily.v1.sql"), b"SELECT '\xff'").unwrap();
+    fixture.edit("configs/flights/carrier_daily.v1.json", "Punctuality", "Lateness");
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert!(outcome.findings[0].to_string().contains("route_daily.v1.sql"), "{outcome:?}");
+    assert!(outcome.changes.iter().any(|one| one.path() == "flights/carrier_daily_v1.py"));
+    assert_eq!(fs::read_to_string(&dag).unwrap(), before);
+
+    // A whole namespace that cannot be seen has not gone.
+    let (here, away) = (fixture.path("configs/flights"), fixture.path("away"));
+    fs::rename(&here, &away).unwrap();
+    std::os::unix::fs::symlink(fixture.path("nowhere"), &here).unwrap();
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert!(outcome.findings[0].to_string().contains("nowhere"), "{outcome:?}");
+    assert!(outcome.changes.is_empty(), "{outcome:?}");
+    assert_eq!(fs::read_to_string(&dag).unwrap(), before);
 }
 
 #[test]
@@ -174,9 +207,21 @@ fn configs_come_from_a_commit_whatever_is_checked_out() {
         reference: "main".to_owned(),
         folder: "configs".to_owned(),
     };
-    let committed = source.read().unwrap();
+    let committed = source.read().unwrap().pairs;
     assert_eq!(committed.len(), 6);
     assert!(committed["flights/route_daily.v1"].iter().all(|file| !file.text.contains("ownr")));
+    let whole = Source::Folder(fixture.path("configs")).read().unwrap().pairs;
+    assert_eq!(whole["flights/ground_stop.v1"], committed["flights/ground_stop.v1"]);
+
+    // A commit is read once, and the next one as soon as it is there.
+    let mut watcher = Watcher::new(source, Settings::default()).unwrap();
+    assert_eq!(watcher.look().unwrap().read, 6);
+    let again = watcher.look().unwrap();
+    assert_eq!((again.read, again.plan.dags()), (0, 4));
+    git(&["commit", "-q", "-a", "-m", "second"]);
+    let wrong = watcher.look().unwrap();
+    assert_eq!((wrong.read, wrong.plan.dags(), wrong.wrong.len()), (1, 3, 1));
+
     let unknown = Source::Git {
         repository: fixture.folder.path().to_owned(),
         reference: "nobody".to_owned(),

@@ -258,7 +258,6 @@ fn view_rows(
     view: &FeatureView,
     times: Option<(Timestamp, Timestamp)>,
 ) -> Result<Source, Error> {
-    let schema = published_schema(view);
     let partitions: Vec<Partition> = match times {
         // No row of the frame, no match.
         None => Vec::new(),
@@ -273,6 +272,12 @@ fn view_rows(
             partitions
         }
     };
+    table_of(view, &partitions)
+}
+
+/// Published partitions as one table with the columns of the view's present form.
+pub fn table_of(view: &FeatureView, partitions: &[Partition]) -> Result<Source, Error> {
+    let schema = published_schema(view);
     let is_current = |partition: &Partition| {
         let columns = &partition.pointer.schema;
         columns.len() == schema.fields().len()

@@ -46,6 +46,25 @@ pub const TOO_MANY_FILES: Code = Code {
     remedy: "Split the project.",
 };
 
+/// A file or folder that the system does not let us read.
+pub const UNREADABLE: Code = Code {
+    code: "unreadable",
+    meaning: "The file or folder cannot be read: a link that leads nowhere, or no right to it.",
+    remedy: "Mend the link or the rights, or take it away.",
+};
+/// A device, a pipe, a socket.
+pub const NOT_A_FILE: Code = Code {
+    code: "not-a-file",
+    meaning: "What lies among the configs is no regular file.",
+    remedy: "Take it away.",
+};
+/// Bytes that are no text.
+pub const NOT_UTF8: Code = Code {
+    code: "not-utf8",
+    meaning: "The file, or its name, is not UTF-8 text.",
+    remedy: "Save it as UTF-8, or rename it.",
+};
+
 /// All of them, in the order of the documentation.
 pub const CODES: &[Code] = &[
     UNKNOWN_FILE,
@@ -55,4 +74,7 @@ pub const CODES: &[Code] = &[
     NEEDLESS_SQL,
     FILE_TOO_LARGE,
     TOO_MANY_FILES,
+    UNREADABLE,
+    NOT_A_FILE,
+    NOT_UTF8,
 ];

@@ -1,11 +1,12 @@
 //! A project: everything that a configs folder says, read and checked as one.
 //!
-//! No file is opened here: the caller passes the texts, from disk or from a request.
+//! The texts come from a request, a commit, or from disk: only [`read_folder`] opens files.
 //!
 //! Beside the codes of the config parser and of the SQL it has its own: [`CODES`].
 
 mod codes;
 mod files;
+mod folder;
 
 #[cfg(test)]
 mod tests;
@@ -22,10 +23,11 @@ use trivium_model::{
 use trivium_sql::{AuthorQuery, scan::SQL_BYTES_MAX};
 
 pub use codes::{
-    CODES, DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, MISSING_SQL, NEEDLESS_SQL,
-    TOO_MANY_FILES, UNKNOWN_FILE,
+    CODES, DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, MISSING_SQL, NEEDLESS_SQL, NOT_A_FILE,
+    NOT_UTF8, TOO_MANY_FILES, UNKNOWN_FILE, UNREADABLE,
 };
 pub use files::{File, FileKind, Grouped, Stem, group};
+pub use folder::{FolderFiles, file_of, read_folder};
 
 /// The most files of one project.
 pub const PROJECT_FILES_MAX: usize = 10_000;

@@ -1,5 +1,6 @@
 //! `trivium backfill`: a range of periods of one view, planned, resumable.
 
+mod airflow;
 mod journal;
 mod plan;
 
@@ -22,14 +23,16 @@ use trivium_runtime::{Kind, Shutdown};
 use self::{journal::Journal, plan::Plan};
 use crate::{
     accepted,
-    args::{Global, MaterializeArgs, Output},
+    args::{Engine, Global, Output},
     args_author::BackfillArgs,
     failure::{self, Failure},
     output, parts,
     project::Project,
+    sources::Upstream,
     verbs::{
         materialize,
         run::{self, Progress},
+        run_spark,
     },
 };
 
@@ -72,35 +75,27 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    if let Some(airflow) = &args.airflow {
+        return airflow::create(global, &plan, stored, args, airflow).await;
+    }
     let started = Instant::now();
     let report = if plan.to_run.is_empty() {
         RunReport::default()
     } else {
-        fill(&project, stored, &plan, args).await?
+        fill(&project, stored, &parts::upstream(&project, &snapshot), &plan, args).await?
     };
     if global.output == Output::Table && !plan.to_run.is_empty() {
         run::print(&stored.view, &report, started.elapsed().as_secs_f64());
     }
     let materialized = if args.materialize {
-        let args = MaterializeArgs { views: Vec::new(), to: None, rows_per_second: None };
-        materialize::load(global, &project, &snapshot, &[stored], &args).await?
+        materialize::load(global, &project, &snapshot, &[stored], None, None).await?
     } else {
         Vec::new()
     };
     if global.output == Output::Json {
         output::json(&json!({
             "plan": plan,
-            "ran": {
-                "periods": report.periods,
-                "raw_rows": report.raw_rows,
-                "raw_changed": report.raw_changed,
-                "published_changed": report.published_changed,
-                "published_rows": report.published_rows,
-                "unchanged": report.unchanged,
-                "warnings": report.warnings.iter().map(|(period, check)| json!({
-                    "period": period, "check": check.to_string(),
-                })).collect::<Vec<_>>(),
-            },
+            "ran": run::shape(&report),
             "materialized": materialized,
             "seconds": started.elapsed().as_secs_f64(),
         }));
@@ -112,18 +107,23 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
 async fn fill(
     project: &Project,
     stored: &StoredView,
+    upstream: &Upstream,
     plan: &Plan,
     args: &BackfillArgs,
 ) -> Result<RunReport, Failure> {
-    let tables = project.tables()?;
     let query = Arc::new(run::query(stored)?);
+    for (first, last) in plan.segments() {
+        let range = (first.start, last.end);
+        run::refuse_unpublished(project, &stored.view, &query, range, upstream)?;
+    }
+    let tables = project.sources.tables(query.tables(), upstream)?;
     let view = Arc::new(stored.view.clone());
     let journal = Journal::open(&plan.journal, plan.is_new)?;
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options = RunOptions {
         parallel: args.parallel.map_or_else(run::parallel, std::num::NonZero::get),
         group_periods: GROUP_PERIODS,
-        shutdown,
+        shutdown: shutdown.clone(),
         ..RunOptions::default()
     };
     let lake = parts::lake(project);
@@ -145,10 +145,18 @@ async fn fill(
             from: first.start,
             to: last.end,
         };
-        match runner.run(request, &progress).await {
+        let ran = match args.engine {
+            Engine::Local => {
+                runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
+            }
+            Engine::Spark => {
+                run_spark::run(project, &request, upstream, &shutdown, &progress).await
+            }
+        };
+        match ran {
             Ok(report) => add(&mut total, report),
-            Err(error) => {
-                outcome = Err(failure::offline(&error));
+            Err(failure) => {
+                outcome = Err(failure);
                 break;
             }
         }

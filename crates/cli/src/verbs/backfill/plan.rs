@@ -1,15 +1,14 @@
 //! What a backfill would do, and to whom.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
 };
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use trivium_engine::{Source, Table};
-use trivium_model::{Owner, Timestamp};
-use trivium_offline::{Layer, Partition, Period, periods, schedule};
+use trivium_model::{FeatureView, Owner, Timestamp, ViewRef};
+use trivium_offline::{Lake, Layer, Partition, Period, periods, periods_read, schedule};
 use trivium_registry::{Snapshot, StoredView};
 use trivium_sql::{AuthorQuery, publish::lookback_periods};
 
@@ -19,6 +18,7 @@ use crate::{
     failure::{self, Failure},
     output, parts,
     project::Project,
+    sources::Sources,
     verbs::run,
 };
 
@@ -47,10 +47,15 @@ pub struct Plan {
     pub behind: Vec<String>,
     /// Who reads the view.
     pub read_by: Readers,
+    /// What was made from the periods that change, and is to be run again by its owners.
+    pub downstream: Vec<Downstream>,
     /// Whether it is served online.
     pub online: bool,
     /// Partitions that may have to be loaded online again.
     pub to_load: usize,
+    /// The first period and the last.
+    #[serde(skip)]
+    pub range: (Period, Period),
     /// What is run.
     #[serde(skip)]
     pub to_run: Vec<Period>,
@@ -60,6 +65,19 @@ pub struct Plan {
     /// Whether the journal is begun anew.
     #[serde(skip)]
     pub is_new: bool,
+}
+
+/// Periods of a view that read what a backfill changes.
+#[derive(Debug, Serialize)]
+pub struct Downstream {
+    /// The view.
+    pub view: String,
+    /// Its published periods, oldest first.
+    pub published: Vec<String>,
+    /// When the first of them begins.
+    pub from: String,
+    /// When the last of them begins.
+    pub to: String,
 }
 
 /// Who reads a view.
@@ -132,6 +150,17 @@ impl Plan {
             .range(last.end..last.shifted(lookback + 1).start)
             .map(|(_, partition)| partition.period.folder())
             .collect();
+        let reading = reading_views(snapshot, &project.sources, &reference);
+        let changing: BTreeSet<Period> = match to_run.is_empty() {
+            true => BTreeSet::new(),
+            false => to_run
+                .iter()
+                .copied()
+                .chain((1..=lookback).map(|later| last.shifted(later)))
+                .filter(|period| to_run.contains(period) || published.contains_key(&period.start))
+                .collect(),
+        };
+        let downstream = downstream(&lake, view, &reading, &changing)?;
         let folders = |is_published: bool| -> Vec<String> {
             range
                 .iter()
@@ -156,10 +185,12 @@ impl Plan {
                     .readers(&reference)
                     .map(|stored| stored.service.reference().to_string())
                     .collect(),
-                views: reading_views(snapshot, &project.tables()?, &lake.view_folder(&reference)),
+                views: reading.iter().map(|stored| stored.view.reference().to_string()).collect(),
             },
+            downstream,
             online: view.online,
             to_load: if view.online { to_load } else { 0 },
+            range: (first, last),
             to_run,
             journal,
             is_new,
@@ -221,6 +252,19 @@ impl Plan {
             self.read_by.services.iter().chain(&self.read_by.views).map(String::as_str).collect();
         let readers = if readers.is_empty() { "nobody".to_owned() } else { readers.join(", ") };
         fact("read by", readers);
+        for one in &self.downstream {
+            fact(
+                "made from it",
+                format!(
+                    "{} {}: afterwards `trivium backfill {} --from {} --to {} --again`",
+                    one.view,
+                    listed(&one.published),
+                    one.view,
+                    one.from,
+                    one.to,
+                ),
+            );
+        }
         let load = match (self.online, args.materialize) {
             (false, _) => "not served online".to_owned(),
             (true, true) => format!("up to {} partitions, loaded at the end", self.to_load),
@@ -280,25 +324,45 @@ fn estimate(raw: &BTreeMap<Timestamp, Partition>, to_run: &[Period]) -> Option<u
     to_run.iter().map(of_period).sum::<Option<f64>>().map(|rows| rows.round() as u64)
 }
 
-/// Views whose SQL names a source that lies in the view's folder of the lake.
-fn reading_views(snapshot: &Snapshot, tables: &[Table], folder: &Path) -> Vec<String> {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let lies_there = |table: &Table| {
-        let (Source::Parquet(paths) | Source::Csv { paths, .. }) = &table.source else {
-            return false;
+/// Views whose SQL reads the view's partitions.
+fn reading_views<'s>(
+    snapshot: &'s Snapshot,
+    sources: &Sources,
+    view: &ViewRef,
+) -> Vec<&'s StoredView> {
+    let is_read = |stored: &&StoredView| {
+        let text = stored.sql_text.as_deref().unwrap_or_default();
+        AuthorQuery::parse("accepted", text)
+            .is_ok_and(|query| query.tables().iter().any(|name| sources.view(name) == Some(view)))
+    };
+    snapshot.views.values().map(|stored| &**stored).filter(is_read).collect()
+}
+
+/// The published periods of these views that read one of those that change.
+fn downstream(
+    lake: &Lake,
+    view: &FeatureView,
+    reading: &[&StoredView],
+    changing: &BTreeSet<Period>,
+) -> Result<Vec<Downstream>, Failure> {
+    let offline = |error: trivium_offline::Error| failure::offline(&error);
+    let upstream = schedule(view).map_err(offline)?;
+    let mut found = Vec::new();
+    for stored in reading {
+        let reference = stored.view.reference();
+        let reads = |period: &Period| {
+            periods_read(upstream, *period).iter().any(|one| changing.contains(one))
         };
-        paths.iter().any(|path| path.canonicalize().is_ok_and(|path| path.starts_with(&folder)))
-    };
-    let reading: Vec<&Table> = tables.iter().filter(|table| lies_there(table)).collect();
-    if reading.is_empty() {
-        return Vec::new();
+        let mut made = lake.all_partitions(&reference, Layer::Published).map_err(offline)?;
+        made.retain(|partition| reads(&partition.period));
+        if let (Some(first), Some(last)) = (made.first(), made.last()) {
+            found.push(Downstream {
+                view: reference.to_string(),
+                from: first.period.start.to_string(),
+                to: last.period.start.to_string(),
+                published: made.iter().map(|partition| partition.period.folder()).collect(),
+            });
+        }
     }
-    let reads = |stored: &StoredView| {
-        let text = stored.sql_text.as_deref()?;
-        let query = AuthorQuery::parse("accepted", text).ok()?;
-        let named =
-            |table: &&Table| query.tables().iter().any(|n| n.eq_ignore_ascii_case(&table.name));
-        reading.iter().any(named).then(|| stored.view.reference().to_string())
-    };
-    snapshot.views.values().filter_map(|stored| reads(stored)).collect()
+    Ok(found)
 }

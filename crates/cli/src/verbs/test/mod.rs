@@ -13,7 +13,6 @@ use arrow::{array::Array, record_batch::RecordBatch};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use trivium_api::{ApiError, suggest};
-use trivium_engine::Table;
 use trivium_model::{Diagnostic, FeatureView, Lane, Severity, Timestamp};
 use trivium_offline::{
     CheckResult, Layer, Period, RunOptions, RunRequest, Runner,
@@ -39,6 +38,7 @@ use crate::{
     frame::Frame,
     output, parts,
     project::Project,
+    sources::Upstream,
     verbs::plan,
 };
 
@@ -94,11 +94,11 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<(), Failure> {
     let loaded = choose(&definitions, &args.view)?;
     let tested = Tested {
         runner: Runner::new(parts::engine()?, parts::lake(&project), RunOptions::default()),
-        tables: project.tables()?,
+        upstream: parts::upstream_of_files(&project, &definitions).await?,
         now: Timestamp(project.data_clock().now_micros()),
         project: &project,
     };
-    let request = tested.request(&loaded.view, &query_of(loaded)?);
+    let request = tested.request(&loaded.view, &query_of(loaded)?)?;
     let (period, preview) = tested.period(&request, args, &mut notes).await?;
     if let Some(why) = &preview.without_lake {
         notes.push(format!(
@@ -225,20 +225,20 @@ fn query_of(loaded: &ProjectView) -> Result<AuthorQuery, Failure> {
 /// What every run of a test needs.
 struct Tested<'p> {
     runner: Runner,
-    tables: Vec<Table>,
+    upstream: Upstream,
     now: Timestamp,
     project: &'p Project,
 }
 
 impl Tested<'_> {
-    fn request(&self, view: &FeatureView, query: &AuthorQuery) -> RunRequest {
-        RunRequest {
+    fn request(&self, view: &FeatureView, query: &AuthorQuery) -> Result<RunRequest, Failure> {
+        Ok(RunRequest {
             view: Arc::new(view.clone()),
             query: Arc::new(query.clone()),
-            tables: self.tables.clone(),
+            tables: self.project.sources.tables(query.tables(), &self.upstream)?,
             from: Timestamp(0),
             to: Timestamp(0),
-        }
+        })
     }
 
     async fn preview(&self, request: &RunRequest, period: Period) -> Result<Preview, Failure> {
@@ -359,7 +359,7 @@ impl Tested<'_> {
         let text = stored.sql_text.as_deref().unwrap_or_default();
         let query = AuthorQuery::parse("the accepted SQL", text)
             .map_err(|findings| Failure::findings(findings, "apply it anew"))?;
-        let preview = self.preview(&self.request(view, &query), period).await?;
+        let preview = self.preview(&self.request(view, &query)?, period).await?;
         Ok(("run", preview.published))
     }
 }

@@ -1,0 +1,196 @@
+"""A source that is another view: read in order, waited for, told of in lineage, on both engines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from batch_lane import SPARK, pyspark
+from conftest import Project
+
+DAYS = ["2013-01-01", "2013-01-02", "2013-01-03"]
+# Before the view that it reads, by name.
+READER = "flights/busy_carriers@1"
+UPSTREAM = "flights/carrier_daily@1"
+
+CONFIG = {
+    "namespace": "flights",
+    "name": "busy_carriers",
+    "version": 1,
+    "lane": "batch",
+    "description": "Carriers over all airports.",
+    "owner": {"team": "ops", "contact": "ops@example.com"},
+    "urgency_tier": 2,
+    "entities": [{"name": "carrier", "type": "string"}],
+    "event_timestamp": "event_ts",
+    "features": [
+        {"name": "departures", "type": "int64", "description": "Departures of the day."},
+        {"name": "origins", "type": "int64", "description": "Airports that it left."},
+    ],
+    "schedule": {"every": "1d", "start": "2013-01-01"},
+    "online": True,
+}
+SQL = """
+SELECT
+  carrier,
+  TIMESTAMP '{{ period_end }}' AS event_ts,
+  SUM(flights) AS departures,
+  COUNT(*) AS origins
+FROM daily
+WHERE event_ts = TIMESTAMP '{{ period_end }}'
+GROUP BY carrier
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Project:
+    project = Project.flights(tmp_path_factory.mktemp("views") / "project")
+    toml = project.root / "trivium.toml"
+    toml.write_text(
+        toml.read_text()
+        + f'\n[sources.daily]\nview = "{UPSTREAM}"\n'
+        + '\n[lineage]\nopenlineage = "file:events.jsonl"\n'
+        + f'\n[spark]\nsubmit = "{pyspark()}/bin/spark-submit"\nmaster = "local[2]"\n'
+        + f'\n[airflow]\ncatalog = "{project.root}/catalog"\n'
+    )
+    folder = project.root / "configs/flights"
+    (folder / "busy_carriers.v1.json").write_text(json.dumps(CONFIG, indent=2))
+    (folder / "busy_carriers.v1.sql").write_text(SQL)
+    project.ok("validate")
+    project.ok("apply")
+    return project
+
+
+@pytest.fixture
+def project(template, tmp_path) -> Project:
+    """A copy: what a test publishes is its own."""
+    root = tmp_path / "project"
+    shutil.copytree(template.root, root)
+    toml = root / "trivium.toml"
+    toml.write_text(toml.read_text().replace(str(template.root), str(root)))
+    return Project(root)
+
+
+def value(answer) -> int:
+    """The one feature that was asked for."""
+    (row,) = answer["rows"]
+    (one,) = row["values"]
+    return one
+
+
+def test_views_are_run_after_those_that_they_read(project):
+    report = project.json("run", "--from", DAYS[0], "--to", DAYS[-1])
+    ran = [one["view"] for one in report["views"]]
+    assert ran.index(UPSTREAM) < ran.index(READER), ran
+    published = {one["view"]: one["published_rows"] for one in report["views"]}
+    assert published[READER] > 0
+
+
+def test_what_is_not_published_is_waited_for(project, tmp_path):
+    project.ok("run", UPSTREAM, "--from", DAYS[0], "--to", DAYS[0])
+    early = project.run("run", READER, "--from", DAYS[0], "--to", DAYS[1])
+    assert early.returncode == 5, early.stderr
+    assert f"{UPSTREAM} ds={DAYS[1]}" in early.stderr
+    # Not even the day that was there, and no half of another.
+    assert not list((project.root / ".trivium/lake/flights/busy_carriers").rglob("_current.json"))
+
+    definition = tmp_path / "definition"
+    (definition / "flights").mkdir(parents=True)
+    for ending in ("json", "sql"):
+        source = project.root / f"configs/flights/busy_carriers.v1.{ending}"
+        shutil.copy(source, definition / "flights")
+    wait = ("step", "wait", "--definition", str(definition), "--at", f"{DAYS[1]}T00:00:00Z")
+    done = project.run(*wait)
+    assert done.returncode == 7, done.stderr
+    assert f"sources.daily: {UPSTREAM} ds={DAYS[1]}" in done.stderr
+    # `--date` is the whole DAG: it waits, too.
+    whole = project.run("run", READER, "--date", DAYS[1])
+    assert whole.returncode == 7, whole.stderr
+    project.ok("run", UPSTREAM, "--from", DAYS[1], "--to", DAYS[1])
+    assert project.run(*wait).returncode == 0
+
+
+def test_a_whole_run_does_what_the_dag_does(project):
+    project.ok("run", UPSTREAM, "--date", DAYS[0])
+    told = project.json("run", READER, "--date", f"{DAYS[0]}T12:00:00Z")["views"][0]
+    assert told["periods"] == 1 and told["published_changed"] == 1
+    assert told["materialized"]["rows_written"] == told["published_rows"]
+    assert told["recorded"]["partitions"][0]["outcome"] == "RECORDED"
+    assert told["tagged"]["changed"]
+    assert (project.root / "catalog/flights/busy_carriers/v1/current").is_dir()
+    # Again changes nothing.
+    again = project.json("run", READER, "--date", DAYS[0])["views"][0]
+    assert (again["published_changed"], again["materialized"]["rows_written"]) == (0, 0)
+    assert again["recorded"]["partitions"][0]["outcome"] == "UNCHANGED"
+    departures = project.json("get", f"{READER}:departures", "-e", "carrier=AA")
+    folder = project.root / f".trivium/lake/flights/carrier_daily/v1/ds={DAYS[0]}"
+    pointer = json.loads((folder / "_current.json").read_text())
+    upstream = pq.read_table([folder / pointer["run"] / name for name in pointer["files"]])
+    flights = [row["flights"] for row in upstream.to_pylist() if row["carrier"] == "AA"]
+    assert value(departures) == sum(flights) > 0
+
+    events = [json.loads(line) for line in (project.root / "events.jsonl").open()]
+    mine = [event for event in events if event["job"]["name"] == READER]
+    assert [one["name"] for one in mine[-1]["inputs"]] == [UPSTREAM]
+    made = [event for event in events if event["job"]["name"] == UPSTREAM]
+    assert made[-1]["outputs"][0]["name"] == mine[-1]["inputs"][0]["name"]
+    fields = mine[-1]["outputs"][0]["facets"]["columnLineage"]["fields"]
+    assert fields["departures"]["inputFields"][0]["name"] == UPSTREAM
+
+
+def test_a_backfill_says_who_reads_the_view(project):
+    arguments = ("--from", DAYS[0], "--to", DAYS[1], "--dry-run")
+    plan = project.json("backfill", UPSTREAM, *arguments)["plan"]
+    assert READER in plan["read_by"]["views"]
+    assert plan["downstream"] == []
+    early = project.run("backfill", READER, "--from", DAYS[0], "--to", DAYS[1])
+    assert early.returncode == 5, early.stderr
+    # What was made from a period is named, period by period.
+    project.ok("run", "--from", DAYS[0], "--to", DAYS[1])
+    plan = project.json("backfill", UPSTREAM, "--from", DAYS[1], "--to", DAYS[2], "--dry-run")
+    (made,) = plan["plan"]["downstream"]
+    assert (made["view"], made["published"]) == (READER, [f"ds={DAYS[1]}"])
+    said = project.ok("backfill", UPSTREAM, "--from", DAYS[1], "--to", DAYS[2], "--dry-run")
+    at = f"{DAYS[1]}T00:00:00Z"
+    assert f"trivium backfill {READER} --from {at} --to {at} --again" in said
+
+
+def test_the_dag_names_the_views_that_it_reads(project):
+    project.ok("dags", "generate", "--out", "dags")
+    text = (project.root / "dags/flights/busy_carriers_v1.py").read_text()
+    assert 'Asset("trivium://flights/carrier_daily/v1"),' in text.split("run_sql = spark(")[1]
+    assert "inlets=[" not in (project.root / "dags/flights/carrier_daily_v1.py").read_text()
+
+
+def test_spark_gives_the_same_partition(project, monkeypatch):
+    monkeypatch.setenv("SPARK_HOME", str(pyspark()))
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PYSPARK_PYTHON", str(SPARK / "bin/python"))
+    project.ok("run", UPSTREAM, "--from", DAYS[0], "--to", DAYS[1])
+
+    def pointer() -> dict:
+        folder = project.root / f".trivium/lake/flights/busy_carriers/v1/ds={DAYS[1]}"
+        return json.loads((folder / "_current.json").read_text())
+
+    project.ok("run", READER, "--from", DAYS[1], "--to", DAYS[1])
+    local = pointer()
+    shutil.rmtree(project.root / ".trivium/lake/flights/busy_carriers")
+    project.ok("backfill", READER, "--from", DAYS[1], "--to", DAYS[1], "--engine", "spark")
+    spark = pointer()
+    assert spark["source"]["engine"] == "spark"
+    assert spark["content_hash"] == local["content_hash"]
+
+
+def test_views_that_read_each_other_are_refused(project):
+    toml = project.root / "trivium.toml"
+    toml.write_text(toml.read_text() + '\n[sources.itself]\nview = "flights/busy_carriers@2"\n')
+    folder = project.root / "configs/flights"
+    (folder / "busy_carriers.v2.json").write_text(json.dumps({**CONFIG, "version": 2}))
+    own = SQL.replace("FROM daily", "FROM itself").replace("SUM(flights)", "SUM(departures)")
+    (folder / "busy_carriers.v2.sql").write_text(own)
+    project.ok("apply")
+    refused = project.run("run", "flights/busy_carriers@2", "--from", DAYS[0], "--to", DAYS[0])
+    assert refused.returncode == 5, refused.stderr
+    assert "read each other" in refused.stderr
