@@ -36,8 +36,8 @@ impl Project {
     /// Defines the views and publishes their rows, by the commands an author runs. None of it is measured.
     pub fn make(views: &[View]) -> Result<Self> {
         let project = Self { folder: tempfile::tempdir()? };
-        let configs = project.path().join("configs");
-        fs::create_dir(&configs)?;
+        let configs = project.path().join("configs/bench");
+        fs::create_dir_all(&configs)?;
         let mut settings = format!(
             "[project]\nconfigs = \"configs\"\ndata_dir = \"data\"\n\n[clock]\ndata = \"{}\"\n",
             rows::PERIOD_END

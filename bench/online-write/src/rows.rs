@@ -88,9 +88,13 @@ pub struct Expected {
 impl Expected {
     /// Of this view.
     pub fn of(name: &str) -> Result<Self> {
-        let view: FeatureView = parse_view("view.json", &config(name)).map_err(|problems| {
-            anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
+        let view: FeatureView = parse_view(&format!("bench/{name}.v1.json"), &config(name))
+            .map_err(|problems| {
+                anyhow!(
+                    "{}",
+                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+                )
+            })?;
         Ok(Self { schema: Schema::of_view(&view)?, shape: KeyShape::new(&view) })
     }
 
