@@ -117,7 +117,8 @@ fn address(dynamodb: &DynamoDb) -> String {
     dynamodb.endpoint().trim_start_matches("http://").to_owned()
 }
 
-/// A node's config; the limits of time are those of a busy machine.
+/// A node's config. The limits of time are those of a busy machine: the materializer has 4,000 rows under
+/// way, for which DynamoDB Local on cores that others use takes longer than the ten seconds of the default.
 fn config(
     project: &Project,
     dynamodb: &DynamoDb,
@@ -129,6 +130,8 @@ fn config(
          [dynamodb]\ntable = \"{table}\"\nregion = \"eu-central-1\"\nendpoint = \"{}\"\n\
          attempt_timeout_ms = 20000\nlimit_ms = 60000\n\n\
          [clock]\ndata = \"{}\"\n\n\
+         [coherence]\nwrite_window_ms = 120000\n\n\
+         [limits]\nstore_time_ms_max = 60000\nrequest_ms_max = 60000\n\n\
          [listen]\nhttp = \"127.0.0.1:0\"\ngrpc = \"127.0.0.1:0\"\n",
         project.registry().display(),
         dynamodb.endpoint(),

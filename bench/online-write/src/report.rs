@@ -132,10 +132,9 @@ impl Spread {
         let mut sorted = figures.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
-        Self {
-            least: at(0),
-            median: at(sorted.len() / 2),
-            most: at(sorted.len().saturating_sub(1)),
-        }
+        let last = sorted.len().saturating_sub(1);
+        // Between the two in the middle where there are two.
+        let median = f64::midpoint(at(last / 2), at(sorted.len() / 2));
+        Self { least: at(0), median, most: at(last) }
     }
 }
