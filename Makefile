@@ -26,8 +26,8 @@ WHOLE := --locked --workspace
 WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
-	bench-embedded bench-serving bench-memory flamegraph codegen \
-	test-spark-parity-record test-stores test-airflow demo-batch clean-demo bench-generation
+	bench-embedded bench-online-write bench-serving bench-memory bench-generation flamegraph codegen \
+	test-spark-parity-record test-stores test-airflow demo-batch clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -107,6 +107,14 @@ bench-embedded: setup ## Reads, writes and materialization on the embedded store
 	$(CARGO) build --locked --release -p trivium-bench --bins
 	$(CARGO_TARGET_DIR)/release/serving
 	$(CARGO_TARGET_DIR)/release/materialize
+
+# Feast takes minutes; ONLINE_WRITE_ARGS="--only dynamodb" leaves it out.
+bench-online-write: setup ## Loading rows online, beside `feast materialize` into SQLite and bare UpdateItems.
+	@scripts/setup-stores
+	$(CARGO) build --locked --release -p trivium-bench-online-write -p trivium-cli -p trivium-serving-node \
+		--bin bench-online-write --bin trivium --bin trivium-serving
+	@scripts/bench-env
+	$(CARGO_TARGET_DIR)/release/bench-online-write --feast $(TRIVIUM_CACHE)/venvs/feast/bin/python $(ONLINE_WRITE_ARGS)
 
 SERVING_BENCH := $(CARGO_TARGET_DIR)/release/bench-serving
 BUILD_SERVING_BENCH = scripts/setup-stores && $(CARGO) build --locked --release \

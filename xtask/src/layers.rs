@@ -147,6 +147,7 @@ pub const RULES: &[Rule] = &[
     rule("trivium-chaos", 5, ANYTHING),
     rule("trivium-integration", 5, ANYTHING),
     rule("trivium-bench-serving", 5, ANYTHING),
+    rule("trivium-bench-online-write", 6, ANYTHING),
     rule("trivium-bench", 6, ANYTHING),
     rule("xtask", 0, &[]),
 ];
