@@ -118,7 +118,7 @@ file = "{root}/alerts.jsonl"
             for tier in range(4):
                 file.write(
                     f'[airflow.tiers.{tier}]\nretry_delay = "1s"\nretry_delay_max = "2s"\n'
-                    f'wait_interval = "1s"\n'
+                    f'wait_interval = "30s"\n'
                 )
         self.project.ok("apply", "--reason", "integration test")
         self.project.ok("dags", "generate", "--out", str(self.dags))
