@@ -42,7 +42,7 @@ const GROUP_PERIODS: usize = 8;
 
 /// Plans, says so, and runs what is not finished.
 pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
-    if global.server.is_some() && !args.materialize {
+    if global.server.is_some() && !args.materialize && args.airflow.is_none() {
         return Err(ApiError::new(
             Kind::Unimplemented,
             "backfills are done where the lake is, not by a server",
