@@ -89,7 +89,7 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
             spark.sql(step["statement"])
             continue
         if "drop_if_types_differ" in step:
-            drop_if_types_differ(spark, step["drop_if_types_differ"], step["columns"])
+            drop_widened(spark, step["drop_if_types_differ"], step["columns"])
             continue
         if "add_columns_to" in step:
             add_columns(spark, step["add_columns_to"], step["columns"])
@@ -112,7 +112,7 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
     }
 
 
-def drop_if_types_differ(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
+def drop_widened(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
     if not spark.catalog.tableExists(table):
         return
     wanted = {
