@@ -150,6 +150,8 @@ impl Serving {
         if held.job.stage == Stage::Embeddings {
             self.delete_embeddings(held, began).await?;
             held.job.stage = Stage::Order;
+            // What held the rows up is over: from here on, only the registry is waited for.
+            held.job.problem.clear();
             self.save(held).await?;
         }
         if held.job.stage == Stage::Order {
