@@ -125,7 +125,7 @@ def test_steps_out_of_order_say_what_is_missing(project):
         ("publish", "the Spark job did not run to its end"),
     ]:
         done = project.run("step", step, "--run", run)
-        assert done.returncode == 5 and said in done.stderr, (step, done.stderr)
+        assert done.returncode == 7 and said in done.stderr, (step, done.stderr)
     # A second start takes the first one's folder away.
     again = project.ok("step", "start", *of, "--at", "2013-01-05").strip()
     assert not Path(run).exists() and Path(again).exists()
