@@ -52,6 +52,19 @@ def errors(done) -> list[dict]:
 
 
 class TestValidate:
+    def test_a_dot_is_the_folder_that_it_is(self, project):
+        """From within a namespace's folder, too."""
+        folder = project.root / "configs/flights"
+        inside = Project(folder)
+        assert inside.run("validate", ".").returncode == 0
+        (folder / "carrier_daily.v1.json").write_text("xx")
+        for path in (".", str(folder), "./carrier_daily.v1.json", "carrier_daily.v1.json"):
+            done = inside.run("validate", path)
+            assert done.returncode == 2, (path, done.stdout, done.stderr)
+            assert "carrier_daily.v1.json" in done.stderr, (path, done.stderr)
+        other = inside.run("validate", "/etc/passwd")
+        assert other.returncode == 2 and "no config" in other.stderr, other.stderr
+
     def test_without_a_registry_it_says_so_and_passes(self, tmp_path):
         project = Project.flights(tmp_path / "project")
         before = tree(project.root)

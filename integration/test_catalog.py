@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.server
 import json
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,34 @@ def test_partitions_are_recorded_once_and_events_follow(project: Project, tmp_pa
     assert shown[0]["statistics"] == pointer["statistics"]
     assert shown[0]["content_hash"] == pointer["content_hash"]
     assert "2013-01-09" in project.ok("show", VIEW, "--partitions")
+
+
+def test_kills_lose_no_event(tmp_path: Path):
+    """Told before recorded: after kill -9 at any moment, the same command tells the rest."""
+    days = 150
+    project = Project.flights(tmp_path / "project")
+    events = tmp_path / "events.jsonl"
+    with_lineage(project, f'openlineage = "file:{events}"')
+    project.ok("apply", "--reason", "test")
+    project.ok("run", VIEW, "--from", "2013-01-01", "--to", "2013-05-30")
+    for milliseconds in range(20, 320, 30):
+        killed = subprocess.Popen(
+            project.command("record", VIEW),
+            cwd=project.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(milliseconds / 1000)
+        killed.kill()
+        killed.wait()
+    assert len(project.json("record", VIEW)["partitions"]) == days
+    lines = []
+    for line in events.read_text().splitlines():
+        # What a kill left of a line is a line of its own.
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    for kind in ("START", "COMPLETE"):
+        assert len({one["run"]["runId"] for one in lines if one["eventType"] == kind}) == days
 
 
 def test_a_failed_run_is_told(project: Project, tmp_path: Path):

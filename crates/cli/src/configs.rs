@@ -125,6 +125,13 @@ fn same(a: &Path, b: &Path) -> bool {
 /// The configs folder of a file or a namespace's folder, and the path within.
 fn split(path: &Path) -> Result<(PathBuf, String), Failure> {
     let about = std::fs::metadata(path).map_err(|error| failure::file(path, &error))?;
+    let is_config = path.extension().is_some_and(|ending| ending == "json" || ending == "sql");
+    if !about.is_dir() && !is_config {
+        return Err(ApiError::invalid("this is no config")
+            .at(path.display().to_string())
+            .help("name a folder, or a file such as `shop/customer_daily.v1.json` or `.sql`")
+            .into());
+    }
     let absolute = std::path::absolute(path).map_err(|error| failure::file(path, &error))?;
     let depth = if about.is_dir() { 1 } else { 2 };
     let parts: Vec<String> = absolute
@@ -134,11 +141,13 @@ fn split(path: &Path) -> Result<(PathBuf, String), Failure> {
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
     let relative: Vec<String> = parts.into_iter().rev().collect();
-    // As the person named it, where that is long enough: messages then show the same path.
+    // As the person named it, where that is long enough: messages then show the same path. Dots name nothing.
+    let is_plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    let long_enough = path.components().rev().take_while(|part| is_plain(*part)).count() >= depth;
     let root = match path.ancestors().nth(depth) {
-        Some(root) if !root.as_os_str().is_empty() => root.to_path_buf(),
-        Some(_) => PathBuf::from("."),
-        None => absolute.ancestors().nth(depth).unwrap_or(&absolute).to_path_buf(),
+        Some(root) if long_enough && !root.as_os_str().is_empty() => root.to_path_buf(),
+        Some(_) if long_enough => PathBuf::from("."),
+        _ => absolute.ancestors().nth(depth).unwrap_or(&absolute).to_path_buf(),
     };
     Ok((root, relative.join("/")))
 }

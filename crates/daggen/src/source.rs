@@ -101,13 +101,13 @@ pub fn load(stem: &str, files: &[File]) -> Loaded {
 fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<FolderFiles, Error> {
     let folder = folder.trim_matches('/');
     // `<mode> <type> <object>\t<path>`
-    let listed =
-        git(repository, &["ls-tree", "-r", "-z", "--full-tree", reference, "--", folder], &[])?;
+    // By the folder's own tree: a folder that the commit does not have is an error, and no empty one.
+    let tree = format!("{reference}:{folder}");
+    let listed = git(repository, &["ls-tree", "-r", "-z", "--full-tree", &tree], &[])?;
     let mut files = Vec::new();
     for entry in listed.split(|byte| *byte == 0) {
         let entry = String::from_utf8_lossy(entry);
         let Some((about, path)) = entry.split_once('\t') else { continue };
-        let path = path.strip_prefix(folder).map_or(path, |rest| rest.trim_start_matches('/'));
         let mut about = about.split(' ').skip(1);
         if let (Some("blob"), Some(object), Some(_)) = (about.next(), about.next(), stem_of(path)) {
             files.push((path.to_owned(), object.to_owned()));

@@ -128,7 +128,15 @@ impl Plan {
             }
         }
         for (path, text) in &self.dags {
-            match read(&folder.join(path))? {
+            let place = folder.join(path);
+            // What is no file there is somebody else's: a pipe would not even end.
+            if fs::symlink_metadata(&place).is_ok()
+                && !fs::metadata(&place).is_ok_and(|about| about.is_file())
+            {
+                changes.push(Change::Foreign(path.clone()));
+                continue;
+            }
+            match read(&place)? {
                 None => changes.push(Change::Add(path.clone())),
                 Some(now) if now == *text => {}
                 Some(now) => changes.push(match origin(&now) {
@@ -210,7 +218,9 @@ fn existing(folder: &Path) -> Result<Vec<(String, String)>, Error> {
             continue;
         }
         for name in names(&inside)? {
+            // A folder or a pipe of somebody's is none of ours, whatever its name.
             if name.ends_with(".py")
+                && fs::metadata(inside.join(&name)).is_ok_and(|about| about.is_file())
                 && let Some(text) = read(&inside.join(&name))?
             {
                 found.push((format!("{namespace}/{name}"), text));

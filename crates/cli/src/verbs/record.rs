@@ -1,5 +1,7 @@
 //! `trivium record`, and what `trivium show --partitions` prints.
 
+use std::collections::HashMap;
+
 use axum::http::Method;
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
@@ -32,6 +34,8 @@ use crate::{
 
 /// Bytes of one request: below what the registry takes.
 const REQUEST_BYTES: usize = 8 << 20;
+/// Partitions of a page that is asked for.
+const PAGE: usize = 100;
 /// Partitions that are shown.
 const SHOWN: usize = 50;
 
@@ -166,13 +170,11 @@ pub async fn record(global: &Global, args: &RecordArgs) -> Result<Json, Failure>
     for partition in &partitions {
         let record = known.record(&project, partition, &facts)?;
         if waiting.is_full() {
-            let recorded = std::mem::take(&mut waiting).send(&target, &author).await?;
-            told.tell(&project, &known, recorded).await;
+            told.flush(std::mem::take(&mut waiting), &project, &known, &target, &author).await?;
         }
         waiting.push(partition.period.folder(), record)?;
     }
-    let recorded = waiting.send(&target, &author).await?;
-    told.tell(&project, &known, recorded).await;
+    told.flush(waiting, &project, &known, &target, &author).await?;
     Ok(report(global, &known.view.reference(), &told))
 }
 
@@ -189,24 +191,67 @@ struct Told {
 }
 
 impl Told {
-    /// The record stands whatever becomes of the events.
-    async fn tell(&mut self, project: &Project, known: &Known, recorded: Vec<(Sent, String)>) {
+    /// Tells OpenLineage, then the registry: a kill in between costs the same events once more, never all of
+    /// them. The record is made whatever becomes of the events.
+    async fn flush(
+        &mut self,
+        waiting: Waiting,
+        project: &Project,
+        known: &Known,
+        target: &Target,
+        author: &str,
+    ) -> Result<(), Failure> {
         let Lineage { namespace, sink } = &project.lineage;
-        let mut events = Vec::new();
-        for (sent, outcome) in recorded {
-            if outcome == "RECORDED" || (self.again && outcome == "UNCHANGED") {
-                let sql = known.sql(&sent.record);
-                let place = Place { namespace, view: &known.view, sql };
-                events.extend(openlineage::published(place, &sent.record));
+        if let Some(sink) = sink
+            && self.problem.is_none()
+        {
+            let revisions = recorded_revisions(target, &waiting.sent).await?;
+            let mut events = Vec::new();
+            for Sent { record, .. } in &waiting.sent {
+                let before = revisions.get(&record.start);
+                let is_news = before.is_none_or(|before| *before < record.revision);
+                if is_news || (self.again && before == Some(&record.revision)) {
+                    let place = Place { namespace, view: &known.view, sql: known.sql(record) };
+                    events.extend(openlineage::published(place, record));
+                }
             }
-            self.outcomes.push((sent.period, sent.record.revision, outcome));
+            if !events.is_empty() {
+                match sink.send(&events).await {
+                    Ok(()) => self.events += events.len(),
+                    Err(problem) => self.problem = Some(problem),
+                }
+            }
         }
-        let Some(sink) = sink else { return };
-        if self.problem.is_none() && !events.is_empty() {
-            match sink.send(&events).await {
-                Ok(()) => self.events += events.len(),
-                Err(problem) => self.problem = Some(problem),
-            }
+        let recorded = waiting.send(target, author).await?;
+        self.outcomes.extend(
+            recorded
+                .into_iter()
+                .map(|(sent, outcome)| (sent.period, sent.record.revision, outcome)),
+        );
+        Ok(())
+    }
+}
+
+/// The newest revision that the registry knows of each of these periods.
+async fn recorded_revisions(
+    target: &Target,
+    sent: &[Sent],
+) -> Result<HashMap<Timestamp, u64>, Failure> {
+    let (Some(first), Some(last)) = (sent.first(), sent.last()) else { return Ok(HashMap::new()) };
+    let view = &first.record.view;
+    let (from, to) = (first.record.start, Timestamp(last.record.start.0.saturating_add(1)));
+    let range = format!("from={}&to={}", show_instant(from), show_instant(to));
+    let mut found = HashMap::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("/v1/partitions?view={view}&{range}&limit={PAGE}{after}");
+        let page: PartitionsAnswer = target.ask(Method::GET, &path, None).await?;
+        for one in page.partitions {
+            found.insert(Timestamp(one.start_micros), one.revision);
+        }
+        match page.next {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(found),
         }
     }
 }

@@ -222,6 +222,15 @@ fn configs_come_from_a_commit_whatever_is_checked_out() {
     let wrong = watcher.look().unwrap();
     assert_eq!((wrong.read, wrong.plan.dags(), wrong.wrong.len()), (1, 3, 1));
 
+    // A folder that the commit does not have is no folder without views.
+    for folder in ["confgis", "configs/flights/route_daily.v1.json"] {
+        let missing = Source::Git {
+            repository: fixture.folder.path().to_owned(),
+            reference: "main".to_owned(),
+            folder: folder.to_owned(),
+        };
+        assert!(missing.read().unwrap_err().to_string().contains(folder), "{folder}");
+    }
     let unknown = Source::Git {
         repository: fixture.folder.path().to_owned(),
         reference: "nobody".to_owned(),

@@ -131,9 +131,12 @@ impl Plan {
         let journaled = Finished::read(&journal)?;
         // What `--again` has begun it goes on with, or a kill would send it back for ever.
         let is_new = args.again && (journaled.is_complete || !journaled.is_again);
+        // Airflow runs all of them: the journal is of runs here.
+        let is_journaled = args.airflow.is_none();
         let is_finished = |period: &Period| {
             let hash = journaled.periods.get(&period.folder());
-            !is_new
+            is_journaled
+                && !is_new
                 && published.contains_key(&period.start)
                 && hash.is_some_and(|hash| {
                     raw.get(&period.start).is_some_and(|one| one.pointer.content_hash == *hash)
