@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -158,19 +159,22 @@ file = "{root}/alerts.jsonl"
         assert done.returncode == 0, f"airflow {' '.join(args)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def loaded(self, airflow: Path = AIRFLOW) -> list:
-        """What Airflow makes of the DAGs: their ids, import errors, warnings about them."""
+    def loaded(self, airflow: Path = AIRFLOW, dags: Path | None = None) -> list:
+        """What Airflow makes of DAGs: ids, import errors, warnings about them, seconds of CPU."""
         program = (
-            "import warnings, json, sys\n"
+            "import warnings, json, sys, time\n"
             "with warnings.catch_warnings(record=True) as caught:\n"
             "    warnings.simplefilter('always')\n"
             "    from airflow.dag_processing.dagbag import DagBag\n"
+            "    begun = time.process_time()\n"
             "    bag = DagBag(sys.argv[1])\n"
+            "    spent = time.process_time() - begun\n"
             "ours = [str(w.message) for w in caught if w.filename.startswith(sys.argv[1])]\n"
-            "print('FOUND ' + json.dumps([sorted(bag.dags), bag.import_errors, ours]))\n"
+            "found = [sorted(bag.dags), bag.import_errors, ours, spent]\n"
+            "print('FOUND ' + json.dumps(found))\n"
         )
         done = subprocess.run(
-            [str(airflow / "python"), "-c", program, str(self.dags)],
+            [str(airflow / "python"), "-c", program, str(dags or self.dags)],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -179,6 +183,20 @@ file = "{root}/alerts.jsonl"
         found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
         assert found, done.stdout + done.stderr
         return json.loads(found[0].removeprefix("FOUND "))
+
+    def equals_local(self, view: str, dates: Sequence[str], root: Path, clock: str) -> None:
+        """The local engine gives the same partitions, raw and published."""
+        local = Project.flights(root, clock)
+        local.ok("apply", "--reason", "integration test")
+        local.ok("run", f"flights/{view}@1", "--from", dates[0], "--to", dates[-1])
+        for layer in ("", "_raw"):
+            for date in dates:
+                folder = root / ".trivium/lake/flights" / view / "v1" / layer / f"ds={date}"
+                theirs = json.loads((folder / "_current.json").read_text())
+                ours = self.pointer(view, date, layer)
+                assert ours["content_hash"] == theirs["content_hash"], (layer, date)
+                engines = ours["source"]["engine"], theirs["source"]["engine"]
+                assert engines == ("spark", "datafusion")
 
     def serve(self) -> None:
         """Serving, always at the same addresses."""

@@ -123,16 +123,7 @@ def test_three_dates(lane, reference, view):
 
 @pytest.mark.parametrize("view", list(VIEWS))
 def test_the_local_engine_gives_the_same_partitions(lane, tmp_path, view):
-    local = Project.flights(tmp_path / "local", CLOCK)
-    local.ok("apply", "--reason", "integration test")
-    local.ok("run", f"flights/{view}@1", "--from", THREE[0], "--to", THREE[-1])
-    for layer in ("", "_raw"):
-        for date in THREE:
-            folder = local.root / ".trivium/lake/flights" / view / "v1" / layer / f"ds={date}"
-            theirs = json.loads((folder / "_current.json").read_text())
-            ours = lane.pointer(view, date, layer)
-            assert ours["content_hash"] == theirs["content_hash"], (layer, date)
-            assert (ours["source"]["engine"], theirs["source"]["engine"]) == ("spark", "datafusion")
+    lane.equals_local(view, THREE, tmp_path / "local", CLOCK)
 
 
 @pytest.mark.parametrize("task", ["write_online", "tag", "record"])
@@ -295,7 +286,7 @@ def test_the_oldest_airflow_runs_them_too(lane):
     try:
         assert lane.airflow("version").split()[-1] == "3.2.0"
         lane.airflow("db", "migrate")
-        dags, errors, warnings = lane.loaded(OLDEST)
+        dags, errors, warnings, _ = lane.loaded(OLDEST)
         assert "flights.carrier_daily.v1" in dags
         assert (errors, warnings) == ({}, [])
         lane.start("carrier_daily", THREE[0]).succeeds()
@@ -336,23 +327,7 @@ def test_three_hundred_dags(tmp_path, lane):
             [sys.executable, "-m", "ruff", *check, str(dags)], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    program = (
-        "import json, sys, time\n"
-        "from airflow.dag_processing.dagbag import DagBag\n"
-        "begun = time.process_time()\n"
-        "bag = DagBag(sys.argv[1])\n"
-        "spent = time.process_time() - begun\n"
-        "print('FOUND ' + json.dumps([len(bag.dags), bag.import_errors, spent]))\n"
-    )
-    done = subprocess.run(
-        [str(AIRFLOW / "python"), "-c", program, str(dags)],
-        env=lane.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
-    assert found, done.stdout + done.stderr
-    count, errors, seconds = json.loads(found[0].removeprefix("FOUND "))
-    assert (count, errors) == (300, {})
+    loaded, errors, warnings, seconds = lane.loaded(dags=dags)
+    count = len(loaded)
+    assert (count, errors, warnings) == (300, {}, [])
     print(f"\nDagBag: {count} files in {seconds:.1f} CPU-s, {seconds / count * 1000:.0f} ms a file")

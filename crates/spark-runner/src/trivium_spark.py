@@ -88,11 +88,8 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
         if "statement" in step:
             spark.sql(step["statement"])
             continue
-        if "drop_if_types_differ" in step:
-            drop_widened(spark, step["drop_if_types_differ"], step["columns"])
-            continue
-        if "add_columns_to" in step:
-            add_columns(spark, step["add_columns_to"], step["columns"])
+        if "create" in step:
+            fit_table(spark, step["table"], step["columns"], step["create"])
             continue
         rows = spark.sql(step["query"])
         out = attempt / step["name"]
@@ -112,20 +109,23 @@ def run(spark: SparkSession, job: dict[str, Any], folder: Path) -> dict[str, Any
     }
 
 
-def drop_widened(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
-    if not spark.catalog.tableExists(table):
-        return
-    wanted = {
-        name.lower(): spark.sql(f"SELECT CAST(NULL AS {kind}) AS c").schema[0].dataType
-        for name, kind in columns
-    }
-    for field in spark.table(table).schema.fields:
-        if wanted.get(field.name.lower(), field.dataType) != field.dataType:
-            spark.sql(f"DROP TABLE {table}")
-            return
-
-
-def add_columns(spark: SparkSession, table: str, columns: list[list[str]]) -> None:
+def fit_table(
+    spark: SparkSession,
+    table: str,
+    columns: list[list[str]],
+    create: str,
+) -> None:
+    if spark.catalog.tableExists(table):
+        wanted = {}
+        for name, kind in columns:
+            null = spark.sql(f"SELECT CAST(NULL AS {kind}) AS c")
+            wanted[name.lower()] = null.schema[0].dataType
+        for field in spark.table(table).schema.fields:
+            if wanted.get(field.name.lower(), field.dataType) != field.dataType:
+                # The metastore cannot widen a column. The files are not the table's.
+                spark.sql(f"DROP TABLE {table}")
+                break
+    spark.sql(create)
     known = {field.name.lower() for field in spark.table(table).schema.fields}
     missing = []
     for name, kind in columns:

@@ -49,19 +49,15 @@ pub enum Step {
         /// The SQL.
         statement: String,
     },
-    /// Drop a table of which a column has another type.
-    Widened {
+    /// Make a table, with these columns, each nullable: anew where one has another type, or by those that it
+    /// lacks.
+    Table {
         /// The table, quoted.
-        drop_if_types_differ: String,
-        /// Names and types.
-        columns: Vec<(String, String)>,
-    },
-    /// Give a table the columns that it lacks, each nullable.
-    Columns {
-        /// The table, quoted.
-        add_columns_to: String,
+        table: String,
         /// Names and types, in order.
         columns: Vec<(String, String)>,
+        /// The statement that makes it where it is not there.
+        create: String,
     },
 }
 

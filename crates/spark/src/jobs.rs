@@ -163,15 +163,13 @@ pub fn table(
         columns.iter().map(|(name, word)| format!("{} {word}", quoted(name))).collect();
     let statement = |statement: String| Step::Statement { statement };
     let mut steps = vec![statement(format!("CREATE DATABASE IF NOT EXISTS {database}"))];
-    // The metastore cannot widen a column. The files are not the table's: it is made anew over them.
-    steps.push(Step::Widened { drop_if_types_differ: table.clone(), columns: columns.clone() });
-    steps.push(statement(format!(
+    let create = format!(
         "CREATE EXTERNAL TABLE IF NOT EXISTS {table} ({}) PARTITIONED BY ({} STRING) STORED AS PARQUET LOCATION {}",
         listed.join(", "),
         quoted(key),
         location(lake)?,
-    )));
-    steps.push(Step::Columns { add_columns_to: table.clone(), columns });
+    );
+    steps.push(Step::Table { table: table.clone(), columns, create });
     let mut added = String::new();
     let mut switches = Vec::new();
     for partition in published {

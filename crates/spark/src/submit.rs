@@ -78,6 +78,10 @@ impl Submit {
             std::thread::sleep(LOOK);
         };
         if !status.success() {
+            // An interrupt reaches Spark too, and it may be the first to end of it.
+            if is_stopped() {
+                return Err(Error::Offline(trivium_offline::Error::Stopped));
+            }
             let last = told.and_then(|told| told.join().ok()).unwrap_or_default();
             return Err(Error::Failed {
                 job: job.name.clone(),
