@@ -181,6 +181,9 @@ def test_spark_gives_the_same_partition(project, monkeypatch):
     spark = pointer()
     assert spark["source"]["engine"] == "spark"
     assert spark["content_hash"] == local["content_hash"]
+    # It is journaled as a local one is: the same again has nothing to run.
+    again = ("backfill", READER, "--from", DAYS[1], "--to", DAYS[1], "--dry-run")
+    assert project.json(*again)["plan"]["finished"] == [f"ds={DAYS[1]}"]
 
 
 def test_views_that_read_each_other_are_refused(project):

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The file's name.
-pub const FILE: &str = "trivium.toml";
+pub use trivium_daggen::settings::FILE;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +44,7 @@ struct Document {
     alerts: AlertsSection,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AlertsSection {
     webhook: Option<String>,
@@ -121,7 +121,7 @@ pub struct Project {
     /// What SQL may name as tables.
     pub sources: Sources,
     spark: SparkSection,
-    alerts: Alerts,
+    alerts: AlertsSection,
 }
 
 impl Project {
@@ -187,16 +187,6 @@ impl Project {
             trivium_daggen::Settings::parse(&file.display().to_string(), &text)
                 .map_err(|error| failure::daggen(&error))?;
         }
-        let alerts = Alerts {
-            // May hold a secret: the environment's, then.
-            webhook: expanded("alerts.webhook", document.alerts.webhook, &wrong, file)?,
-            file: expanded("alerts.file", document.alerts.file, &wrong, file)?
-                .map(|path| base.join(path)),
-        };
-        if alerts.webhook.as_ref().is_some_and(|webhook| !lineage::is_reachable(webhook)) {
-            let place = format!("{}: alerts.webhook", file.display());
-            return Err(wrong(place, "this build cannot reach it".to_owned(), lineage::NO_TLS));
-        }
         let spark = document.spark;
         Ok(Self {
             file: file.to_path_buf(),
@@ -207,7 +197,7 @@ impl Project {
             lineage,
             sources,
             spark,
-            alerts,
+            alerts: document.alerts,
         })
     }
 
@@ -231,9 +221,27 @@ impl Project {
         }
     }
 
-    /// Where alerts go.
-    pub fn alerts(&self) -> &Alerts {
-        &self.alerts
+    /// Where alerts go. Looked up when there is one to send: the address may hold a secret that only workers have.
+    pub fn alerts(&self) -> Result<Alerts, Failure> {
+        let AlertsSection { webhook, file } = &self.alerts;
+        let place = |field: &str| format!("{}: alerts.{field}", self.file.display());
+        let filled = |field: &str, text: &Option<String>| {
+            text.as_deref().map(expand).transpose().map_err(|message| -> Failure {
+                ApiError::invalid(message)
+                    .at(place(field))
+                    .help("set it, or write the value itself")
+                    .into()
+            })
+        };
+        let webhook = filled("webhook", webhook)?.map(|url| url.to_string_lossy().into_owned());
+        if webhook.as_ref().is_some_and(|webhook| !lineage::is_reachable(webhook)) {
+            return Err(ApiError::invalid("this build cannot reach it")
+                .at(place("webhook"))
+                .help(lineage::NO_TLS)
+                .into());
+        }
+        let base = self.file.parent().unwrap_or_else(|| Path::new(""));
+        Ok(Alerts { webhook, file: filled("file", file)?.map(|path| base.join(path)) })
     }
 
     /// How Spark is reached.
@@ -272,20 +280,6 @@ fn search() -> Result<PathBuf, Failure> {
         .at(here.display().to_string())
         .help("go to a project, name one with --project, or write one with `trivium init DIR`")
         .into())
-}
-
-/// A text of the project file with its variables filled in.
-fn expanded(
-    field: &str,
-    text: Option<String>,
-    wrong: &impl Fn(String, String, &str) -> Failure,
-    file: &Path,
-) -> Result<Option<String>, Failure> {
-    let text = text.as_deref().map(expand).transpose().map_err(|message| {
-        let place = format!("{}: {field}", file.display());
-        wrong(place, message, "set it, or write the value itself")
-    })?;
-    Ok(text.map(|path| path.to_string_lossy().into_owned()))
 }
 
 fn expand_path(path: &Path) -> PathBuf {

@@ -189,9 +189,17 @@ impl Sources {
         self.by_name.keys().map(String::as_str)
     }
 
-    /// The sources of these names as tables; what is no source's name is left out. Files are looked up, not
-    /// read.
+    /// The sources of these names as tables. Files are looked up, not read.
     pub fn tables(&self, names: &[String], upstream: &Upstream) -> Result<Vec<Table>, Failure> {
+        let is_known = |name: &&String| self.names().any(|own| own.eq_ignore_ascii_case(name));
+        if let Some(name) = names.iter().find(|name| !is_known(name)) {
+            let known: Vec<&str> = self.names().collect();
+            let message = format!("the project has no source `{name}`");
+            return Err(ApiError::new(Kind::FailedPrecondition, message)
+                .at(self.file.display().to_string())
+                .help(format!("declare [sources.{name}]; it has: {}", known.join(", ")))
+                .into());
+        }
         let table = |(name, declared): (&String, &Declared)| {
             let (source, time_zone) = match declared {
                 Declared::View(reference) => {

@@ -8,6 +8,7 @@ use trivium_runtime::Kind;
 
 use crate::{
     Change, Error, Settings,
+    settings::FILE,
     source::{Source, commit_of},
     watch::{Look, Watcher, watch},
 };
@@ -40,7 +41,7 @@ pub struct Places {
     #[arg(long, value_name = "DIR", default_value = "dags")]
     pub out: PathBuf,
     /// The project file, for its sections `airflow` and `spark`.
-    #[arg(long, value_name = "FILE", env = "TRIVIUM_PROJECT", default_value = "trivium.toml")]
+    #[arg(long, value_name = "FILE", env = "TRIVIUM_PROJECT", default_value = FILE)]
     pub project: PathBuf,
 }
 

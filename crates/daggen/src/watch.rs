@@ -21,6 +21,9 @@ use crate::{
 /// How long a definition that no DAG names any more is kept: a run may have begun with it.
 pub const GRACE: Duration = Duration::from_secs(24 * 3_600);
 
+/// Findings of files that do not stand where their views belong.
+const MISPLACED: [&str; 2] = ["wrong-folder", "wrong-file-name"];
+
 /// What a pair came to when it was last read.
 #[derive(Debug, Clone)]
 enum Known {
@@ -109,6 +112,10 @@ impl Watcher {
                 Known::Dag(generated) => look.plan.add((**generated).clone()),
                 Known::Wrong(found) => {
                     look.plan.keep(dag_path(stem));
+                    // Renamed: which DAG is its own does not show, so none goes until it is right.
+                    if found.iter().any(|one| MISPLACED.contains(&&*one.code)) {
+                        look.plan.keep_folder(String::new());
+                    }
                     look.wrong.insert(stem.clone(), found.clone());
                 }
                 Known::Nothing => {}

@@ -40,11 +40,11 @@ pub async fn run(project: &Project) -> Result<(), Failure> {
     alert.insert("time".to_owned(), show_instant(now).into());
     let alert = Value::Object(alert);
     output::note(format!("{} {alert}", output::paint(output::WARN, "alert:")));
-    let Alerts { webhook, file } = project.alerts();
+    let Alerts { webhook, file } = project.alerts()?;
     // A full disk does not silence the pager.
-    let kept = file.as_ref().map_or(Ok(()), |file| append(file, &alert));
+    let kept = file.map_or(Ok(()), |file| append(&file, &alert));
     let sent = match webhook {
-        Some(webhook) => post(webhook, &alert).await,
+        Some(webhook) => post(&webhook, &alert).await,
         None => Ok(()),
     };
     kept.and(sent)

@@ -14,6 +14,7 @@ pub mod init;
 mod lint;
 mod ls;
 mod materialize;
+mod order;
 mod plan;
 mod put;
 mod record;

@@ -1,17 +1,13 @@
 //! `trivium run`
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
-use trivium_model::{FeatureView, Lane, Timestamp, ViewRef};
+use trivium_model::{FeatureView, Lane, Timestamp};
 use trivium_offline::{
-    CheckResult, Period, periods,
+    CheckResult, Period,
     run::{RunOptions, RunProgress, RunReport, RunRequest, Runner},
     schedule,
 };
@@ -26,8 +22,10 @@ use crate::{
     failure::{self, Failure},
     output, parts,
     project::Project,
-    sources::Upstream,
-    verbs::{run_spark, whole},
+    verbs::{
+        order::{refuse_unpublished, upstream_first},
+        run_spark, whole,
+    },
 };
 
 /// Runs the views, one after the other: each already keeps all cores busy.
@@ -64,7 +62,11 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
                 }
                 None => (args.from, args.to),
             };
-            Ok((stored, range(&stored.view, from, to, now)?))
+            let range = range(&stored.view, from, to, now).map_err(|failure| match args.date {
+                Some(_) => Failure { error: failure.error.at("--date"), ..failure },
+                None => failure,
+            })?;
+            Ok((stored, range))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
@@ -76,10 +78,13 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     for (stored, (from, to)) in planned {
         let view = &stored.view;
         let query = query(stored)?;
-        if args.date.is_some() {
-            whole::wait(&project, query.tables(), Period { start: from, end: to }, &upstream)?;
+        match args.date {
+            Some(_) => {
+                let period = Period { start: from, end: to };
+                whole::wait(&project, query.tables(), period, &upstream)?;
+            }
+            None => refuse_unpublished(&project, view, &query, (from, to), &upstream)?,
         }
-        refuse_unpublished(&project, view, &query, (from, to), &upstream)?;
         let progress = Progress::new(&view.reference().to_string());
         // Looked up here: a view before may have published what this one reads.
         let tables = project.sources.tables(query.tables(), &upstream)?;
@@ -233,70 +238,6 @@ pub fn query(stored: &StoredView) -> Result<AuthorQuery, Failure> {
     })
 }
 
-/// Views in such an order that each comes after those whose rows it reads.
-pub fn upstream_first<'s>(
-    project: &Project,
-    views: Vec<&'s StoredView>,
-) -> Result<Vec<&'s StoredView>, Failure> {
-    let mut reads = BTreeMap::new();
-    for stored in &views {
-        let query = query(stored)?;
-        let upstream = query.tables().iter().filter_map(|name| project.sources.view(name).cloned());
-        reads.insert(stored.view.reference(), upstream.collect::<Vec<ViewRef>>());
-    }
-    let mut left = views;
-    let mut ordered: Vec<&StoredView> = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let names: BTreeSet<ViewRef> = left.iter().map(|one| one.view.reference()).collect();
-        let is_due = |one: &&StoredView| {
-            let upstream = reads.get(&one.view.reference());
-            !upstream.is_some_and(|upstream| upstream.iter().any(|name| names.contains(name)))
-        };
-        let (due, later): (Vec<_>, Vec<_>) = left.into_iter().partition(is_due);
-        if due.is_empty() {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            let message = format!("these views read each other's rows: {}", names.join(", "));
-            return Err(ApiError::new(Kind::FailedPrecondition, message)
-                .at(project.file.display().to_string())
-                .help("let one of them read something else: no order would do")
-                .into());
-        }
-        ordered.extend(due);
-        left = later;
-    }
-    Ok(ordered)
-}
-
-/// A period whose upstream partitions are not there would come out empty, or without some rows.
-pub fn refuse_unpublished(
-    project: &Project,
-    view: &FeatureView,
-    query: &AuthorQuery,
-    (from, to): (Timestamp, Timestamp),
-    upstream: &Upstream,
-) -> Result<(), Failure> {
-    if !query.tables().iter().any(|name| project.sources.view(name).is_some()) {
-        return Ok(());
-    }
-    let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
-    for period in periods(schedule, from, to).map_err(|error| failure::offline(&error))? {
-        let missing = project.sources.not_published(query.tables(), period, upstream)?;
-        if let Some(first) = missing.first() {
-            let message = format!(
-                "{} {} reads what is not published: {}",
-                view.reference(),
-                period.folder(),
-                missing.join(", ")
-            );
-            return Err(ApiError::new(Kind::FailedPrecondition, message)
-                .at(first.split(':').next().unwrap_or_default().to_owned())
-                .help("run these partitions first")
-                .into());
-        }
-    }
-    Ok(())
-}
-
 /// `[from, to)`: whole periods, the last one included.
 pub fn range(
     view: &FeatureView,
@@ -307,6 +248,17 @@ pub fn range(
     let schedule = schedule(view).map_err(|error| failure::offline(&error))?;
     let every = schedule.every.micros();
     let from = from.map_or(schedule.start, |from| from.0);
+    if from < schedule.start {
+        let message = format!(
+            "{from} is before the schedule's start of {}, {}",
+            view.reference(),
+            schedule.start
+        );
+        return Err(ApiError::invalid(message)
+            .at("--from")
+            .help("name a later period, or the views that are meant")
+            .into());
+    }
     let to = match to {
         Some(to) => {
             if to.0 < from {
@@ -333,7 +285,10 @@ pub fn range(
     if to > now {
         return Err(ApiError::new(
             Kind::FailedPrecondition,
-            format!("the last period ends at {to}, which is not over by the data clock, {now}"),
+            format!(
+                "the last period of {} ends at {to}, which is not over by the data clock, {now}",
+                view.reference()
+            ),
         )
         .at("--to")
         .help("name an earlier period")

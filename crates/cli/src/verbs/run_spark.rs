@@ -101,7 +101,12 @@ impl Work {
                 };
                 done.raw_changed += usize::from(steps.publish_raw(&checked)?.is_some());
                 let failed = checked.quality().iter().filter(|check| !check.passed);
-                done.checked.push((*period, checked.rows(), failed.cloned().collect()));
+                done.checked.push(Judged {
+                    period: *period,
+                    rows: checked.rows() as u64,
+                    raw_sha256: checked.content_hash().to_owned(),
+                    warnings: failed.cloned().collect(),
+                });
                 good.push(*period);
             }
             let publications = steps.publications(&good)?;
@@ -118,14 +123,15 @@ impl Work {
         report.published_changed += changed.len();
         report.published_rows += changed.iter().map(|one| one.pointer.rows).sum::<u64>();
         let is_changed = |period: &Period| changed.iter().any(|one| one.period == *period);
-        report.unchanged += done.checked.iter().filter(|(period, ..)| !is_changed(period)).count();
-        for (period, rows, failed) in done.checked {
-            report.raw_rows += rows as u64;
-            for check in failed {
+        report.unchanged += done.checked.iter().filter(|one| !is_changed(&one.period)).count();
+        for Judged { period, rows, raw_sha256, warnings } in done.checked {
+            report.raw_rows += rows;
+            for check in warnings {
                 progress.warned(period, &check);
                 report.warnings.push((period.folder(), check));
             }
-            progress.period_done(period, rows as u64);
+            progress.raw_written(period, &raw_sha256);
+            progress.period_done(period, rows);
         }
         done.failed.map_or(Ok(()), |error| Err(failure::spark(&error)))
     }
@@ -135,9 +141,17 @@ impl Work {
 #[derive(Default)]
 struct Done {
     raw_changed: usize,
-    /// Rows, and the checks that did not hold.
-    checked: Vec<(Period, usize, Vec<CheckResult>)>,
+    checked: Vec<Judged>,
     published: PublishReport,
     /// Why the group ended before its last period.
     failed: Option<trivium_spark::Error>,
+}
+
+/// A period whose checks let it through.
+struct Judged {
+    period: Period,
+    rows: u64,
+    raw_sha256: String,
+    /// The checks that did not hold.
+    warnings: Vec<CheckResult>,
 }

@@ -143,20 +143,12 @@ pub async fn spark_tables(
     names: &[String],
     upstream: &Upstream,
 ) -> Result<Vec<JobTable>, Failure> {
-    let all = project.sources.tables(names, upstream)?;
     let mut read = Vec::new();
     let engine = parts::engine()?;
-    for name in names {
-        let table = all.iter().find(|table| table.name.eq_ignore_ascii_case(name));
-        let table = table.ok_or_else(|| {
-            let known: Vec<&str> = project.sources.names().collect();
-            ApiError::new(Kind::FailedPrecondition, format!("the project has no source `{name}`"))
-                .at(project.file.display().to_string())
-                .help(format!("declare [sources.{name}]; it has: {}", known.join(", ")))
-        })?;
-        read.push(match project.sources.spark_view(table, upstream)? {
+    for table in project.sources.tables(names, upstream)? {
+        read.push(match project.sources.spark_view(&table, upstream)? {
             Some(view) => view,
-            None => spark_table(&*engine, table).await?,
+            None => spark_table(&*engine, &table).await?,
         });
     }
     Ok(read)

@@ -186,6 +186,28 @@ fn what_cannot_be_read_keeps_its_dags_and_holds_up_no_other() {
 }
 
 #[test]
+fn a_view_that_was_renamed_keeps_its_dag_until_its_files_agree() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = fixture.path("dags/flights/route_daily_v1.py");
+    let rename = |from: &str, to: &str| {
+        for ending in ["json", "sql"] {
+            let path = |stem: &str| fixture.path(&format!("configs/{stem}.v1.{ending}"));
+            fs::rename(path(from), path(to)).unwrap();
+        }
+    };
+    rename("flights/route_daily", "flights/route_dialy");
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert!(outcome.findings[0].to_string().contains("wrong-file-name"), "{outcome:?}");
+    assert!(outcome.changes.is_empty() && dag.exists(), "{outcome:?}");
+    rename("flights/route_dialy", "flights/route_daily");
+    fs::rename(fixture.path("configs/flights"), fixture.path("configs/flight")).unwrap();
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert!(outcome.findings.iter().any(|one| one.to_string().contains("wrong-folder")));
+    assert!(outcome.changes.is_empty() && dag.exists(), "{outcome:?}");
+}
+
+#[test]
 fn configs_come_from_a_commit_whatever_is_checked_out() {
     let fixture = Fixture::new();
     let git = |arguments: &[&str]| {

@@ -66,6 +66,10 @@ impl Checked {
     pub fn rows(&self) -> usize {
         self.raw.rows.num_rows()
     }
+    /// The hash of the rows, as the raw partition's pointer has it.
+    pub fn content_hash(&self) -> &str {
+        &self.raw.content_hash
+    }
     /// What the checks found: all of them, those that only warn too.
     pub fn quality(&self) -> &[CheckResult] {
         &self.raw.quality

@@ -30,7 +30,7 @@ use crate::{
     project::Project,
     sources::Upstream,
     verbs::{
-        materialize,
+        materialize, order,
         run::{self, Progress},
         run_spark,
     },
@@ -114,7 +114,7 @@ async fn fill(
     let query = Arc::new(run::query(stored)?);
     for (first, last) in plan.segments() {
         let range = (first.start, last.end);
-        run::refuse_unpublished(project, &stored.view, &query, range, upstream)?;
+        order::refuse_unpublished(project, &stored.view, &query, range, upstream)?;
     }
     let tables = project.sources.tables(query.tables(), upstream)?;
     let view = Arc::new(stored.view.clone());
