@@ -184,7 +184,6 @@ def test_alerts_reach_their_owner(project):
         ("[airflow.tiers.7]\n", "urgency tiers are 0, 1, 2 and 3"),
         ("[spark]\nmastr = 'x'\n", "unknown field `mastr`"),
         ("[alerts]\nwebhok = 'x'\n", "unknown field `webhok`"),
-        ("[alerts]\nfile = '${NO_SUCH_VARIABLE}/x'\n", "NO_SUCH_VARIABLE"),
     ],
 )
 def test_wrong_settings_are_told(project, section, said):
@@ -194,3 +193,13 @@ def test_wrong_settings_are_told(project, section, said):
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "trivium.toml" in done.stderr
     assert not (project.root / "dags").exists()
+
+
+def test_an_unset_variable_of_alerts_stops_only_alerts(project):
+    with (project.root / "trivium.toml").open("a") as file:
+        file.write("\n[alerts]\nfile = '${NO_SUCH_VARIABLE}/x'\n")
+    project.ok("dags", "generate")
+    alert = {"view": "flights/carrier_daily@1", "task_id": "extract.check_quality"}
+    done = project.run("step", "alert", input=json.dumps(alert))
+    assert done.returncode == 2, done.stderr
+    assert "NO_SUCH_VARIABLE" in done.stderr and "trivium.toml" in done.stderr
