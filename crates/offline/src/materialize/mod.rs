@@ -70,6 +70,9 @@ pub struct MaterializeOptions {
     pub batch_rows: usize,
     /// Requests under way at once.
     pub in_flight: usize,
+    /// How often the store may refuse, one time after the other, to take any of a request's rows at
+    /// the moment.
+    pub tries: u32,
     /// Rows sent in a second, at most; as fast as the door takes them if absent.
     pub rows_per_second: Option<NonZeroU32>,
     /// Count what would be written, write nothing.
@@ -83,6 +86,7 @@ impl Default for MaterializeOptions {
         Self {
             batch_rows: 1_000,
             in_flight: 4,
+            tries: 6,
             rows_per_second: None,
             dry_run: false,
             shutdown: Shutdown::new(),

@@ -231,7 +231,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn materializer(lake: &Lake, store: &Arc<Store>) -> Materializer {
-    let options = MaterializeOptions { batch_rows: 2, ..MaterializeOptions::default() };
+    let options = MaterializeOptions { batch_rows: 2, tries: 1, ..MaterializeOptions::default() };
     Materializer::new(lake.clone(), Arc::clone(store) as _, Arc::clone(store) as _, options)
 }
 

@@ -1,16 +1,36 @@
 //! Requests to the door: several under way, outcomes counted.
+//!
+//! **A store that cannot keep up** answers that it is throttled, or not in time. What it did not take
+//! is sent again after a pause, and requests become half as large, which is what lowers their load: a
+//! DynamoDB table writes rows one by one. Each success makes them a little larger again. Rows are
+//! written at their stamps, so one that was taken though nobody heard of it is met as unchanged.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{task::JoinSet, time::Instant};
 use trivium_model::{FeatureView, KeyValue, Lane};
-use trivium_store::{DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
+use trivium_runtime::Shutdown;
+use trivium_store::{DoorError, DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
 
 use super::{MaterializeOptions, MaterializeProgress};
 use crate::{
     Error,
     entity::{row_name, shown},
 };
+
+/// The pause before a request is sent again; doubled each time.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Of a full request: what each success adds to the size of the next.
+const RECOVERY: usize = 16;
+/// The fewest rows that a struggling store is sent at once, where a request may have that many.
+const FEWEST_ROWS: usize = 20;
 
 /// How writes ended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,10 +64,44 @@ impl Pace {
     }
 }
 
-/// Sends rows; each request on its own task, so that the store and the reader both have a core.
-pub(super) struct Writer {
+/// Rows in a request, as the store bears them; shared by all requests of a run.
+#[derive(Debug)]
+struct Size {
+    most: usize,
+    now: AtomicUsize,
+}
+
+impl Size {
+    fn new(most: usize) -> Self {
+        Self { most, now: AtomicUsize::new(most) }
+    }
+    fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+    fn halve(&self, of: usize) {
+        let least = FEWEST_ROWS.min(self.most);
+        self.now.fetch_min((of / 2).max(least), Ordering::Relaxed);
+    }
+    fn grow(&self) {
+        let more = (self.most / RECOVERY).max(1);
+        // Lost updates of other requests do no harm.
+        self.now.store(self.now().saturating_add(more).min(self.most), Ordering::Relaxed);
+    }
+}
+
+/// What all requests share. Cheap to clone.
+#[derive(Clone)]
+struct Sender {
     door: Arc<dyn WriteDoor>,
     view: Arc<FeatureView>,
+    size: Arc<Size>,
+    tries: u32,
+    shutdown: Shutdown,
+}
+
+/// Sends rows; each request on its own task, so that the store and the reader both have a core.
+pub(super) struct Writer {
+    sender: Sender,
     in_flight: usize,
     batch_rows: usize,
     dry_run: bool,
@@ -66,15 +120,21 @@ impl Writer {
         options: &MaterializeOptions,
         progress: Arc<dyn MaterializeProgress>,
     ) -> Self {
+        // A request is at most what may be sent in a second.
+        let batch_rows = options
+            .rows_per_second
+            .map_or(options.batch_rows, |rate| options.batch_rows.min(rate.get() as usize))
+            .max(1);
         Self {
-            door,
-            view,
+            sender: Sender {
+                door,
+                view,
+                size: Arc::new(Size::new(batch_rows)),
+                tries: options.tries.max(1),
+                shutdown: options.shutdown.clone(),
+            },
             in_flight: options.in_flight.max(1),
-            // A request is at most what may be sent in a second.
-            batch_rows: options
-                .rows_per_second
-                .map_or(options.batch_rows, |rate| options.batch_rows.min(rate.get() as usize))
-                .max(1),
+            batch_rows,
             dry_run: options.dry_run,
             pace: options.rows_per_second.map(Pace::new),
             tasks: JoinSet::new(),
@@ -131,7 +191,7 @@ impl Writer {
         if let Some(pace) = &mut self.pace {
             pace.wait(batch.len()).await;
         }
-        self.tasks.spawn(write(Arc::clone(&self.door), Arc::clone(&self.view), batch));
+        self.tasks.spawn(self.sender.clone().send(batch));
         Ok(())
     }
 
@@ -151,42 +211,112 @@ impl Writer {
     }
 }
 
-async fn write(
-    door: Arc<dyn WriteDoor>,
-    view: Arc<FeatureView>,
-    rows: Vec<DoorRow>,
-) -> Result<Tally, Error> {
-    // Copies, to name a row that is refused: little beside its trip to the store.
-    let sent: Vec<(Vec<KeyValue>, Order)> =
-        rows.iter().map(|row| (row.entity.clone(), row.order)).collect();
-    let reference = view.reference();
-    let request = DoorRequest { view: reference.clone(), lane: Lane::Batch, rows, deadline: None };
-    let failed =
-        |source, row| Error::Door { view: reference.clone(), row, source: Box::new(source) };
-    let outcomes = door.write(request).await.map_err(|source| failed(source, None))?;
-    if outcomes.len() != sent.len() {
-        return Err(Error::Internal("the door answered for another number of rows".to_owned()));
+impl Sender {
+    /// Sends rows until each is acknowledged, or one is refused, or the store had its last try.
+    async fn send(self, mut rows: Vec<DoorRow>) -> Result<Tally, Error> {
+        let mut tally = Tally::default();
+        let mut failures = 0;
+        while !rows.is_empty() {
+            let rest = rows.split_off(self.size.now().min(rows.len()));
+            let count = rows.len();
+            let refused = self.request(rows, &mut tally).await?;
+            let Some((left, error)) = refused else {
+                failures = 0;
+                self.size.grow();
+                rows = rest;
+                continue;
+            };
+            // Part of a request that was taken is an answer, too.
+            failures = if left.len() < count { 1 } else { failures + 1 };
+            if failures >= self.tries {
+                return Err(error);
+            }
+            self.size.halve(count);
+            rows = left;
+            rows.extend(rest);
+            let pause = PAUSE * 2_u32.saturating_pow(failures - 1);
+            tracing::warn!(
+                view = %self.view.reference(),
+                rows = rows.len(),
+                ?pause,
+                at_once = self.size.now(),
+                error = &error as &dyn std::error::Error,
+                "the online store did not take rows; they are sent again"
+            );
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shutdown.wait() => return Err(Error::Stopped),
+            }
+        }
+        Ok(tally)
     }
-    let mut tally = Tally::default();
-    for (outcome, (entity, order)) in outcomes.into_iter().zip(sent) {
-        let outcome =
-            outcome.map_err(|source| failed(source, Some(named(&view, &entity, order))))?;
+
+    /// Sends rows once. What may be taken another time comes back, in its order and with the reason.
+    async fn request(
+        &self,
+        rows: Vec<DoorRow>,
+        tally: &mut Tally,
+    ) -> Result<Option<(Vec<DoorRow>, Error)>, Error> {
+        // Copies, to send again or to name what is refused: little beside the trip to the store, and
+        // of the rows' bytes there is one copy.
+        let sent = rows.clone();
+        let view = self.view.reference();
+        let request = DoorRequest { view, lane: Lane::Batch, rows, deadline: None };
+        let outcomes = match self.door.write(request).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if may_pass(&error) => return Ok(Some((sent, self.failed(error, None)))),
+            Err(error) => return Err(self.failed(error, None)),
+        };
+        if outcomes.len() != sent.len() {
+            return Err(Error::Internal("the door answered for another number of rows".to_owned()));
+        }
+        let mut left = Vec::new();
+        let mut reason = None;
+        for (outcome, row) in outcomes.into_iter().zip(sent) {
+            match outcome {
+                Ok(outcome) => tally.add(outcome, row.order),
+                Err(error) => {
+                    let is_final = !may_pass(&error);
+                    let named = named(&self.view, &row.entity, row.order);
+                    let error = self.failed(error, Some(named));
+                    if is_final {
+                        return Err(error);
+                    }
+                    reason.get_or_insert(error);
+                    left.push(row);
+                }
+            }
+        }
+        Ok(reason.map(|reason| (left, reason)))
+    }
+
+    fn failed(&self, source: DoorError, row: Option<String>) -> Error {
+        Error::Door { view: self.view.reference(), row, source: Box::new(source) }
+    }
+}
+
+/// Whether the same rows may be taken another time.
+fn may_pass(error: &DoorError) -> bool {
+    matches!(error, DoorError::Store(error) if error.is_retryable())
+}
+
+impl Tally {
+    fn add(&mut self, outcome: WriteOutcome, order: Order) {
         match (outcome, order) {
-            (WriteOutcome::Applied(_), Order::Replacing { .. }) => tally.retracted += 1,
-            (WriteOutcome::Applied(_), _) => tally.applied += 1,
+            (WriteOutcome::Applied(_), Order::Replacing { .. }) => self.retracted += 1,
+            (WriteOutcome::Applied(_), _) => self.applied += 1,
             (WriteOutcome::Superseded(row), Order::At { event_time, sequence })
                 if row.event_time == event_time && Some(row.sequence) == sequence =>
             {
-                tally.unchanged += 1;
+                self.unchanged += 1;
             }
             // The person asked to be forgotten: a rerun of history does not bring anybody back.
-            (WriteOutcome::Erased(_), _) => tally.erased += 1,
+            (WriteOutcome::Erased(_), _) => self.erased += 1,
             // What a retraction does not meet is gone already, or somebody wrote over it.
-            (_, Order::Replacing { .. }) => tally.unchanged += 1,
-            (WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_), _) => tally.superseded += 1,
+            (_, Order::Replacing { .. }) => self.unchanged += 1,
+            (WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_), _) => self.superseded += 1,
         }
     }
-    Ok(tally)
 }
 
 /// Period and entity of a row.

@@ -1,6 +1,11 @@
-use std::num::NonZeroU32;
+use std::{collections::BTreeSet, sync::Mutex};
+
+use async_trait::async_trait;
+use trivium_model::Timestamp;
+use trivium_store::{Condition, DoorOp, DoorOutcome, Error as StoreError, Stamp, WriteId};
 
 use super::*;
+use crate::{run::Silent, testing::view};
 
 /// A wait never ends early, however slow the machine is: only the lower bound is asserted.
 #[tokio::test]
@@ -11,4 +16,148 @@ async fn rows_are_kept_apart() {
         pace.wait(10).await;
     }
     assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+}
+
+/// What a door does with a request.
+type Mood = fn(usize, usize) -> Taken;
+
+enum Taken {
+    All,
+    /// The store writes the first half; nobody hears of it.
+    HalfUnheard,
+    /// Every other row is refused for now.
+    EveryOther,
+    None(StoreError),
+}
+
+/// A door with moods: by the number of the request and its rows.
+struct Moody {
+    mood: Mood,
+    requests: Mutex<Vec<usize>>,
+    rows: Mutex<BTreeSet<i64>>,
+}
+
+fn number(row: &DoorRow) -> i64 {
+    match row.entity[..] {
+        [KeyValue::Int64(number)] => number,
+        _ => panic!("{:?}", row.entity),
+    }
+}
+
+#[async_trait]
+impl WriteDoor for Moody {
+    async fn write(&self, request: DoorRequest) -> Result<Vec<DoorOutcome>, DoorError> {
+        let rows = request.rows;
+        let before = {
+            let mut requests = self.requests.lock().unwrap();
+            requests.push(rows.len());
+            requests.len() - 1
+        };
+        let mut kept = self.rows.lock().unwrap();
+        let mut put = |row: &DoorRow| {
+            let Order::At { event_time, sequence } = row.order else { panic!("{:?}", row.order) };
+            let stamp = Stamp { event_time, sequence: sequence.unwrap(), ..Stamp::default() };
+            match kept.insert(number(row)) {
+                true => Ok(WriteOutcome::Applied(stamp)),
+                false => Ok(WriteOutcome::Superseded(stamp)),
+            }
+        };
+        let throttled = || DoorError::Store(StoreError::Throttled("slower".to_owned()));
+        match (self.mood)(before, rows.len()) {
+            Taken::All => Ok(rows.iter().map(put).collect()),
+            Taken::HalfUnheard => {
+                rows.iter().take(rows.len() / 2).for_each(|row| drop(put(row)));
+                Err(DoorError::Store(StoreError::Unknown("too late".to_owned())))
+            }
+            Taken::EveryOther => Ok(rows
+                .iter()
+                .enumerate()
+                .map(|(place, row)| if place % 2 == 0 { put(row) } else { Err(throttled()) })
+                .collect()),
+            Taken::None(error) => Err(DoorError::Store(error)),
+        }
+    }
+}
+
+fn row(number: i64) -> DoorRow {
+    DoorRow {
+        entity: vec![KeyValue::Int64(number)],
+        op: DoorOp::Delete,
+        order: Order::At { event_time: Timestamp(1), sequence: Some(1) },
+        condition: Condition::None,
+        write_id: WriteId(0),
+    }
+}
+
+/// Sends so many rows, a hundred at once and one request at a time; the door afterwards.
+async fn send(rows: i64, mood: Mood, shutdown: Shutdown) -> (Arc<Moody>, Result<Tally, Error>) {
+    let door = Arc::new(Moody { mood, requests: Mutex::default(), rows: Mutex::default() });
+    let options = MaterializeOptions {
+        batch_rows: 100,
+        in_flight: 1,
+        tries: 4,
+        shutdown,
+        ..MaterializeOptions::default()
+    };
+    let through: Arc<dyn WriteDoor> = Arc::clone(&door) as _;
+    let mut writer = Writer::new(through, Arc::new(view()), &options, Arc::new(Silent));
+    let sent = match writer.send((0..rows).map(row).collect()).await {
+        Ok(()) => writer.settle().await,
+        Err(error) => Err(error),
+    };
+    (door, sent.map(|()| writer.tally()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_gets_smaller_requests() {
+    let mood: Mood = |_, rows| if rows > 30 { Taken::HalfUnheard } else { Taken::All };
+    let (door, tally) = send(400, mood, Shutdown::new()).await;
+    let tally = tally.unwrap();
+    assert_eq!(door.rows.lock().unwrap().len(), 400);
+    // 50 of the first request and 25 of its second try were written unheard.
+    assert_eq!(tally.applied + tally.unchanged, 400);
+    assert!(tally.unchanged > 0);
+    let requests = door.requests.lock().unwrap();
+    assert_eq!(requests[..3], [100, 50, 25]);
+    let too_large = requests.iter().filter(|rows| **rows > 30).count();
+    assert!(too_large * 3 < requests.len(), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_recovers_gets_full_requests_again() {
+    let mood: Mood = |before, _| if before == 0 { Taken::HalfUnheard } else { Taken::All };
+    let (door, _) = send(2_000, mood, Shutdown::new()).await;
+    assert_eq!(door.requests.lock().unwrap().iter().rev().nth(1), Some(&100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_rows_that_were_refused_are_sent_again() {
+    let mood: Mood = |before, _| if before < 2 { Taken::EveryOther } else { Taken::All };
+    let (door, tally) = send(40, mood, Shutdown::new()).await;
+    let tally = tally.unwrap();
+    assert_eq!((tally.applied, tally.unchanged), (40, 0));
+    assert_eq!(door.requests.lock().unwrap().iter().sum::<usize>(), 40 + 20 + 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_nothing_is_given_up() {
+    let throttled: Mood = |_, _| Taken::None(StoreError::Throttled("slower".to_owned()));
+    let (door, tally) = send(100, throttled, Shutdown::new()).await;
+    assert_eq!(tally.unwrap_err().kind(), trivium_runtime::Kind::ResourceExhausted);
+    assert_eq!(door.requests.lock().unwrap().len(), 4);
+    // What cannot change is not tried again.
+    let failed: Mood = |_, _| Taken::None(StoreError::Failed("no disk".to_owned()));
+    let (door, tally) = send(100, failed, Shutdown::new()).await;
+    tally.unwrap_err();
+    assert_eq!(door.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_ends_when_the_run_is_stopped() {
+    let throttled: Mood = |_, _| Taken::None(StoreError::Throttled("slower".to_owned()));
+    let shutdown = Shutdown::new();
+    shutdown.trigger();
+    let (door, tally) = send(100, throttled, shutdown).await;
+    assert!(matches!(tally, Err(Error::Stopped)), "{tally:?}");
+    assert_eq!(door.requests.lock().unwrap().len(), 1);
 }
