@@ -213,7 +213,8 @@ def test_amundsens_own_models_say_the_same(project: Project, tmp_path: Path):
     listed = project.ok("show", VIEW, "--partitions", "--output", "json")
     # Numbers as they are written: Amundsen shows them as text.
     listed = json.loads(listed, parse_float=str, parse_int=str)["partitions"]
-    record = next(one for one in listed if one["start_micros"] == str(1_357_603_200_000_000))
+    # The newest is described, whichever day was asked for.
+    record = next(one for one in listed if one["start_micros"] == str(1_357_689_600_000_000))
     config = json.loads((REPO / "configs/flights/carrier_daily.v1.json").read_text())
     finished = int(record["finished_micros"])
     facts = {
@@ -246,10 +247,15 @@ def test_amundsens_own_models_say_the_same(project: Project, tmp_path: Path):
         assert answer[part]["count"] > 100
     assert answer["ends_missing"] == []
 
-    # Another day is another run; the one before stays for loaders under way.
-    assert project.json("tag", VIEW, "--date", "2013-01-09", "--out", str(out))["changed"]
+    # An older day does not take the catalog back.
+    assert not project.json("tag", VIEW, "--date", "2013-01-02", "--out", str(out))["changed"]
+    # A newer one is another run; the one before stays for loaders under way.
+    project.ok("run", VIEW, "--from", "2013-01-10", "--to", "2013-01-10")
+    assert project.json("tag", VIEW, "--date", "2013-01-10", "--out", str(out))["changed"]
     assert current.resolve() != before
     assert before.is_dir()
+    missing = project.run("tag", VIEW, "--date", "2013-02-01", "--out", str(out))
+    assert missing.returncode == 3 and "2013-02-01" in missing.stderr, missing.stderr
 
 
 def test_amundsens_publisher_loads_it_into_neo4j(project: Project, tmp_path: Path):

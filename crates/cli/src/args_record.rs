@@ -58,9 +58,10 @@ pub struct TagArgs {
     /// A batch view, such as flights/carrier_daily@1.
     #[arg(value_name = "VIEW")]
     pub view: String,
-    /// The published period whose columns are described: a day or instant in it.
+    /// A period that must be published: a day or instant in it. Described is the newest one, so that a
+    /// backfill does not take the catalog back.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
-    pub date: Instant,
+    pub date: Option<Instant>,
     /// The folder to write into; each view gets one of its own there.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

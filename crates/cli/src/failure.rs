@@ -167,7 +167,9 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
     let (kind, help) = match (error, error.help()) {
         (_, Some(help)) => (error.kind(), help),
         (Error::Corrupt { .. }, None) => {
-            (error.kind(), "run the view's periods again, or restore the file")
+            let help = "restore the file from a copy; or move the partition's folder away and run its period \
+                        again (docs/catalog.md, a lake that was made anew)";
+            (error.kind(), help)
         }
         (Error::Io { source, .. }, None) => {
             kind_of(source).unwrap_or((error.kind(), "is the folder writable, the disk full?"))

@@ -269,8 +269,25 @@ async fn failed(
             .help("set `openlineage` in [lineage]")
             .into());
     };
+    if message.trim().is_empty() {
+        return Err(ApiError::invalid("no reason is given")
+            .at("--failed")
+            .help("say what went wrong, such as the error of the task")
+            .into());
+    }
     let schedule = schedule(&known.view).map_err(|error| failure::offline(&error))?;
-    let Period { start, end } = Period::containing(schedule, start);
+    let at = start;
+    let Period { start, end } = Period::containing(schedule, at);
+    if end <= schedule.start {
+        let reference = known.view.reference();
+        return Err(ApiError::invalid(format!(
+            "{reference} has no period at {at}: its schedule starts at {}",
+            schedule.start
+        ))
+        .at("--date")
+        .help("name a day or instant of the run that failed")
+        .into());
+    }
     let now = Timestamp(SystemClock.now_micros());
     let event = openlineage::Failed {
         start,

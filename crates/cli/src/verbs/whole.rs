@@ -93,7 +93,7 @@ impl Run<'_> {
         if let Some(catalog) = &settings.airflow.catalog {
             let args = TagArgs {
                 view: name.clone(),
-                date: first,
+                date: Some(first),
                 out: catalog.into(),
                 registry: args.registry.clone(),
             };

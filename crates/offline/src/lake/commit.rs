@@ -18,7 +18,7 @@ use trivium_model::{FeatureView, Timestamp, ViewRef};
 use uuid::Uuid;
 
 use super::{
-    Lake, Layer, POINTER_FILE, Partition, Pointer, PointerColumn, RunSource, read_batches,
+    Lake, Layer, Origin, POINTER_FILE, Partition, Pointer, PointerColumn, RunSource, read_batches,
     revise::{Before, revise},
 };
 use crate::{
@@ -155,6 +155,7 @@ impl Lake {
             });
         }
         let run = format!("run-{}", Uuid::now_v7().simple());
+        let origin = Origin { run: run.clone(), revision };
         let run_folder = folder.join(&run);
         fs::create_dir_all(&run_folder).map_err(Error::io("create", &run_folder))?;
 
@@ -185,6 +186,10 @@ impl Lake {
             run,
             files: vec![DATA_FILE.to_owned()],
             retired: retired_file,
+            origin: match &current {
+                None => Some(origin),
+                Some(current) => current.pointer.origin.clone(),
+            },
             replaced_run: current.map(|current| current.pointer.run),
             rows: written.num_rows() as u64,
             content_hash,

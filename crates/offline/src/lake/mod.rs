@@ -41,7 +41,7 @@ mod read;
 mod revise;
 
 pub use commit::{Lock, Staged, Staging, read_whole};
-pub use pointer::{Pointer, PointerColumn, RunSource};
+pub use pointer::{Origin, Pointer, PointerColumn, RunSource};
 pub use read::read_batches;
 pub use revise::{RETIRED_AT_COLUMN, Revised, retired_schema};
 

@@ -29,6 +29,9 @@ pub struct Pointer {
     pub content_hash: String,
     /// The partition's revision: 1, and one more with each change of its rows.
     pub sequence: u64,
+    /// Where the revisions began; pointers of older releases lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// First instant of the period.
     pub period_start_micros: Timestamp,
     /// First instant after the period.
@@ -49,6 +52,16 @@ pub struct Pointer {
     pub statistics: Vec<ColumnStatistics>,
     /// What made it.
     pub source: RunSource,
+}
+
+/// The first revision of a partition in this lake. A lake that is made anew has others, and lists no
+/// rows of the revisions before them as retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run that made it, of which no other lake has one.
+    pub run: String,
+    /// The revision.
+    pub revision: u64,
 }
 
 /// One column of a partition's files.

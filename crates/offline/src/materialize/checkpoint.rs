@@ -9,15 +9,34 @@ use trivium_store::Checkpoints;
 
 use crate::{Error, Partition};
 
-/// Digits of the content hash that are kept: enough to tell that a lake was made anew.
+/// Digits of the content hash that are kept: enough to tell that rows are others.
 const HASH_DIGITS: usize = 16;
+/// Digits of the first run that are kept: enough to tell that a lake was made anew.
+const ORIGIN_DIGITS: usize = 8;
+
+/// Of a partition: its revision, its content hash and the run of its origin (digits of them; older
+/// releases wrote no origin).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Loaded(u64, String, #[serde(default)] String);
+
+impl Loaded {
+    fn of(partition: &Partition) -> Self {
+        let pointer = &partition.pointer;
+        Self(pointer.sequence, digits(&pointer.content_hash), origin(partition))
+    }
+    /// Whether these are revisions of one history: then the newer lists as retired what the older had.
+    fn is_of(&self, partition: &Partition) -> bool {
+        let origin = origin(partition);
+        self.2.is_empty() || origin.is_empty() || self.2 == origin
+    }
+}
 
 /// What was loaded. Names of fields are short because a view may have a hundred thousand partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     format: u32,
-    /// Start of the period → revision and content hash (its first digits).
-    partitions: BTreeMap<i64, (u64, String)>,
+    /// Start of the period → what was loaded of it.
+    partitions: BTreeMap<i64, Loaded>,
     /// With carryover: starts of the periods whose entities may be online; the newest is the head.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     heads: Vec<Timestamp>,
@@ -28,13 +47,13 @@ impl Checkpoint {
         self.partitions.contains_key(&partition.period.start.0)
             || self.heads.contains(&partition.period.start)
     }
-    /// The revision that was loaded; 0: none.
+    /// The revision that was loaded; 0: none of this lake's.
     pub(super) fn revision(&self, partition: &Partition) -> u64 {
-        self.partitions.get(&partition.period.start.0).map_or(0, |(revision, _)| *revision)
+        let loaded = self.partitions.get(&partition.period.start.0);
+        loaded.filter(|loaded| loaded.is_of(partition)).map_or(0, |loaded| loaded.0)
     }
     pub(super) fn set(&mut self, partition: &Partition) {
-        let hash = digits(&partition.pointer.content_hash);
-        self.partitions.insert(partition.period.start.0, (partition.pointer.sequence, hash));
+        self.partitions.insert(partition.period.start.0, Loaded::of(partition));
     }
     /// The head that was loaded to its end; `None` before the first and after a crash.
     pub(super) fn head(&self) -> Option<Timestamp> {
@@ -55,31 +74,55 @@ impl Checkpoint {
         self.heads = vec![partition.period.start];
     }
 
-    /// Refuses a lake in which a loaded revision has other rows: revisions of two lakes mean
-    /// different things, and rows of the old one could not be told from rows of the new one.
+    /// Refuses a lake that cannot say which rows online are to go. It can where it goes on with the
+    /// revisions that were loaded. Made anew, it can only where a partition has the same rows at higher
+    /// revisions: each of them then takes the place of its own older self.
     pub(super) fn check_same_lake(
         &self,
         view: &ViewRef,
         partitions: &[Partition],
     ) -> Result<(), Error> {
         for partition in partitions {
-            let Some((revision, hash)) = self.partitions.get(&partition.period.start.0) else {
-                continue;
-            };
+            let Some(loaded) = self.partitions.get(&partition.period.start.0) else { continue };
+            let Loaded(revision, hash, _) = loaded;
             let pointer = &partition.pointer;
-            let same = pointer.sequence > *revision
-                || pointer.sequence == *revision && digits(&pointer.content_hash) == *hash;
-            if !same {
-                return Err(Error::Precondition {
-                    message: format!(
-                        "the online store was filled with revision {revision} of {view}, {}, which this \
-                         lake does not have",
-                        partition.period.folder()
+            let is_same = digits(&pointer.content_hash) == *hash;
+            let first = pointer.origin.as_ref().map_or(0, |origin| origin.revision);
+            let refused = |message: String, help: &str| {
+                Err(Error::Precondition { message, help: help.to_owned() })
+            };
+            let folder = partition.period.folder();
+            if loaded.is_of(partition) {
+                if pointer.sequence > *revision || pointer.sequence == *revision && is_same {
+                    continue;
+                }
+                return refused(
+                    format!(
+                        "the online store was filled with revision {revision} of {view}, {folder}, \
+                         which this lake does not have"
                     ),
-                    help: "the lake was made anew or is another one: materialize into an empty \
-                           online store"
-                        .to_owned(),
-                });
+                    "it is another lake, or an older copy: materialize from the one that has the \
+                     revision, or into an empty online store",
+                );
+            }
+            if !is_same {
+                return refused(
+                    format!(
+                        "the online store was filled with revision {revision} of {view}, {folder}, of a \
+                         lake before this one, whose rows are others: those that went could not be \
+                         taken back"
+                    ),
+                    "make a new version of the view, or materialize into an empty online store",
+                );
+            }
+            if first <= *revision {
+                return refused(
+                    format!(
+                        "the online store was filled with revision {revision} of {view}, {folder}, of a \
+                         lake before this one, which began at revision {first}"
+                    ),
+                    "let its revisions go on: `_revisions_after` (docs/catalog.md)",
+                );
             }
         }
         Ok(())
@@ -88,6 +131,13 @@ impl Checkpoint {
 
 fn digits(hash: &str) -> String {
     hash.chars().take(HASH_DIGITS).collect()
+}
+
+/// The last digits, which are random: runs are named by their time first.
+fn origin(partition: &Partition) -> String {
+    let run = partition.pointer.origin.as_ref().map_or("", |origin| &origin.run);
+    let skipped = run.chars().count().saturating_sub(ORIGIN_DIGITS);
+    run.chars().skip(skipped).collect()
 }
 
 /// A checkpoint and the bytes that it was read from, for compare-and-set.

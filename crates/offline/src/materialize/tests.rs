@@ -345,16 +345,95 @@ fn a_dry_run_counts_and_writes_nothing() {
 fn another_lake_is_refused() {
     let store = Arc::new(Store::default());
     let view = view();
-    for (attempt, value) in [1, 2].into_iter().enumerate() {
-        let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::volatile(folder.path());
+    let first = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(first.path());
+    publish(&lake, &view, 0, &[(1, 0, Some(1))]);
+    publish(&lake, &view, 1, &[(1, 0, Some(1))]);
+    assert_eq!(load(&materializer(&lake, &store), &view, None).unwrap().rows_written, 2);
+
+    let second = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(second.path());
+    for value in [2, 3, 4] {
+        // Its second and third revision are not those of the lake before it.
         publish(&lake, &view, 0, &[(1, 0, Some(value))]);
         publish(&lake, &view, 1, &[(1, 0, Some(value))]);
         let outcome = load(&materializer(&lake, &store), &view, None);
-        match attempt {
-            0 => assert_eq!(outcome.unwrap().rows_written, 2),
-            _ => assert!(matches!(outcome, Err(Error::Precondition { .. }))),
-        }
+        assert!(matches!(outcome, Err(Error::Precondition { .. })), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_lake_is_refused() {
+    let store = Arc::new(Store::default());
+    let view = view();
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    publish(&lake, &view, 0, &[(1, 0, Some(1))]);
+    let pointer = lake.view_folder(&view.reference()).join("ds=1970-01-01/_current.json");
+    let old = std::fs::read(&pointer).unwrap();
+    publish(&lake, &view, 0, &[(1, 0, Some(2))]);
+    load(&materializer(&lake, &store), &view, None).unwrap();
+    std::fs::write(&pointer, old).unwrap();
+    let error = load(&materializer(&lake, &store), &view, None).unwrap_err();
+    assert!(error.to_string().contains("which this lake does not have"), "{error}");
+}
+
+/// Publishes two days and loads them; then a lake made anew, whose revisions go on after `after`,
+/// with these rows on the first day.
+fn made_anew(
+    carryover: Carryover,
+    after: u64,
+    rows: &[TestRow],
+) -> (Arc<Store>, FeatureView, Lake, tempfile::TempDir) {
+    let store = Arc::new(Store::default());
+    let view = FeatureView { carryover, ..view() };
+    let first = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(first.path());
+    publish(&lake, &view, 0, &[(1, 0, Some(1))]);
+    publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+    publish(&lake, &view, 1, &[(1, 0, Some(2)), (2, 10, Some(1))]);
+    load(&materializer(&lake, &store), &view, None).unwrap();
+
+    let second = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(second.path());
+    let folder = lake.view_folder(&view.reference());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("_revisions_after"), after.to_string()).unwrap();
+    publish(&lake, &view, 0, rows);
+    publish(&lake, &view, 1, &[(1, 0, Some(2)), (2, 10, Some(1))]);
+    (store, view, lake, second)
+}
+
+#[test]
+fn a_lake_made_anew_takes_the_place_of_its_like() {
+    for carryover in [Carryover::None, Carryover::LastValue { max_periods: 3 }] {
+        let (store, view, lake, _folder) =
+            made_anew(carryover, 2, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+        let loader = materializer(&lake, &store);
+        load(&loader, &view, None).unwrap();
+        // What goes from now on is taken back: online are rows of this lake.
+        publish(&lake, &view, 0, &[(1, 0, Some(1))]);
+        publish(&lake, &view, 1, &[(1, 10, Some(5))]);
+        load(&loader, &view, None).unwrap();
+        let last = BTreeMap::from([(0, vec![(1, 0, Some(1))]), (1, vec![(1, 10, Some(5))])]);
+        let carries = !matches!(carryover, Carryover::None);
+        assert_eq!(online(&store, &view), oracle(&last, carries));
+        assert_eq!(load(&loader, &view, None).unwrap().partitions_changed, 0);
+    }
+}
+
+#[test]
+fn a_lake_made_anew_says_when_it_cannot_know_what_is_online() {
+    let same: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
+    let others: &[TestRow] = &[(1, 0, Some(1))];
+    let cases = [(2, others, "whose rows are others"), (1, same, "which began at revision 2")];
+    for (after, rows, said) in cases {
+        let (store, view, lake, _folder) = made_anew(Carryover::None, after, rows);
+        let before = online(&store, &view);
+        let error = load(&materializer(&lake, &store), &view, None).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.help().is_some());
+        assert_eq!(online(&store, &view), before);
     }
 }
 
