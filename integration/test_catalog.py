@@ -6,6 +6,7 @@ import contextlib
 import csv
 import http.server
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -113,6 +114,13 @@ def test_a_failed_run_is_told(project: Project, tmp_path: Path):
     assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
     assert fail["run"]["facets"]["errorMessage"]["message"] == why
     assert start["run"]["runId"] == fail["run"]["runId"]
+    for date, reason, said in [
+        ("1999-01-01", why, "its schedule starts at"),
+        ("2013-02-01", " ", "no reason is given"),
+    ]:
+        wrong = project.run("record", VIEW, "--date", date, "--failed", reason)
+        assert wrong.returncode == 2 and said in wrong.stderr, wrong.stderr
+    assert len(events.read_text().splitlines()) == 2
     with_lineage(project, "")
     refused = project.run("record", VIEW, "--date", "2013-02-01", "--failed", why)
     assert refused.returncode != 0
@@ -250,11 +258,12 @@ def test_amundsens_own_models_say_the_same(project: Project, tmp_path: Path):
     # An older day does not take the catalog back.
     assert not project.json("tag", VIEW, "--date", "2013-01-02", "--out", str(out))["changed"]
     # A newer one is another run; the one before stays for loaders under way.
-    project.ok("run", VIEW, "--from", "2013-01-10", "--to", "2013-01-10")
-    assert project.json("tag", VIEW, "--date", "2013-01-10", "--out", str(out))["changed"]
+    later = Project(Path(shutil.copytree(project.root, tmp_path / "later")))
+    later.ok("run", VIEW, "--from", "2013-01-10", "--to", "2013-01-10")
+    assert later.json("tag", VIEW, "--date", "2013-01-10", "--out", str(out))["changed"]
     assert current.resolve() != before
     assert before.is_dir()
-    missing = project.run("tag", VIEW, "--date", "2013-02-01", "--out", str(out))
+    missing = later.run("tag", VIEW, "--date", "2013-02-01", "--out", str(out))
     assert missing.returncode == 3 and "2013-02-01" in missing.stderr, missing.stderr
 
 

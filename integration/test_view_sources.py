@@ -186,6 +186,33 @@ def test_spark_gives_the_same_partition(project, monkeypatch):
     assert project.json(*again)["plan"]["finished"] == [f"ds={DAYS[1]}"]
 
 
+def test_sql_that_only_spark_runs_is_applied_and_run(project, monkeypatch):
+    monkeypatch.setenv("SPARK_HOME", str(pyspark()))
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PYSPARK_PYTHON", str(SPARK / "bin/python"))
+    folder = project.root / "configs/flights"
+    (folder / "busy_carriers.v2.json").write_text(json.dumps({**CONFIG, "version": 2}))
+    only = SQL.replace("SUM(flights)", "SUM(flights * length(soundex('Robert')) / 4)")
+    only = only.replace("SUM(flights * ", "SUM(CAST(flights * ").replace(" / 4)", " / 4 AS BIGINT))")
+    (folder / "busy_carriers.v2.sql").write_text(only)
+    for verb in ("validate", "apply"):
+        done = project.run(verb)
+        assert done.returncode == 0, done.stderr
+        assert "warning[not-proven]" in done.stderr and "soundex" in done.stderr
+    project.ok("run", UPSTREAM, "--from", DAYS[0], "--to", DAYS[1])
+    project.ok("run", READER, "--from", DAYS[1], "--to", DAYS[1])
+    second = ("run", "flights/busy_carriers@2", "--from", DAYS[1], "--to", DAYS[1])
+    refused = project.run(*second)
+    assert "soundex" in refused.stderr and "--engine spark" in refused.stderr
+    project.ok(*second, "--engine", "spark")
+
+    def rows(version: int) -> str:
+        view = project.root / f".trivium/lake/flights/busy_carriers/v{version}/ds={DAYS[1]}"
+        return json.loads((view / "_current.json").read_text())["content_hash"]
+
+    assert rows(1) == rows(2)
+
+
 def test_views_that_read_each_other_are_refused(project):
     toml = project.root / "trivium.toml"
     toml.write_text(toml.read_text() + '\n[sources.itself]\nview = "flights/busy_carriers@2"\n')
