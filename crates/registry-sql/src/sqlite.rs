@@ -1,17 +1,26 @@
 //! What only SQLite needs: opening the file, its settings, its guards.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row, any::AnyPoolOptions};
 use trivium_registry::Error;
 
-use crate::{error::describe, schema};
+use crate::{
+    error::{describe, is_busy},
+    schema,
+};
 
 const GUARDS: &str = include_str!("../migrations/sqlite_guards.sql");
 
 /// Marks the file as ours (`TRIV`), so that another program's database is never taken for a registry.
 const APPLICATION_ID: i64 = 0x5452_4956;
+
+/// Between two tries to switch a new file to the write-ahead log.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// How the SQLite file is used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,8 +108,25 @@ async fn set(connection: &mut AnyConnection, busy_timeout_ms: u32) -> Result<(),
     Ok(())
 }
 
+/// The same for the first connection, which may be one of several that switch a new file to the
+/// write-ahead log: there SQLite says that it is busy without waiting, lest two wait for each other.
+async fn set_first(
+    connection: &mut AnyConnection,
+    busy_timeout_ms: u32,
+) -> Result<(), sqlx::Error> {
+    let give_up = Instant::now() + Duration::from_millis(u64::from(busy_timeout_ms));
+    loop {
+        match set(connection, busy_timeout_ms).await {
+            Err(error) if is_busy(&error) && Instant::now() < give_up => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 async fn prepare(connection: &mut AnyConnection, busy_timeout_ms: u32) -> Result<(), Error> {
-    set(connection, busy_timeout_ms).await.map_err(describe)?;
+    set_first(connection, busy_timeout_ms).await.map_err(describe)?;
     // Before the lock: nobody waits while this reads.
     check(connection).await?;
     // Takes the write lock at once: two processes that open a new file take turns.
