@@ -26,7 +26,8 @@
 //! One conditional `UpdateItem`, which says what [`decide`](trivium_store::decide()) says as far as a
 //! condition can: in the common case one round trip. Where it is refused, DynamoDB hands over the item
 //! that refused it, and `decide` itself says whether that is the answer or the write has to be put
-//! another way. The SDK's retries are off: an attempt is sent again only after a definite refusal.
+//! another way. A load into an empty table is a `PutItem` a row, where nothing stands yet (`fresh`): what
+//! both leave is the same item. The SDK's retries are off: an attempt is sent again only after a definite refusal.
 //!
 //! # Two tables
 //! A store may know a second table, which rows move to one by one. `moving` decides in which of the two an
@@ -53,6 +54,7 @@ mod error;
 mod expression;
 mod failure;
 mod fence;
+mod fresh;
 mod guarded;
 mod guards;
 mod item;

@@ -19,6 +19,7 @@ use trivium_store::{Error, check_deadline};
 
 use crate::{
     Options, client, failure,
+    fresh::Fresh,
     guards::Guards,
     traced::{self, Operation},
 };
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     /// Where rows are moving to, or may.
     pub(crate) second: Option<Table>,
     pub(crate) guards: Guards,
+    pub(crate) fresh: Fresh,
     /// Why this store must not be asked for rows, if it must not: see [`DynamoStore::away`].
     pub(crate) away: Mutex<Option<Arc<str>>>,
 }
@@ -74,6 +76,7 @@ impl DynamoStore {
             second: options.of_second().map(table),
             options,
             guards: Guards::default(),
+            fresh: Fresh::default(),
             away: Mutex::default(),
         })))
     }

@@ -1,6 +1,9 @@
 //! Writing rows: see the crate's header for the atomic step.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -139,20 +142,38 @@ impl Inner {
         // What the last refusal showed; the first attempt knows nothing.
         let mut known: Option<Stored> = None;
         for _ in 0..ATTEMPTS_MAX {
-            let seen = known.as_ref().and_then(|stored| stored.stamp);
-            let expression = self.expression(&write, seen, fence, seed_micros);
-            let change = Change::Update(expression, ReturnValue::UpdatedNew);
-            let stub = self.stub(&write.key, seed_micros);
-            let step = Step { key: row_key(&write.key), change, stub };
+            let fresh = match &known {
+                None if self.fresh.is_likely() => self.fresh(&write, fence, seed_micros),
+                _ => None,
+            };
+            let (step, fresh) = match fresh {
+                Some((step, stamp)) => (step, Some(stamp)),
+                None => {
+                    let seen = known.as_ref().and_then(|stored| stored.stamp);
+                    let expression = self.expression(&write, seen, fence, seed_micros);
+                    let change = Change::Update(expression, ReturnValue::UpdatedNew);
+                    let stub = self.stub(&write.key, seed_micros);
+                    (Step { key: row_key(&write.key), change, stub }, None)
+                }
+            };
             let stored = match self.perform(&step, end).await {
                 Ok(Updated::Done(item)) => {
-                    let deleted = matches!(write.op, WriteOp::Delete);
-                    // It is applied; only what it became cannot be told.
-                    let stamp = item::updated_stamp(&item, write.write_id, deleted)
-                        .map_err(|error| Error::Unknown(error.to_string()))?;
+                    let stamp = match fresh {
+                        Some(stamp) => stamp,
+                        None => {
+                            let deleted = matches!(write.op, WriteOp::Delete);
+                            // It is applied; only what it became cannot be told.
+                            item::updated_stamp(&item, write.write_id, deleted)
+                                .map_err(|error| Error::Unknown(error.to_string()))?
+                        }
+                    };
+                    self.fresh.saw(stamp.rev == first_rev(seed_micros));
                     return Ok(done(stamp, write.op, fence));
                 }
-                Ok(Updated::Refused(mut item)) => Stored::parse(item.as_mut())?,
+                Ok(Updated::Refused(mut item)) => {
+                    self.fresh.saw(false);
+                    Stored::parse(item.as_mut())?
+                }
                 Err(Error::Unknown(why)) => return self.settle(write, why, fence, end).await,
                 Err(error) => return Err(error),
             };
@@ -202,10 +223,15 @@ impl Inner {
     /// What stands for a row while it is made: the row's first rev is the one after.
     pub(crate) fn stub(&self, key: &RowKey, seed_micros: u64) -> Item {
         let mut stub = row_key(key);
-        stub.insert(REV.to_owned(), number(seed_micros.max(1) - 1));
-        let expires_at = (seed_micros / 1_000_000).saturating_add(self.options.grace_seconds);
-        stub.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        stub.insert(REV.to_owned(), number(first_rev(seed_micros) - 1));
+        stub.insert(EXPIRES_AT.to_owned(), number(self.expires_at(seed_micros, Duration::ZERO)));
         stub
+    }
+
+    /// When an item that is written now and lives so long may be removed.
+    pub(crate) fn expires_at(&self, seed_micros: u64, ttl: Duration) -> u64 {
+        let end = (seed_micros / 1_000_000).saturating_add(ttl.as_secs());
+        end.saturating_add(self.options.grace_seconds)
     }
 
     pub(crate) fn expression(
@@ -226,14 +252,12 @@ impl Inner {
         when_condition(&mut update, write.condition);
         when_order(&mut update, write.order, known);
         // A first rev is the seed; a barrier without a row goes on from its own.
-        let (before, one) = (update.number(seed_micros.max(1) - 1), update.number(1));
+        let (before, one) = (update.number(first_rev(seed_micros) - 1), update.number(1));
         update.set_to(REV, &format!("if_not_exists({REV}, {before}) + {one}"));
         if let Some(fence) = fence {
             when_above_barrier(&mut update, fence);
             update.set(BARRIER_EPOCH, number(fence.epoch));
         }
-        let now = seed_micros / 1_000_000;
-        let grace = self.options.grace_seconds;
         match &write.op {
             WriteOp::Put(row) => {
                 update.set(ROW_BYTES, binary(row.as_bytes().to_vec()));
@@ -247,8 +271,7 @@ impl Inner {
                 }
                 match write.ttl {
                     Some(ttl) => {
-                        let expires_at = now.saturating_add(ttl.as_secs()).saturating_add(grace);
-                        update.set(EXPIRES_AT, number(expires_at));
+                        update.set(EXPIRES_AT, number(self.expires_at(seed_micros, ttl)));
                     }
                     None => update.remove(EXPIRES_AT),
                 }
@@ -258,11 +281,16 @@ impl Inner {
                 update.remove(ROW_BYTES);
                 update.remove(SUBJECT);
                 update.remove(ERASURES);
-                update.set(EXPIRES_AT, number(now.saturating_add(grace)));
+                update.set(EXPIRES_AT, number(self.expires_at(seed_micros, Duration::ZERO)));
             }
         }
         update
     }
+}
+
+/// The rev of a row that nothing stood in for.
+fn first_rev(seed_micros: u64) -> u64 {
+    seed_micros.max(1)
 }
 
 pub(crate) fn done(stamp: Stamp, op: WriteOp, fence: Option<Barrier>) -> FencedOutcome {

@@ -3,6 +3,7 @@
 mod erasing;
 mod faults;
 mod fences;
+mod fresh;
 mod held;
 mod layout;
 mod moving;
