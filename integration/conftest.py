@@ -126,10 +126,13 @@ class Running:
 
 
 class Server(Running):
-    """`trivium dev` on free ports."""
+    """`trivium dev`, on free ports if none are named."""
 
-    def __init__(self, project: Project, *args: str, **options) -> None:
-        command = project.command("dev", "--http", "0", "--grpc", "0", "--output", "json", *args)
+    def __init__(
+        self, project: Project, *args: str, ports: tuple[int, int] = (0, 0), **options
+    ) -> None:
+        http, grpc = map(str, ports)
+        command = project.command("dev", "--http", http, "--grpc", grpc, "--output", "json", *args)
         super().__init__(command, project.root / "dev.log", cwd=project.root, **options)
 
 

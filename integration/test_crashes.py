@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import requests
-from conftest import PATIENCE_SECONDS, Project
+from conftest import PATIENCE_SECONDS, Project, Server
+from nodes import free_port
 
 KILLS = int(os.environ.get("TRIVIUM_KILLS", "50"))
 SEED = int(os.environ.get("TRIVIUM_SEED", "20130101"))
@@ -137,6 +138,51 @@ def test_materialize(project, pick, tmp_path):
     assert read_all(project, entities) == expected
     again = project.json("materialize", VIEW)["views"][0]
     assert again["rows_written"] == 0 and again["partitions_changed"] == 0, again
+
+
+def test_materialize_waits_for_a_node_that_is_restarted(project):
+    """One command: what the node did not take before its end is sent again to the next."""
+    project.ok("run", VIEW, "--from", FROM, "--to", TO)
+    ports = (free_port(), free_port())
+    first = {"carrier": "AA", "origin": "JFK"}
+
+    def is_online(server) -> bool:
+        answer = server.post("/v1/features/online/get", {"features": [VIEW], "entities": [first]})
+        assert answer.status_code == 200, answer.text
+        return "NOT_FOUND" not in answer.json()["rows"][0].get("statuses", [])
+
+    node = Server(project, ports=ports)
+    command = ("materialize", VIEW, "--rows-per-second", "5", "--server", node.grpc)
+    loading = subprocess.Popen(
+        project.command(*command, "--output", "json"),
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_online(node):
+        assert time.monotonic() < deadline and loading.poll() is None
+        time.sleep(0.02)
+    node.kill()
+    # It says so when it meets nobody.
+    told = []
+    for line in loading.stderr:
+        told.append(line)
+        if "sent again" in line:
+            break
+    assert "sent again" in told[-1], (told, loading.communicate())
+    assert VIEW in told[-1]
+    node = Server(project, ports=ports)
+    try:
+        answer, errors = loading.communicate(timeout=PATIENCE_SECONDS)
+        assert loading.returncode == 0, errors
+        assert json.loads(answer)["views"][0]["rows_written"] > 0
+        assert is_online(node)
+        again = project.json("materialize", VIEW, "--server", node.grpc)["views"][0]
+        assert (again["partitions_changed"], again["rows_written"]) == (0, 0)
+    finally:
+        node.stop()
 
 
 def test_apply(project, pick):

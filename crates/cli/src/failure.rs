@@ -237,7 +237,7 @@ pub fn client(error: &trivium_client::Error) -> Failure {
 }
 
 /// An error and what caused it, on one line. A source that its error's text already holds is left out.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

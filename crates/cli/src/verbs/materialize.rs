@@ -1,6 +1,10 @@
 //! `trivium materialize`
 
-use std::{num::NonZeroU32, sync::Arc, time::Instant};
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
@@ -159,6 +163,16 @@ impl MaterializeProgress for Bar {
     }
     fn rows(&self, count: u64) {
         self.0.bar.inc(count);
+    }
+    fn sent_again(&self, rows: usize, pause: Duration, error: &trivium_offline::Error) {
+        self.0.bar.suspend(|| {
+            output::note(format!(
+                "{} {rows} rows were not taken and are sent again in {:.1} s: {}",
+                output::paint(output::WARN, "warning:"),
+                pause.as_secs_f64(),
+                failure::chain(error),
+            ));
+        });
     }
     fn partition_done(&self, _: &Partition) {}
 }

@@ -46,7 +46,7 @@ mod lookup;
 mod scan;
 mod write;
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use trivium_codec::Schema;
 use trivium_model::{Carryover, FeatureView, Lane, Timestamp};
@@ -86,7 +86,7 @@ impl Default for MaterializeOptions {
         Self {
             batch_rows: 1_000,
             in_flight: 4,
-            tries: 6,
+            tries: 8,
             rows_per_second: None,
             dry_run: false,
             shutdown: Shutdown::new(),
@@ -119,6 +119,8 @@ pub trait MaterializeProgress: Send + Sync {
     fn started(&self, partitions: usize, rows: u64);
     /// So many more rows were acknowledged.
     fn rows(&self, count: u64);
+    /// The store did not take so many rows, for this reason: they are sent again after the pause.
+    fn sent_again(&self, rows: usize, pause: Duration, error: &Error);
     /// One more partition is done.
     fn partition_done(&self, partition: &Partition);
 }
@@ -126,6 +128,7 @@ pub trait MaterializeProgress: Send + Sync {
 impl MaterializeProgress for crate::run::Silent {
     fn started(&self, _: usize, _: u64) {}
     fn rows(&self, _: u64) {}
+    fn sent_again(&self, _: usize, _: Duration, _: &Error) {}
     fn partition_done(&self, _: &Partition) {}
 }
 

@@ -97,6 +97,7 @@ struct Sender {
     size: Arc<Size>,
     tries: u32,
     shutdown: Shutdown,
+    progress: Arc<dyn MaterializeProgress>,
 }
 
 /// Sends rows; each request on its own task, so that the store and the reader both have a core.
@@ -132,6 +133,7 @@ impl Writer {
                 size: Arc::new(Size::new(batch_rows)),
                 tries: options.tries.max(1),
                 shutdown: options.shutdown.clone(),
+                progress: Arc::clone(&progress),
             },
             in_flight: options.in_flight.max(1),
             batch_rows,
@@ -235,14 +237,7 @@ impl Sender {
             rows = left;
             rows.extend(rest);
             let pause = PAUSE * 2_u32.saturating_pow(failures - 1);
-            tracing::warn!(
-                view = %self.view.reference(),
-                rows = rows.len(),
-                ?pause,
-                at_once = self.size.now(),
-                error = &error as &dyn std::error::Error,
-                "the online store did not take rows; they are sent again"
-            );
+            self.progress.sent_again(rows.len(), pause, &error);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.shutdown.wait() => return Err(Error::Stopped),
