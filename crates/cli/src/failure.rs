@@ -183,11 +183,12 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
 
 /// What the DAG generator says.
 pub fn daggen(error: &trivium_daggen::Error) -> Failure {
-    let help = match error {
-        trivium_daggen::Error::Settings { .. } => "correct the project file",
-        _ => "",
-    };
-    ApiError::new(error.kind(), error.to_string()).help(help).into()
+    match error {
+        trivium_daggen::Error::Settings { place, message, help } => {
+            ApiError::new(error.kind(), message).at(place).help(*help).into()
+        }
+        _ => ApiError::new(error.kind(), error.to_string()).into(),
+    }
 }
 
 /// What a run on Spark says.
