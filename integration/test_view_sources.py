@@ -246,9 +246,11 @@ def test_views_that_read_each_other_are_refused(project):
     for verb in (("validate",), ("apply",), GENERATE):
         told = refuses(project, verb, line, "circular-views")
         assert "flights/busy_carriers@1 reads flights/busy_carriers@2 (as `daily`)" in told
-    refused = project.run("run", "--from", DAYS[0], "--to", DAYS[0])
+    refused = project.run("run", "--from", DAYS[0], "--to", DAYS[0], "--output", "json")
     assert refused.returncode == 5, refused.stderr
     assert "read each other" in refused.stderr
+    # What is in no circle is run all the same.
+    assert UPSTREAM in [one["view"] for one in json.loads(refused.stdout)["views"]]
 
 
 def test_a_source_that_no_view_is_is_refused(project):
@@ -268,6 +270,53 @@ def test_a_source_that_no_view_is_is_refused(project):
         assert "sources.daily names flights/carrier_daily@9" in told
     toml.write_text(text)
     project.ok("validate")
+
+
+def test_a_view_that_fails_stops_those_alone_that_read_it(project):
+    toml = project.root / "trivium.toml"
+    # Two views of files of their own; each has a reader. The files go once the views are accepted.
+    for name in ("first", "second"):
+        toml.write_text(
+            toml.read_text()
+            + f'\n[sources.{name}]\nformat = "csv"\npath = "{name}.csv"\n'
+            + f'\n[sources.of_{name}]\nview = "flights/{name}@1"\n'
+        )
+        file = project.root / f"{name}.csv"
+        file.write_text("carrier,flights,event_ts\nAA,1,2013-01-02 00:00:00\n")
+        for view, table in ((name, name), (f"reads_{name}", f"of_{name}")):
+            folder = project.root / "configs/flights"
+            config = {**CONFIG, "name": view}
+            (folder / f"{view}.v1.json").write_text(json.dumps(config))
+            sql = SQL.replace("FROM daily", f"FROM {table}")
+            if view != name:
+                sql = sql.replace("SUM(flights)", "SUM(departures)")
+            (folder / f"{view}.v1.sql").write_text(sql)
+    project.ok("apply")
+    (project.root / "first.csv").unlink()
+    (project.root / "second.csv").unlink()
+    days = ("--from", DAYS[0], "--to", DAYS[0])
+    done = project.run("run", *days)
+    assert done.returncode == 3, done.stderr
+    assert "flights/first@1: no such file" in done.stderr, done.stderr
+    assert "first.csv" in done.stderr
+    assert "flights/second@1: no such file" in done.stderr, done.stderr
+    assert "flights/reads_first@1 (for flights/first@1)" in done.stderr, done.stderr
+    assert f"ran {UPSTREAM}" in done.stdout and f"ran {READER}" in done.stdout
+
+    done = project.run("run", *days, "--output", "json")
+    assert done.returncode == 3
+    told = json.loads(done.stdout)
+    assert {UPSTREAM, READER} <= {one["view"] for one in told["views"]}
+    failed = [(one["view"], one["code"]) for one in told["failed"]]
+    assert failed == [("flights/first@1", "NOT_FOUND"), ("flights/second@1", "NOT_FOUND")]
+    assert told["not_run"] == [
+        {"view": f"flights/reads_{name}@1", "because_of": f"flights/{name}@1"}
+        for name in ("first", "second")
+    ]
+    json.loads(done.stderr.splitlines()[-1])
+    # Named alone, it is its failure and no more.
+    done = project.run("run", "flights/first@1", *days)
+    assert done.returncode == 3 and done.stdout == "" and "not run" not in done.stderr
 
 
 def test_two_sources_of_one_name_are_told_at_the_second(project):
