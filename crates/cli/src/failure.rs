@@ -59,7 +59,7 @@ fn kind_of(error: &io::Error) -> Option<(Kind, &'static str)> {
         }
         Is::AlreadyExists | Is::DirectoryNotEmpty => (Kind::FailedPrecondition, "name another"),
         Is::AddrInUse | Is::AddrNotAvailable => (Kind::Unavailable, ""),
-        Is::InvalidData => (Kind::InvalidArgument, ""),
+        Is::InvalidData => (Kind::InvalidArgument, "save it as UTF-8 text"),
         // What the path says can never work.
         Is::NotADirectory => (Kind::InvalidArgument, "a file stands where a folder is meant"),
         Is::IsADirectory => (Kind::InvalidArgument, "name a file: this is a folder"),
@@ -174,11 +174,7 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
         }
         (_, None) => (error.kind(), ""),
     };
-    let field = match error {
-        Error::Invalid { field: Some(field), .. } => field.as_str(),
-        _ => "",
-    };
-    ApiError::new(kind, chain(error)).at(field).help(help).into()
+    ApiError::new(kind, chain(error)).at(error.place().unwrap_or_default()).help(help).into()
 }
 
 /// What the DAG generator says.
@@ -212,10 +208,11 @@ pub fn engine(error: &trivium_engine::Error) -> Failure {
         Error::Source { .. } => {
             (Kind::FailedPrecondition, "correct the source in trivium.toml, or the file")
         }
+        Error::Malformed { .. } => (Kind::InvalidArgument, trivium_offline::MALFORMED_HELP),
         Error::Resources(_) => (Kind::ResourceExhausted, "ask for less at once"),
         Error::Internal(_) => (Kind::Internal, ""),
     };
-    ApiError::new(kind, chain(error)).help(help).into()
+    ApiError::new(kind, chain(error)).at(error.file().unwrap_or_default()).help(help).into()
 }
 
 /// What a call over gRPC says.
