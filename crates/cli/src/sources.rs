@@ -126,8 +126,8 @@ impl Sources {
                 return Err(wrong(place(""), message, "choose another name"));
             }
             let declared = match &section.view {
-                Some(view) => Declared::View(read_view(&place, view, &section)?),
-                None => Declared::Files(read_files(&place, section, base)?),
+                Some(view) => Declared::View(read_view(place, view, &section)?),
+                None => Declared::Files(read_files(place, section, base)?),
             };
             by_name.insert(name, declared);
         }
