@@ -1,4 +1,4 @@
-"""Settings, arguments and files of the batch lane that cannot be: each is told with where and what to do."""
+"""What cannot be, in settings, arguments and files: each is told with where and what to do."""
 
 from __future__ import annotations
 

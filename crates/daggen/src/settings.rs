@@ -296,14 +296,16 @@ impl Settings {
             // They stand in commands that a shell reads and Airflow renders.
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             if value.is_empty() || !value.chars().all(is_plain) {
-                let message = "write letters, digits, `/`, `.`, `_` and `-` alone";
-                return wrong(&["airflow", field], message, "a shell reads it");
+                let message =
+                    format!("`{}` has what a shell may read otherwise", value.escape_debug());
+                let help = "write letters, digits, `/`, `.`, `_` and `-` alone";
+                return wrong(&["airflow", field], &message, help);
             }
         }
         // Tasks run in folders of their own, which go with them.
         if airflow.catalog.as_ref().is_some_and(|catalog| !catalog.starts_with('/')) {
-            let message = "write an absolute path: tasks run anywhere";
-            return wrong(&["airflow", "catalog"], message, "such as `/lake/catalog`");
+            let message = "the path is relative, and tasks run anywhere";
+            return wrong(&["airflow", "catalog"], message, "write an absolute path");
         }
         if let Some(callback) = &airflow.deadline_callback
             && !is_dotted_path(callback)

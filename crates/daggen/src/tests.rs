@@ -139,8 +139,8 @@ fn settings_that_cannot_be_are_told_where_they_stand() {
     let sources = "[sources.Daily]\nview = \"shop/a@1\"\n[sources.daily]\nformat = \"csv\"\n";
     for (wrong, place, said) in [
         ("\n[airflow]\npol = \"x\"\n", "3:1", "unknown field `pol`, expected one of `command`"),
-        ("[airflow]\ncommand = \"trivium; rm\"\n", "2:1: airflow.command", "write letters"),
-        ("[airflow]\ncatalog = \"tags\"\n", "2:1: airflow.catalog", "write an absolute path"),
+        ("[airflow]\ncommand = \"trivium; rm\"\n", "2:1: airflow.command", "a shell may read"),
+        ("[airflow]\ncatalog = \"tags\"\n", "2:1: airflow.catalog", "the path is relative"),
         (
             "[airflow]\ndeadline_callback = \"\"\n",
             "2:1: airflow.deadline_callback",
