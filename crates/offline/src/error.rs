@@ -284,3 +284,6 @@ const fn store_kind(error: &trivium_store::Error) -> Kind {
         trivium_store::Error::Corrupt(_) => Kind::DataLoss,
     }
 }
+
+#[cfg(test)]
+mod tests;
