@@ -180,7 +180,7 @@ def test_alerts_reach_their_owner(project):
     ("section", "said"),
     [
         ("[airflow]\nretrys = 3\n", "unknown field `retrys`"),
-        ('[airflow]\npool = "a\'b"\n', "airflow.pool: write letters"),
+        ('[airflow]\npool = "a\'b"\n', ": airflow.pool\n  do:    write letters"),
         ("[airflow.tiers.7]\n", "urgency tiers are 0, 1, 2 and 3"),
         ("[spark]\nmastr = 'x'\n", "unknown field `mastr`"),
         ("[alerts]\nwebhok = 'x'\n", "unknown field `webhok`"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from batch_lane import SPARK, pyspark
-from conftest import Project
+from conftest import TRIVIUM, Project
 
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03"]
 # Before the view that it reads, by name.
@@ -213,14 +215,143 @@ def test_sql_that_only_spark_runs_is_applied_and_run(project, monkeypatch):
     assert rows(1) == rows(2)
 
 
-def test_views_that_read_each_other_are_refused(project):
-    toml = project.root / "trivium.toml"
-    toml.write_text(toml.read_text() + '\n[sources.itself]\nview = "flights/busy_carriers@2"\n')
+def line_of(toml, section: str) -> int:
+    return toml.read_text().splitlines().index(section) + 1
+
+
+def second(project: Project, table: str) -> None:
+    """A second version of the reader, of another table."""
     folder = project.root / "configs/flights"
     (folder / "busy_carriers.v2.json").write_text(json.dumps({**CONFIG, "version": 2}))
-    own = SQL.replace("FROM daily", "FROM itself").replace("SUM(flights)", "SUM(departures)")
+    own = SQL.replace("FROM daily", f"FROM {table}").replace("SUM(flights)", "SUM(departures)")
     (folder / "busy_carriers.v2.sql").write_text(own)
+
+
+def refuses(project: Project, verb: tuple[str, ...], line: int, code: str) -> str:
+    done = project.run(*verb)
+    assert done.returncode == 2, (verb, done.stdout, done.stderr)
+    assert f"trivium.toml:{line}:10: error[{code}]" in done.stderr, done.stderr
+    return done.stderr
+
+
+GENERATE = ("dags", "generate", "--out", "dags")
+
+
+@pytest.mark.parametrize("verb", [("validate",), ("apply",), GENERATE])
+def test_a_view_that_reads_itself_is_refused(project, verb):
+    toml = project.root / "trivium.toml"
+    toml.write_text(toml.read_text() + '\n[sources.itself]\nview = "flights/busy_carriers@2"\n')
+    second(project, "itself")
+    before = project.json("ls")
+    line = line_of(toml, "[sources.itself]")
+    told = refuses(project, verb, line, "circular-views")
+    assert "flights/busy_carriers@2 reads its own rows, as `itself`" in told
+    assert project.json("ls") == before
+    if verb == GENERATE:
+        made = {path.name for path in (project.root / "dags/flights").iterdir()}
+        assert "busy_carriers_v1.py" in made and "busy_carriers_v2.py" not in made
+        alone = subprocess.run(
+            [Path(TRIVIUM).with_name("trivium-daggen"), "generate"],
+            cwd=project.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert alone.returncode == 2, alone.stderr
+        assert f"trivium.toml:{line}:10: error[circular-views]" in alone.stderr
+
+
+def test_views_that_read_each_other_are_refused(project):
+    toml = project.root / "trivium.toml"
+    # Each is fine by itself, and the second is accepted before the circle is closed.
+    second(project, "other")
+    text = toml.read_text()
+    toml.write_text(f'{text}\n[sources.other]\nview = "{READER}"\n')
     project.ok("apply")
-    refused = project.run("run", "flights/busy_carriers@2", "--from", DAYS[0], "--to", DAYS[0])
+    toml.write_text(toml.read_text().replace(f'view = "{UPSTREAM}"', f'view = "{READER[:-1]}2"'))
+    line = line_of(toml, "[sources.other]")
+    for verb in (("validate",), ("apply",), GENERATE):
+        told = refuses(project, verb, line, "circular-views")
+        assert "flights/busy_carriers@1 reads flights/busy_carriers@2 (as `daily`)" in told
+    refused = project.run("run", "--from", DAYS[0], "--to", DAYS[0], "--output", "json")
     assert refused.returncode == 5, refused.stderr
     assert "read each other" in refused.stderr
+    # What is in no circle is run all the same.
+    assert UPSTREAM in [one["view"] for one in json.loads(refused.stdout)["views"]]
+
+
+def test_a_source_that_no_view_is_is_refused(project):
+    toml = project.root / "trivium.toml"
+    text = toml.read_text()
+    # Nobody reads it, and it is wrong all the same.
+    toml.write_text(text + '\n[sources.nobody]\nview = "flights/nobody@1"\n')
+    line = line_of(toml, "[sources.nobody]")
+    for verb in (("validate",), ("apply",), GENERATE):
+        told = refuses(project, verb, line, "unknown-source-view")
+        assert "flights/nobody@1, which no config has" in told
+    # A version that there is not, of a view that there is, and its reader.
+    toml.write_text(text.replace(f'view = "{UPSTREAM}"', f'view = "{UPSTREAM[:-1]}9"'))
+    line = line_of(toml, "[sources.daily]")
+    for verb in (("validate",), ("apply",), GENERATE):
+        told = refuses(project, verb, line, "unknown-source-view")
+        assert "sources.daily names flights/carrier_daily@9" in told
+    toml.write_text(text)
+    project.ok("validate")
+
+
+def test_a_view_that_fails_stops_those_alone_that_read_it(project):
+    toml = project.root / "trivium.toml"
+    # Two views of files of their own; each has a reader. The files go once the views are accepted.
+    for name in ("first", "second"):
+        toml.write_text(
+            toml.read_text()
+            + f'\n[sources.{name}]\nformat = "csv"\npath = "{name}.csv"\n'
+            + f'\n[sources.of_{name}]\nview = "flights/{name}@1"\n'
+        )
+        file = project.root / f"{name}.csv"
+        file.write_text("carrier,flights,event_ts\nAA,1,2013-01-02 00:00:00\n")
+        for view, table in ((name, name), (f"reads_{name}", f"of_{name}")):
+            folder = project.root / "configs/flights"
+            config = {**CONFIG, "name": view}
+            (folder / f"{view}.v1.json").write_text(json.dumps(config))
+            sql = SQL.replace("FROM daily", f"FROM {table}")
+            if view != name:
+                sql = sql.replace("SUM(flights)", "SUM(departures)")
+            (folder / f"{view}.v1.sql").write_text(sql)
+    project.ok("apply")
+    (project.root / "first.csv").unlink()
+    (project.root / "second.csv").unlink()
+    days = ("--from", DAYS[0], "--to", DAYS[0])
+    done = project.run("run", *days)
+    assert done.returncode == 3, done.stderr
+    assert "flights/first@1: no such file" in done.stderr, done.stderr
+    assert "first.csv" in done.stderr
+    assert "flights/second@1: no such file" in done.stderr, done.stderr
+    assert "flights/reads_first@1 (for flights/first@1)" in done.stderr, done.stderr
+    assert f"ran {UPSTREAM}" in done.stdout and f"ran {READER}" in done.stdout
+
+    done = project.run("run", *days, "--output", "json")
+    assert done.returncode == 3
+    told = json.loads(done.stdout)
+    assert {UPSTREAM, READER} <= {one["view"] for one in told["views"]}
+    failed = [(one["view"], one["code"]) for one in told["failed"]]
+    assert failed == [("flights/first@1", "NOT_FOUND"), ("flights/second@1", "NOT_FOUND")]
+    assert told["not_run"] == [
+        {"view": f"flights/reads_{name}@1", "because_of": f"flights/{name}@1"}
+        for name in ("first", "second")
+    ]
+    json.loads(done.stderr.splitlines()[-1])
+    # Named alone, it is its failure and no more.
+    done = project.run("run", "flights/first@1", *days)
+    assert done.returncode == 3 and done.stdout == "" and "not run" not in done.stderr
+
+
+def test_two_sources_of_one_name_are_told_at_the_second(project):
+    toml = project.root / "trivium.toml"
+    toml.write_text(toml.read_text() + '\n[sources.DAILY]\nformat = "csv"\npath = "a.csv"\n')
+    line = line_of(toml, "[sources.DAILY]")
+    for verb in (("validate",), GENERATE):
+        done = project.run(*verb)
+        assert done.returncode == 2, done.stderr
+        assert f"trivium.toml:{line}:10: sources.DAILY" in done.stderr
+        assert f"`daily` of line {line_of(toml, '[sources.daily]')}" in done.stderr

@@ -4,7 +4,10 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use crate::args::{Global, Instant};
+use crate::{
+    args::{Global, Instant},
+    target::Address,
+};
 
 /// See [`crate::args::Verb::Record`].
 #[derive(Debug, Args)]
@@ -74,8 +77,17 @@ pub struct TagArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RegistryArgs {
     /// This registry, over REST, where it is not --server: rows may go to a serving node.
-    #[arg(long, value_name = "URL", env = "TRIVIUM_REGISTRY")]
+    #[arg(long, value_name = "URL", env = "TRIVIUM_REGISTRY", value_parser = registry_address)]
     pub registry: Option<String>,
+}
+
+/// An address over REST; empty, as an unset variable of a worker's often is, it names none.
+fn registry_address(text: &str) -> Result<String, String> {
+    match Address::read(text) {
+        _ if text.is_empty() => Ok(String::new()),
+        Some(Address::Rest(_)) => Ok(text.to_owned()),
+        _ => Err("write `http://HOST:PORT`: the registry is asked over REST".to_owned()),
+    }
 }
 
 impl RegistryArgs {

@@ -55,7 +55,7 @@ mod tests {
             ("files of a project", project::PROJECT_FILES_MAX),
             ("bytes of a file of SQL", project::file_bytes_max("flights/a.v1.sql")),
         ];
-        let files = [project::CODES, OF_FILES].concat();
+        let files = [project::CODES, OF_FILES, trivium_daggen::reads::CODES].concat();
         expect_file!["../../../docs/config-errors.md"]
             .assert_eq(&config::documentation(&files, &limits));
         expect_file!["../../../docs/sql-errors.md"]
@@ -73,7 +73,7 @@ mod tests {
 
     fn all() -> Vec<&'static str> {
         let tables = [config::CODES, project::CODES, trivium_sql::codes::CODES, OF_FILES, OF_SQL];
-        [tables.concat(), crate::lint::CODES.to_vec()]
+        [tables.concat(), trivium_daggen::reads::CODES.to_vec(), crate::lint::CODES.to_vec()]
             .concat()
             .iter()
             .map(|code| code.code)

@@ -59,7 +59,7 @@ fn kind_of(error: &io::Error) -> Option<(Kind, &'static str)> {
         }
         Is::AlreadyExists | Is::DirectoryNotEmpty => (Kind::FailedPrecondition, "name another"),
         Is::AddrInUse | Is::AddrNotAvailable => (Kind::Unavailable, ""),
-        Is::InvalidData => (Kind::InvalidArgument, ""),
+        Is::InvalidData => (Kind::InvalidArgument, "save it as UTF-8 text"),
         // What the path says can never work.
         Is::NotADirectory => (Kind::InvalidArgument, "a file stands where a folder is meant"),
         Is::IsADirectory => (Kind::InvalidArgument, "name a file: this is a folder"),
@@ -176,20 +176,17 @@ pub fn offline(error: &trivium_offline::Error) -> Failure {
         }
         (_, None) => (error.kind(), ""),
     };
-    let field = match error {
-        Error::Invalid { field: Some(field), .. } => field.as_str(),
-        _ => "",
-    };
-    ApiError::new(kind, chain(error)).at(field).help(help).into()
+    ApiError::new(kind, chain(error)).at(error.place().unwrap_or_default()).help(help).into()
 }
 
 /// What the DAG generator says.
 pub fn daggen(error: &trivium_daggen::Error) -> Failure {
-    let help = match error {
-        trivium_daggen::Error::Settings { .. } => "correct the project file",
-        _ => "",
-    };
-    ApiError::new(error.kind(), error.to_string()).help(help).into()
+    match error {
+        trivium_daggen::Error::Settings { place, message, help } => {
+            ApiError::new(error.kind(), message).at(place).help(*help).into()
+        }
+        _ => ApiError::new(error.kind(), error.to_string()).into(),
+    }
 }
 
 /// What a run on Spark says.
@@ -213,10 +210,11 @@ pub fn engine(error: &trivium_engine::Error) -> Failure {
         Error::Source { .. } => {
             (Kind::FailedPrecondition, "correct the source in trivium.toml, or the file")
         }
+        Error::Malformed { .. } => (Kind::InvalidArgument, trivium_offline::MALFORMED_HELP),
         Error::Resources(_) => (Kind::ResourceExhausted, "ask for less at once"),
         Error::Internal(_) => (Kind::Internal, ""),
     };
-    ApiError::new(kind, chain(error)).help(help).into()
+    ApiError::new(kind, chain(error)).at(error.file().unwrap_or_default()).help(help).into()
 }
 
 /// What a call over gRPC says.

@@ -19,6 +19,7 @@ use trivium_store_embedded::EmbeddedStore;
 
 use crate::{
     accepted,
+    args::Global,
     failure::{self, Failure},
     project::Project,
     sources::Upstream,
@@ -64,11 +65,15 @@ pub fn upstream(project: &Project, snapshot: &Snapshot) -> Upstream {
 
 /// The same as the files have them, and where these lack one, as it was accepted.
 pub async fn upstream_of_files(
+    global: &Global,
     project: &Project,
     definitions: &Files,
 ) -> Result<Upstream, Failure> {
     let missing = project.sources.views().any(|(_, view)| !definitions.views.contains_key(view));
-    let accepted = if missing { accepted::of_project(project).await? } else { None };
+    let accepted = match missing {
+        true => accepted::snapshot(global, Some(project)).await?,
+        false => None,
+    };
     Ok(Upstream::new(&project.sources, lake(project), |view| {
         let own = definitions.views.get(view).map(|loaded| &loaded.view);
         let stored = || Some(&accepted.as_ref()?.views.get(view)?.view);

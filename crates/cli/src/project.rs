@@ -8,6 +8,7 @@ use std::{
 
 use serde::Deserialize;
 use trivium_api::{ApiError, suggest};
+use trivium_daggen::lines::Lines;
 use trivium_model::Timestamp;
 use trivium_runtime::{Clock, FixedClock, Kind, SystemClock};
 use trivium_spark::submit::Submit;
@@ -38,8 +39,8 @@ struct Document {
     #[serde(default)]
     spark: SparkSection,
     /// The generator's: it checks it ([`trivium_daggen::Settings`]).
-    #[serde(default)]
-    airflow: toml::Table,
+    #[serde(default, rename = "airflow")]
+    _airflow: serde::de::IgnoredAny,
     #[serde(default)]
     alerts: AlertsSection,
 }
@@ -120,6 +121,8 @@ pub struct Project {
     pub lineage: Lineage,
     /// What SQL may name as tables.
     pub sources: Sources,
+    /// What DAGs are made by, and which sources are views.
+    pub settings: trivium_daggen::Settings,
     spark: SparkSection,
     alerts: AlertsSection,
 }
@@ -179,14 +182,13 @@ impl Project {
                 &suggest::hint(unknown, codes),
             ));
         }
-        let sources = Sources::read(document.sources, file, &base)?;
+        let name = file.display().to_string();
+        let settings = trivium_daggen::Settings::parse(&name, &text)
+            .map_err(|error| failure::daggen(&error))?;
+        let sources = Sources::read(document.sources, &Lines::new(&name, &text), &base)?;
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
         let lineage = document.lineage.read(file, &base)?;
-        if !document.airflow.is_empty() {
-            trivium_daggen::Settings::parse(&file.display().to_string(), &text)
-                .map_err(|error| failure::daggen(&error))?;
-        }
         let spark = document.spark;
         Ok(Self {
             file: file.to_path_buf(),
@@ -196,6 +198,7 @@ impl Project {
             lint_allow,
             lineage,
             sources,
+            settings,
             spark,
             alerts: document.alerts,
         })

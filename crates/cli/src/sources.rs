@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use trivium_api::ApiError;
+use trivium_daggen::lines::Lines;
 use trivium_engine::{Source, Table};
 use trivium_model::{FeatureView, ViewRef};
 use trivium_offline::{
@@ -99,30 +100,38 @@ impl Upstream {
         let found = sources.views().filter_map(|(_, view)| Some((view.clone(), find(view)?)));
         Self { views: found.collect(), lake }
     }
+
+    /// Whether the view is known, of those that sources name.
+    pub fn knows(&self, view: &ViewRef) -> bool {
+        self.views.contains_key(view)
+    }
 }
 
 impl Sources {
     /// Checks the sections; `base` is the project's folder.
     pub fn read(
         sections: BTreeMap<String, SourceSection>,
-        file: &Path,
+        lines: &Lines<'_>,
         base: &Path,
     ) -> Result<Self, Failure> {
         let mut by_name = BTreeMap::new();
         for (name, section) in sections {
-            let place = format!("{}: sources.{name}", file.display());
+            let place = |field: &str| match field {
+                "" => lines.place(&["sources", &name]),
+                _ => lines.place(&["sources", &name, field]),
+            };
             if RESERVED.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
                 let message =
                     format!("`{name}` is what the platform's own queries call their rows");
-                return Err(wrong(place, message, "choose another name"));
+                return Err(wrong(place(""), message, "choose another name"));
             }
             let declared = match &section.view {
-                Some(view) => Declared::View(read_view(&place, view, &section)?),
-                None => Declared::Files(read_files(&place, section, base)?),
+                Some(view) => Declared::View(read_view(place, view, &section)?),
+                None => Declared::Files(read_files(place, section, base)?),
             };
             by_name.insert(name, declared);
         }
-        Ok(Self { file: file.to_path_buf(), by_name })
+        Ok(Self { file: lines.file().into(), by_name })
     }
 
     /// The sources that are views, with their names in SQL.
@@ -288,7 +297,11 @@ fn wrong(place: String, message: impl Into<String>, help: &str) -> Failure {
     ApiError::invalid(message).at(place).help(help).into()
 }
 
-fn read_view(place: &str, view: &str, section: &SourceSection) -> Result<ViewRef, Failure> {
+fn read_view(
+    place: impl Fn(&str) -> String,
+    view: &str,
+    section: &SourceSection,
+) -> Result<ViewRef, Failure> {
     let others = [
         ("format", section.format.is_some()),
         ("path", section.path.is_some()),
@@ -298,45 +311,53 @@ fn read_view(place: &str, view: &str, section: &SourceSection) -> Result<ViewRef
     ];
     if let Some((field, _)) = others.iter().find(|(_, is_there)| *is_there) {
         let message = format!("`{field}` has no place beside `view`");
-        return Err(wrong(
-            format!("{place}.{field}"),
-            message,
-            "a view knows its own rows: remove it",
-        ));
+        return Err(wrong(place(field), message, "a view knows its own rows: remove it"));
     }
     view.parse().map_err(|error| {
         let help = "write it with its version, such as `flights/carrier_daily@1`";
-        wrong(format!("{place}.view"), format!("`{view}` is no view: {error}"), help)
+        wrong(place("view"), format!("`{view}` is no view: {error}"), help)
     })
 }
 
-fn read_files(place: &str, section: SourceSection, base: &Path) -> Result<Files, Failure> {
+fn read_files(
+    place: impl Fn(&str) -> String,
+    section: SourceSection,
+    base: &Path,
+) -> Result<Files, Failure> {
     let SourceSection { format, path, null, time_zone, ready, .. } = section;
     let (Some(format), Some(path)) = (format, path) else {
         let help = "write `format` and `path`, or `view = \"<namespace>/<view>@<N>\"`";
-        return Err(wrong(place.to_owned(), "it does not say where its rows are", help));
+        return Err(wrong(place(""), "it does not say where its rows are", help));
     };
     let listed = match path {
         Paths::One(path) => vec![path],
         Paths::Many(paths) => paths,
     };
     if listed.is_empty() {
-        return Err(wrong(place.to_owned(), "no path is listed", "name a file or a folder"));
+        return Err(wrong(place(""), "no path is listed", "name a file or a folder"));
+    }
+    // An empty one would be the project's folder itself.
+    if listed.iter().any(String::is_empty) {
+        return Err(wrong(place("path"), "a path is empty", "name a file or a folder"));
+    }
+    if ready.as_ref().is_some_and(String::is_empty) {
+        let help = "name the file that says so, such as `orders/{{ ds }}/_SUCCESS`, or remove it";
+        return Err(wrong(place("ready"), "it names no file", help));
     }
     if format == Format::Parquet && null.is_some() {
         let message = "Parquet knows null by itself";
-        return Err(wrong(format!("{place}.null"), message, "remove `null`"));
+        return Err(wrong(place("null"), message, "remove `null`"));
     }
     let expanded = |field: &str, path: &str| {
-        expand(path).map(|path| base.join(path)).map_err(|message| {
-            wrong(format!("{place}.{field}"), message, "set it, or write a path without it")
-        })
+        expand(path)
+            .map(|path| base.join(path))
+            .map_err(|message| wrong(place(field), message, "set it, or write a path without it"))
     };
     if let Some(ready) = &ready
         && ready.replace(DAY, "").contains("{{")
     {
         let message = format!("`{ready}` has another parameter than `{DAY}`");
-        return Err(wrong(format!("{place}.ready"), message, "write the day as `{{ ds }}`"));
+        return Err(wrong(place("ready"), message, "write the day as `{{ ds }}`"));
     }
     Ok(Files {
         format,

@@ -90,19 +90,26 @@ pub fn client_with(answer_time_max: Duration) -> Result<reqwest::Client, Failure
 /// Reads `--server`.
 pub fn address(global: &Global) -> Result<Option<Address>, Failure> {
     let Some(server) = &global.server else { return Ok(None) };
-    let server = server.trim_end_matches('/');
-    let wrong = || -> Failure {
-        ApiError::invalid(format!("`{server}` is no address of a server"))
+    let address = Address::read(server).ok_or_else(|| -> Failure {
+        ApiError::invalid(format!("`{}` is no address of a server", server.trim_end_matches('/')))
             .at("--server")
             .help("write `http://HOST:PORT` for REST or `grpc://HOST:PORT` for gRPC, as `trivium dev` prints them")
             .into()
-    };
-    let (scheme, host) = server.split_once("://").ok_or_else(wrong)?;
-    let plain = !host.is_empty() && !host.contains(['/', ' ', '?', '#', '@']);
-    match scheme {
-        "http" if plain => Ok(Some(Address::Rest(server.to_owned()))),
-        "grpc" if plain => Ok(Some(Address::Grpc(format!("http://{host}")))),
-        _ => Err(wrong()),
+    })?;
+    Ok(Some(address))
+}
+
+impl Address {
+    /// Reads an address; none where it is something else.
+    pub fn read(server: &str) -> Option<Self> {
+        let server = server.trim_end_matches('/');
+        let (scheme, host) = server.split_once("://")?;
+        let plain = !host.is_empty() && !host.contains(['/', ' ', '?', '#', '@']);
+        match scheme {
+            "http" if plain => Some(Self::Rest(server.to_owned())),
+            "grpc" if plain => Some(Self::Grpc(format!("http://{host}"))),
+            _ => None,
+        }
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Generated {
     pub text: String,
     /// The view's two files, unchanged, relative to the folder.
     pub definition: Vec<(String, String)>,
+    /// The view.
+    pub view: ViewRef,
+    /// The tables that its SQL names.
+    pub tables: Vec<String>,
 }
 
 /// Renders DAGs.
@@ -131,15 +135,15 @@ impl Renderer {
             path: format!("{namespace}/{}_v{}.py", reference.view, reference.version),
             text: format!("{head}{HASH_LINE}{content}\n{body}"),
             definition,
+            tables: sql.query.tables().to_vec(),
+            view: reference,
         }))
     }
 
     /// The assets of the views that the SQL reads.
     fn inlets(&self, sql: &ProjectSql) -> Vec<String> {
-        let is_read =
-            |name: &str| sql.query.tables().iter().any(|table| table.eq_ignore_ascii_case(name));
-        let read = self.settings.views.iter().filter(|(name, _)| is_read(name));
-        let mut assets: Vec<String> = read.map(|(_, view)| asset(view)).collect();
+        let read = self.settings.views_among(sql.query.tables());
+        let mut assets: Vec<String> = read.map(|source| asset(&source.view)).collect();
         assets.sort();
         assets.dedup();
         assets

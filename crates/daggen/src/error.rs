@@ -18,12 +18,14 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The settings say something that cannot be.
-    #[error("{place}: {message}")]
+    #[error("{place}: {message}; {help}")]
     Settings {
-        /// The file and field.
+        /// The file, line and field.
         place: String,
-        /// What is wrong and what to do.
+        /// What is wrong.
         message: String,
+        /// What to do.
+        help: &'static str,
     },
     /// git did not do what was asked.
     #[error("git {doing}: {message}")]

@@ -6,6 +6,8 @@
 //! * [`python`]: values as Python literals; the only way by which one gets into a file.
 //! * [`dag`]: one view's file.
 //! * [`settings`]: `[airflow]` and `[spark]` of trivium.toml.
+//! * [`lines`]: where in that file a setting stands.
+//! * [`reads`]: which views read which by that file, and what is wrong with it.
 //! * [`source`]: the configs, from a folder or a git ref.
 //! * [`tree`]: the DAGs folder: what is there, what should be, the difference, written file by file as wholes.
 //! * [`watch`]: the cron service.
@@ -16,7 +18,9 @@
 pub mod command;
 pub mod dag;
 mod error;
+pub mod lines;
 pub mod python;
+pub mod reads;
 pub mod settings;
 pub mod source;
 pub mod tree;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use trivium_model::{TimeSpan, ViewRef};
 
-use crate::Error;
+use crate::{Error, lines::Lines};
 
 /// The settings of one project's DAGs.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -14,10 +14,23 @@ pub struct Settings {
     pub airflow: Airflow,
     /// `[spark]`, as far as DAGs need it.
     pub spark: Spark,
-    /// The views that `[sources]` names, by their names in SQL.
-    pub views: BTreeMap<String, ViewRef>,
+    /// The views that `[sources]` names.
+    pub views: Vec<ViewSource>,
     /// Whether `[lineage]` names a place for OpenLineage's events.
     pub openlineage: bool,
+    /// The project file, as messages name it.
+    pub file: String,
+}
+
+/// `[sources.<name>]` with a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewSource {
+    /// Its name in SQL.
+    pub name: String,
+    /// What it stands for.
+    pub view: ViewRef,
+    /// Line and column of the section.
+    pub at: (u32, u32),
 }
 
 /// `[airflow]`.
@@ -121,6 +134,8 @@ pub struct Tier {
 /// The project file, where none is named.
 pub const FILE: &str = "trivium.toml";
 
+/// The section of what SQL may name.
+const SOURCES: &str = "sources";
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 
@@ -210,37 +225,65 @@ impl Settings {
         }
     }
 
-    /// Those of a project file's text; `place` is for messages.
-    pub fn parse(place: &str, text: &str) -> Result<Self, Error> {
+    /// Those of a project file's text; `file` is for messages.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        let lines = Lines::new(file, text);
         let document: Document = toml::from_str(text).map_err(|error| Error::Settings {
-            place: place.to_owned(),
-            message: error.to_string().trim().to_owned(),
+            place: error.span().map_or_else(|| file.to_owned(), |span| lines.offset(span.start)),
+            // It lists the settings that there are, where one is unknown.
+            message: error.message().trim().replace('\n', ", "),
+            help: "correct the project file",
         })?;
-        let mut views = BTreeMap::new();
+        let mut names: Vec<(&str, (u32, u32))> = document
+            .sources
+            .keys()
+            .map(|name| (name.as_str(), lines.at(&[SOURCES, name])))
+            .collect();
+        names.sort_by_key(|(_, at)| *at);
+        for (later, (name, _)) in names.iter().enumerate() {
+            let before = names.iter().take(later);
+            if let Some((first, (line, _))) =
+                before.into_iter().find(|(first, _)| first.eq_ignore_ascii_case(name))
+            {
+                return Err(Error::Settings {
+                    place: lines.place(&[SOURCES, name]),
+                    message: format!(
+                        "SQL cannot tell `{name}` from `{first}` of line {line}: case is nothing there"
+                    ),
+                    help: "rename one of them",
+                });
+            }
+        }
+        let mut views = Vec::new();
         for (name, source) in document.sources {
             let Some(view) = source.view else { continue };
             let view = view.parse().map_err(|error| Error::Settings {
-                place: format!("{place}: sources.{name}.view"),
+                place: lines.place(&[SOURCES, &name, "view"]),
                 message: format!("`{view}` is no view: {error}"),
+                help: "write it with its version, such as `flights/carrier_daily@1`",
             })?;
-            views.insert(name, view);
+            views.push(ViewSource { at: lines.at(&[SOURCES, &name]), name, view });
         }
         let settings = Self {
             airflow: document.airflow,
             spark: document.spark,
             views,
             openlineage: document.lineage.openlineage.is_some(),
+            file: file.to_owned(),
         };
-        settings.check(place)?;
+        settings.check(&lines)?;
         Ok(settings)
     }
 
-    fn check(&self, place: &str) -> Result<(), Error> {
-        let wrong = |field: String, message: &str| {
-            Err(Error::Settings {
-                place: format!("{place}: airflow.{field}"),
-                message: message.to_owned(),
-            })
+    /// The sources that are views, among tables that SQL names.
+    pub fn views_among<'s>(&'s self, tables: &[String]) -> impl Iterator<Item = &'s ViewSource> {
+        let is_read = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+        self.views.iter().filter(move |source| is_read(&source.name))
+    }
+
+    fn check(&self, lines: &Lines<'_>) -> Result<(), Error> {
+        let wrong = |path: &[&str], message: &str, help: &'static str| {
+            Err(Error::Settings { place: lines.place(path), message: message.to_owned(), help })
         };
         let airflow = &self.airflow;
         for (field, value) in [
@@ -253,24 +296,61 @@ impl Settings {
             // They stand in commands that a shell reads and Airflow renders.
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             if value.is_empty() || !value.chars().all(is_plain) {
-                return wrong(
-                    field.to_owned(),
-                    "write letters, digits, `/`, `.`, `_` and `-` alone",
-                );
+                let message =
+                    format!("`{}` has what a shell may read otherwise", value.escape_debug());
+                let help = "write letters, digits, `/`, `.`, `_` and `-` alone";
+                return wrong(&["airflow", field], &message, help);
             }
         }
         // Tasks run in folders of their own, which go with them.
         if airflow.catalog.as_ref().is_some_and(|catalog| !catalog.starts_with('/')) {
-            return wrong("catalog".to_owned(), "write an absolute path: tasks run anywhere");
+            let message = "the path is relative, and tasks run anywhere";
+            return wrong(&["airflow", "catalog"], message, "write an absolute path");
+        }
+        if let Some(callback) = &airflow.deadline_callback
+            && !is_dotted_path(callback)
+        {
+            let message = format!("`{}` is no dotted path of Python", callback.escape_debug());
+            let help = "write module and callable, such as `company.alerts.late`";
+            return wrong(&["airflow", "deadline_callback"], &message, help);
+        }
+        if airflow.tags.iter().any(|tag| tag.trim().is_empty() || tag.contains(char::is_control)) {
+            let message = "a tag is empty, or has a character that does not show";
+            return wrong(&["airflow", "tags"], message, "write a word, or remove it");
         }
         for (name, tier) in &airflow.tiers {
-            if !["0", "1", "2", "3"].contains(&name.as_str()) {
-                return wrong(format!("tiers.{name}"), "urgency tiers are 0, 1, 2 and 3");
-            }
+            let path = ["airflow", "tiers", name];
+            let Some(number) = ["0", "1", "2", "3"].iter().position(|known| known == name) else {
+                let message = "urgency tiers are 0, 1, 2 and 3";
+                return wrong(&path, message, "take one of these");
+            };
             if tier.retries == Some(0) {
                 let message =
                     "at least 1: a task whose worker dies is only run again if it has a try left";
-                return wrong(format!("tiers.{name}.retries"), message);
+                return wrong(&[&path[..], &["retries"]].concat(), message, "write 1 or more");
+            }
+            let whole = self.tier(u8::try_from(number).unwrap_or_default());
+            if whole.wait_interval > whole.wait_timeout {
+                let field = match tier.wait_interval {
+                    Some(_) => "wait_interval",
+                    None => "wait_timeout",
+                };
+                let message = format!(
+                    "wait_interval is {} s, wait_timeout {} s: nobody would look a second time",
+                    whole.wait_interval, whole.wait_timeout
+                );
+                let help = "let wait_timeout be the longer of the two";
+                return wrong(&[&path[..], &[field]].concat(), &message, help);
+            }
+        }
+        for (name, value) in &self.spark.conf {
+            // Of a file of properties, each is a line.
+            if name.is_empty()
+                || name.contains(char::is_control)
+                || value.contains(char::is_control)
+            {
+                let message = "a name or value of Spark's is empty, or has a line's end or another character that does not show";
+                return wrong(&["spark", "conf", name], message, "write it on one line");
             }
         }
         Ok(())
@@ -295,4 +375,13 @@ impl Settings {
             rows_per_second: own.rows_per_second,
         }
     }
+}
+
+/// Whether it is a module's name and that of something in it.
+fn is_dotted_path(text: &str) -> bool {
+    let is_name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    text.contains('.') && text.split('.').all(is_name)
 }

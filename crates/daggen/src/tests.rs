@@ -1,4 +1,5 @@
 mod golden;
+mod reads;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -129,20 +130,61 @@ fn tiers_and_settings() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    for (wrong, said) in [
-        ("[airflow]\npol = \"x\"\n", "unknown field `pol`"),
-        ("[airflow]\ncommand = \"trivium; rm\"\n", "airflow.command: write letters"),
-        ("[airflow]\ncatalog = \"tags\"\n", "airflow.catalog: write an absolute path"),
-        ("[sources.x]\nview = \"daily\"\n", "sources.x.view: `daily` is no view"),
-        ("[airflow.tiers.4]\n", "airflow.tiers.4: urgency tiers are 0, 1, 2 and 3"),
-        ("[airflow.tiers.0]\nretries = 0\n", "airflow.tiers.0.retries: at least 1"),
-        ("[airflow.tiers.0]\nretry_delay = \"soon\"\n", "soon"),
-    ] {
-        let error = Settings::parse("trivium.toml", wrong).unwrap_err().to_string();
-        assert!(error.contains(said), "{error}");
-    }
     let mistyped = Settings::read(Path::new("trivum.toml")).unwrap_err().to_string();
     assert!(mistyped.contains("trivum.toml"), "{mistyped}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_told_where_they_stand() {
+    let sources = "[sources.Daily]\nview = \"shop/a@1\"\n[sources.daily]\nformat = \"csv\"\n";
+    for (wrong, place, said) in [
+        ("\n[airflow]\npol = \"x\"\n", "3:1", "unknown field `pol`, expected one of `command`"),
+        ("[airflow]\ncommand = \"trivium; rm\"\n", "2:1: airflow.command", "a shell may read"),
+        ("[airflow]\ncatalog = \"tags\"\n", "2:1: airflow.catalog", "the path is relative"),
+        (
+            "[airflow]\ndeadline_callback = \"\"\n",
+            "2:1: airflow.deadline_callback",
+            "no dotted path",
+        ),
+        ("[airflow]\ndeadline_callback = \"late\"\n", ".deadline_callback", "no dotted path"),
+        ("[airflow]\ndeadline_callback = \"a..b\"\n", ".deadline_callback", "no dotted path"),
+        ("[airflow]\ndeadline_callback = \"a.b()\"\n", ".deadline_callback", "no dotted path"),
+        ("[airflow]\ntags = [\"a\", \"\"]\n", "2:1: airflow.tags", "a tag is empty"),
+        ("[airflow]\ntags = [\" \"]\n", "2:1: airflow.tags", "a tag is empty"),
+        ("[airflow]\ntags = [\"a\\nb\"]\n", "2:1: airflow.tags", "does not show"),
+        ("[sources.x]\nview = \"daily\"\n", "2:1: sources.x.view", "`daily` is no view"),
+        (sources, "3:10: sources.daily", "`daily` from `Daily` of line 1"),
+        ("[airflow.tiers.4]\n", "1:16: airflow.tiers.4", "urgency tiers are 0, 1, 2 and 3"),
+        ("[airflow.tiers.0]\nretries = 0\n", "2:1: airflow.tiers.0.retries", "at least 1"),
+        ("[airflow.tiers.0]\nretry_delay = \"soon\"\n", "2:15", "soon"),
+        (
+            "[airflow.tiers.1]\nwait_timeout = \"1h\"\nwait_interval = \"2h\"\n",
+            "3:1: airflow.tiers.1.wait_interval",
+            "wait_interval is 7200 s, wait_timeout 3600 s",
+        ),
+        // Shorter than the tier's own interval.
+        (
+            "[airflow.tiers.3]\nwait_timeout = \"5m\"\n",
+            "2:1: airflow.tiers.3.wait_timeout",
+            "300 s",
+        ),
+        ("[spark.conf]\na = \"b\\nc\"\n", "2:1: spark.conf.a", "a line's end"),
+        ("[spark.conf]\n\"a\\nb\" = \"c\"\n", "2:1: spark.conf.\"a\\nb\"", "a line's end"),
+        ("[spark.conf]\n\"\" = \"c\"\n", "2:1: spark.conf.\"\"", "is empty"),
+    ] {
+        let error = Settings::parse("trivium.toml", wrong).unwrap_err();
+        let crate::Error::Settings { place: at, message, help } = &error else { panic!("{error}") };
+        assert!(at.starts_with("trivium.toml:") && at.ends_with(place), "{wrong}: {at}");
+        assert!(message.contains(said), "{wrong}: {message}");
+        assert!(
+            !help.is_empty() && !at.contains('\n') && !message.contains('\n'),
+            "{wrong}: {error}"
+        );
+        assert_eq!(error.kind(), trivium_runtime::Kind::InvalidArgument);
+    }
+    // As long as each other is still a second look.
+    let equal = "[airflow.tiers.1]\nwait_timeout = \"1h\"\nwait_interval = \"1h\"\n";
+    assert!(Settings::parse("trivium.toml", equal).is_ok());
 }
 
 /// What Python makes of a literal, as far as [`python::string`] writes any.

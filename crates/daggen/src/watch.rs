@@ -4,17 +4,18 @@
 //! again. A pair that is wrong leaves its DAG as it is, and is told of once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     time::{Duration, Instant},
 };
 
-use trivium_model::Diagnostic;
+use trivium_model::{Diagnostic, ViewRef};
 use trivium_registry::project::File;
 
 use crate::{
     Change, Error, Plan, Settings,
     dag::{Generated, Renderer},
+    reads::{Reads, Wrong},
     source::{self, Loaded, Source},
 };
 
@@ -23,6 +24,10 @@ pub const GRACE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Findings of files that do not stand where their views belong.
 const MISPLACED: [&str; 2] = ["wrong-folder", "wrong-file-name"];
+
+fn is_of_place(finding: &Diagnostic) -> bool {
+    MISPLACED.contains(&&*finding.code)
+}
 
 /// What a pair came to when it was last read.
 #[derive(Debug, Clone)]
@@ -35,7 +40,7 @@ enum Known {
 /// What a look found.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// Views that are wrong, by stem.
+    /// What is wrong, by the stem of its view.
     pub wrong: BTreeMap<String, Vec<Diagnostic>>,
     /// Pairs that were read anew.
     pub read: usize,
@@ -107,13 +112,24 @@ impl Watcher {
             look.read = self.refresh()?;
             self.commit = commit;
         }
+        // A view that would wait for ever keeps its DAG as one does that is wrong in itself.
+        let mut concerned = BTreeSet::new();
+        for (number, wrong) in self.wrong_reads().into_iter().enumerate() {
+            concerned.extend(wrong.views);
+            // By the place, which is no view's: in the order of the file.
+            let place = format!("{} {number:06}", self.renderer.settings().file);
+            look.wrong.insert(place, vec![wrong.finding]);
+        }
         for (stem, (_, known)) in &self.known {
             match known {
+                Known::Dag(generated) if concerned.contains(&generated.view) => {
+                    look.plan.keep(generated.path.clone());
+                }
                 Known::Dag(generated) => look.plan.add((**generated).clone()),
                 Known::Wrong(found) => {
                     look.plan.keep(dag_path(stem));
                     // Renamed: which DAG is its own does not show, so none goes until it is right.
-                    if found.iter().any(|one| MISPLACED.contains(&&*one.code)) {
+                    if found.iter().any(is_of_place) {
                         look.plan.keep_folder(String::new());
                     }
                     look.wrong.insert(stem.clone(), found.clone());
@@ -127,6 +143,27 @@ impl Watcher {
             look.wrong.insert(place.clone(), found.clone());
         }
         Ok(look)
+    }
+
+    /// What is wrong with the views that views read, as far as the configs tell.
+    fn wrong_reads(&self) -> Vec<Wrong> {
+        let mut reads = Reads::new(self.renderer.settings());
+        let mut is_misplaced = false;
+        for (_, known) in self.known.values() {
+            match known {
+                Known::Dag(generated) => reads.add(&generated.view, &generated.tables),
+                Known::Wrong(found) => is_misplaced |= found.iter().any(is_of_place),
+                Known::Nothing => {}
+            }
+        }
+        reads.wrong(|view| {
+            let ViewRef { namespace, view, version } = view;
+            let stem = format!("{namespace}/{view}.v{version}");
+            // A file that is wrong may hold it: that is told by itself.
+            is_misplaced
+                || self.known.contains_key(&stem)
+                || [&*stem, namespace.as_str(), ""].iter().any(|at| self.unread.contains_key(*at))
+        })
     }
 
     /// Reads all again, and renders what changed; returns how many pairs that were.

@@ -73,9 +73,11 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
                 None,
             )
         }
-        DataFusionError::ParquetError(inner) => {
-            Error::Source { path: "a Parquet file".to_owned(), message: inner.to_string() }
-        }
+        DataFusionError::ParquetError(inner) => Error::Malformed {
+            path: "a Parquet file".to_owned(),
+            line: None,
+            message: inner.to_string(),
+        },
         other => Error::Internal(other.to_string()),
     }
 }

@@ -78,12 +78,33 @@ pub enum Error {
         /// Why.
         message: String,
     },
+    /// A source file can be read, and holds something else than its format says.
+    #[error("cannot make sense of {}: {message}", self.file().unwrap_or_default())]
+    Malformed {
+        /// The file or table.
+        path: String,
+        /// The line, from 1, if the format has any and the reader knows it.
+        line: Option<u64>,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Memory or another limit was reached.
     #[error("the engine ran out of {0}")]
     Resources(String),
     /// A fault of the engine itself.
     #[error("the engine failed: {0}")]
     Internal(String),
+}
+
+impl Error {
+    /// The file that it is about, and the line of it, if it is about one.
+    pub fn file(&self) -> Option<String> {
+        match self {
+            Self::Malformed { path, line: Some(line), .. } => Some(format!("{path}:{line}")),
+            Self::Malformed { path, .. } | Self::Source { path, .. } => Some(path.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Runs SELECTs.

@@ -89,6 +89,22 @@ pub enum Error {
         /// What to do.
         help: String,
     },
+    /// Another process writes the view.
+    #[error("another run of {view} is under way")]
+    Locked {
+        /// The view.
+        view: ViewRef,
+        /// What the other has locked.
+        path: PathBuf,
+    },
+    /// Another run changed what a period of this one is made from.
+    #[error("{view}, period {period}: another run changed a period that it looks back on")]
+    Overtaken {
+        /// The view.
+        view: ViewRef,
+        /// The period, as its folder is named.
+        period: String,
+    },
     /// The write door refused a row or did not answer.
     #[error("{view}{}: the online store refused a row", of(.row))]
     Door {
@@ -144,10 +160,17 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Invalid { .. } => Kind::InvalidArgument,
-            Self::Rows { .. } | Self::Precondition { .. } => Kind::FailedPrecondition,
+            Self::Rows { .. }
+            | Self::Precondition { .. }
+            | Self::Locked { .. }
+            | Self::Overtaken { .. } => Kind::FailedPrecondition,
             Self::Quality { .. } => Kind::QualityFailed,
             Self::Engine { source, .. } => engine_kind(source),
-            Self::History { source } => engine_kind(source),
+            // Of a join the files are the lake's own: whoever asked did nothing wrong.
+            Self::History { source } => match source {
+                trivium_engine::Error::Malformed { .. } => Kind::DataLoss,
+                source => engine_kind(source),
+            },
             Self::Io { .. } | Self::Stopped => Kind::Unavailable,
             Self::Corrupt { .. } => Kind::DataLoss,
             Self::Door { source, .. } => match &**source {
@@ -167,6 +190,10 @@ impl Error {
             Self::Invalid { help, .. }
             | Self::Rows { help, .. }
             | Self::Precondition { help, .. } => Some(help),
+            Self::Locked { .. } => Some("wait for it to end, then give the same command again"),
+            Self::Overtaken { .. } => Some(
+                "give the same command again, best when the other run is over: it goes on from there",
+            ),
             Self::Quality { .. } => {
                 Some("look at the rows, mend the SQL or the check, and run the period again")
             }
@@ -179,6 +206,18 @@ impl Error {
                 }
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// Where it is: a field of the request, a file, or a view's period.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Invalid { field, .. } => field.clone(),
+            Self::Engine { source, .. } => source.file(),
+            Self::History { source } => source.file(),
+            Self::Locked { path, .. } => Some(path.display().to_string()),
+            Self::Overtaken { view, period } => Some(format!("{view} {period}")),
             _ => None,
         }
     }
@@ -211,6 +250,10 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
+/// What is done about a file that holds something else than its format says.
+pub const MALFORMED_HELP: &str =
+    "mend the file, or take it out of the source (a partition of the lake: run its period again)";
+
 const fn engine_kind(error: &trivium_engine::Error) -> Kind {
     match error {
         trivium_engine::Error::Invalid { .. } | trivium_engine::Error::Data(_) => {
@@ -218,6 +261,7 @@ const fn engine_kind(error: &trivium_engine::Error) -> Kind {
         }
         trivium_engine::Error::Unsupported { .. } => Kind::Unimplemented,
         trivium_engine::Error::Source { .. } => Kind::NotFound,
+        trivium_engine::Error::Malformed { .. } => Kind::InvalidArgument,
         trivium_engine::Error::Resources(_) => Kind::ResourceExhausted,
         trivium_engine::Error::Internal(_) => Kind::Internal,
     }
@@ -226,6 +270,7 @@ const fn engine_kind(error: &trivium_engine::Error) -> Kind {
 fn engine_help(error: &trivium_engine::Error) -> Option<&str> {
     match error {
         trivium_engine::Error::Unsupported { help, .. } => Some(help),
+        trivium_engine::Error::Malformed { .. } => Some(MALFORMED_HELP),
         _ => None,
     }
 }
@@ -239,3 +284,6 @@ const fn store_kind(error: &trivium_store::Error) -> Kind {
         trivium_store::Error::Corrupt(_) => Kind::DataLoss,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub mod statistics;
 mod testing;
 
 pub use encode::ValueColumn;
-pub use error::Error;
+pub use error::{Error, MALFORMED_HELP};
 pub use history::{History, HistoryQuery, Selection, TrainingSet, table_of};
 pub use lake::{Lake, Layer, Partition};
 pub use materialize::{MaterializeOptions, MaterializeProgress, MaterializeReport, Materializer};

@@ -1,8 +1,13 @@
 use super::*;
 
 fn read(text: &str) -> Result<Sources, Failure> {
-    let sections: BTreeMap<String, SourceSection> = toml::from_str(text).unwrap();
-    Sources::read(sections, Path::new("trivium.toml"), Path::new("/project"))
+    #[derive(Deserialize)]
+    struct Document {
+        sources: BTreeMap<String, SourceSection>,
+    }
+    let text = text.replace("\n[", "\n[sources.").replacen('[', "[sources.", 1);
+    let document: Document = toml::from_str(&text).unwrap();
+    Sources::read(document.sources, &Lines::new("trivium.toml", &text), Path::new("/project"))
 }
 
 #[test]
@@ -25,6 +30,8 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[x]\nformat = \"csv\"\n", "sources.x", "where its rows are"),
         ("[x]\nformat = \"csv\"\npath = []\n", "sources.x", "no path"),
         ("[Staged]\nformat = \"csv\"\npath = \"a\"\n", "sources.Staged", "own queries"),
+        ("[x]\nformat = \"csv\"\npath = [\"a\", \"\"]\n", "sources.x.path", "empty"),
+        ("[x]\nformat = \"csv\"\npath = \"a\"\nready = \"\"\n", ":4:1: sources.x.ready", "no file"),
         (
             "[x]\nformat = \"csv\"\npath = \"a\"\nready = \"{{ hour }}\"\n",
             "sources.x.ready",
@@ -33,6 +40,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[x]\nformat = \"parquet\"\npath = \"a\"\nnull = \"NA\"\n", "sources.x.null", "null"),
     ] {
         let failure = read(text).unwrap_err();
+        assert!(!failure.error.help.is_empty(), "{text}");
         assert!(failure.error.field.ends_with(place), "{text}: {}", failure.error.field);
         assert!(failure.error.message.contains(says), "{text}: {}", failure.error.message);
     }

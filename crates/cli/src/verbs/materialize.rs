@@ -23,7 +23,7 @@ use crate::{
     output, parts,
     project::Project,
     target,
-    verbs::run::{Progress, choose, nothing_to_do},
+    verbs::run::{Progress, choose, nothing_to_do, registry_place},
 };
 
 /// Loads the views, one after the other.
@@ -31,7 +31,8 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
     let project = Project::find(global)?;
     project.announce_clock();
     let snapshot = accepted::definitions(global, &args.registry, &project).await?;
-    let mut views = choose(&snapshot, &args.views)?;
+    let registry = registry_place(&project, &args.registry);
+    let mut views = choose(&snapshot, &args.views, &registry)?;
     if let Some(offline) = views.iter().find(|stored| !stored.view.online && !args.views.is_empty())
     {
         return Err(ApiError::new(
@@ -49,7 +50,7 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         } else {
             "none is a batch view; what `trivium put` sets in direct ones is online at once"
         };
-        nothing_to_do(global, "materialize", &snapshot, why);
+        nothing_to_do(global, "materialize", &snapshot, &registry, why);
         return Ok(());
     }
     let started = Instant::now();

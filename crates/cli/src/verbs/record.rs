@@ -137,12 +137,36 @@ pub fn published(
 
 /// Records partitions that are published, or tells that none was.
 pub async fn run(global: &Global, args: &RecordArgs) -> Result<(), Failure> {
+    check(args)?;
     let answer = match (&args.failed, args.periods.date) {
         (Some(message), Some(date)) => failed(global, args, message, date.0).await?,
         _ => record(global, args).await?,
     };
     if global.output == Output::Json {
         output::json(&answer);
+    }
+    Ok(())
+}
+
+/// What the registry would refuse without saying which argument it was.
+fn check(args: &RecordArgs) -> Result<(), Failure> {
+    if args.run_id.as_ref().is_some_and(|id| id.trim().is_empty() || id.contains(char::is_control))
+    {
+        let help = "give the scheduler's name of the run, or leave --run-id out";
+        return Err(ApiError::invalid("the run's name is empty, or no single line")
+            .at("--run-id")
+            .help(help)
+            .into());
+    }
+    if let (Some(started), Some(finished)) = (args.started, args.finished)
+        && started.0 > finished.0
+    {
+        let message =
+            format!("the run would have ended at {}, before it began at {}", finished.0, started.0);
+        return Err(ApiError::invalid(message)
+            .at("--started")
+            .help("give an instant that is not after --finished")
+            .into());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
-use trivium_model::{FeatureView, Lane, Timestamp};
+use trivium_model::{FeatureView, Lane, Timestamp, ViewRef};
 use trivium_offline::{
     CheckResult, Period,
     run::{RunOptions, RunProgress, RunReport, RunRequest, Runner},
@@ -18,12 +18,14 @@ use trivium_sql::AuthorQuery;
 use crate::{
     accepted,
     args::{self, Engine, Global, Output, RunArgs},
+    args_record::RegistryArgs,
     catalog::Catalog,
     failure::{self, Failure},
     output, parts,
     project::Project,
+    sources::Upstream,
     verbs::{
-        order::{refuse_unpublished, upstream_first},
+        order::{Ordered, refuse_unpublished, upstream_first},
         run_spark, whole,
     },
 };
@@ -42,14 +44,15 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     let project = Project::find(global)?;
     project.announce_clock();
     let snapshot = accepted::definitions(global, &args.registry, &project).await?;
-    let views = choose(&snapshot, &args.views)?;
+    let registry = registry_place(&project, &args.registry);
+    let views = choose(&snapshot, &args.views, &registry)?;
     if views.is_empty() {
-        let why = "none is a batch view, and only these have SQL to run; `trivium put` sets the rows of direct ones";
-        nothing_to_do(global, "run", &snapshot, why);
+        let why = "none is a batch view, and only these have SQL to run; write one and `trivium apply` it (`trivium put` sets the rows of direct ones)";
+        nothing_to_do(global, "run", &snapshot, &registry, why);
         return Ok(());
     }
-    let upstream = parts::upstream(&project, &snapshot);
-    let views = upstream_first(&project, views)?;
+    let asked = views.len();
+    let Ordered { views, mut trouble } = upstream_first(&project, views);
     let now = Timestamp(project.data_clock().now_micros());
     // All ranges are looked at before the first query runs.
     let planned = views
@@ -73,21 +76,104 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     let options =
         RunOptions { parallel: parallel(), shutdown: shutdown.clone(), ..RunOptions::default() };
     let runner = Runner::new(parts::engine()?, parts::lake(&project), options);
+    let upstream = parts::upstream(&project, &snapshot);
+    let one = One {
+        global,
+        args,
+        project: &project,
+        snapshot: &snapshot,
+        upstream: &upstream,
+        runner: &runner,
+        shutdown: &shutdown,
+    };
     let started = Instant::now();
     let mut reports = Vec::new();
-    for (stored, (from, to)) in planned {
+    for (stored, range) in planned {
+        let view = stored.view.reference();
+        if trouble.keeps(&view) {
+            continue;
+        }
+        match one.run(stored, range).await {
+            Ok(ran) => reports.push((view.to_string(), ran)),
+            // Who stops one means all.
+            Err(failure) if shutdown.is_triggered() => return Err(failure),
+            // A view that was named alone needs no list of what became of the others.
+            Err(failure) if asked == 1 => return Err(failure),
+            Err(failure) => trouble.failed.push((view, failure)),
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let ran = reports.len();
+    match global.output {
+        Output::Json => {
+            let views = reports.into_iter().map(|(view, (report, seconds, rest))| {
+                let mut answer = shape(&report);
+                answer["view"] = view.into();
+                answer["seconds"] = seconds.into();
+                if let (Some(answer), Json::Object(rest)) = (answer.as_object_mut(), rest) {
+                    answer.extend(rest);
+                }
+                answer
+            });
+            let mut answer = json!({ "views": views.collect::<Vec<_>>(), "seconds": seconds });
+            if !trouble.failed.is_empty() {
+                answer["failed"] = trouble.failed.iter().map(failed).collect();
+                let not_run = trouble.not_run.iter();
+                answer["not_run"] = not_run
+                    .map(|(view, cause)| {
+                        json!({ "view": view.to_string(), "because_of": cause.to_string() })
+                    })
+                    .collect();
+            }
+            output::json(&answer);
+        }
+        Output::Table if asked > 1 => {
+            let of = if ran < asked { format!("{ran} of {asked}") } else { ran.to_string() };
+            output::line(output::paint(output::FAINT, format!("{of} views in {seconds:.1} s")));
+        }
+        Output::Table => {}
+    }
+    trouble.told(global.output).map_or(Ok(()), Err)
+}
+
+/// A failure for programs.
+fn failed((view, failure): &(ViewRef, Failure)) -> Json {
+    let ApiError { kind, message, field, help, .. } = &failure.error;
+    let code = kind.code();
+    json!({ "view": view.to_string(), "code": code, "message": message, "field": field, "help": help })
+}
+
+/// What each view is run with.
+struct One<'r> {
+    global: &'r Global,
+    args: &'r RunArgs,
+    project: &'r Project,
+    snapshot: &'r Snapshot,
+    upstream: &'r Upstream,
+    runner: &'r Runner,
+    shutdown: &'r Shutdown,
+}
+
+impl One<'_> {
+    /// Runs a view; gives its report, the seconds it took, and what programs are told beside it.
+    async fn run(
+        &self,
+        stored: &StoredView,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<(RunReport, f64, Json), Failure> {
+        let Self { global, args, project, snapshot, upstream, runner, shutdown } = *self;
         let view = &stored.view;
         let query = query(stored)?;
         match args.date {
             Some(_) => {
                 let period = Period { start: from, end: to };
-                whole::wait(&project, query.tables(), period, &upstream)?;
+                whole::wait(project, query.tables(), period, upstream)?;
             }
-            None => refuse_unpublished(&project, view, &query, (from, to), &upstream)?,
+            None => refuse_unpublished(project, view, &query, (from, to), upstream)?,
         }
         let progress = Progress::new(&view.reference().to_string());
         // Looked up here: a view before may have published what this one reads.
-        let tables = project.sources.tables(query.tables(), &upstream)?;
+        let tables = project.sources.tables(query.tables(), upstream)?;
         let request =
             RunRequest { view: Arc::new(view.clone()), query: Arc::new(query), tables, from, to };
         let begun = Instant::now();
@@ -95,9 +181,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
             Engine::Local => {
                 runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
             }
-            Engine::Spark => {
-                run_spark::run(&project, &request, &upstream, &shutdown, &progress).await
-            }
+            Engine::Spark => run_spark::run(project, &request, upstream, shutdown, &progress).await,
         };
         progress.bar.finish_and_clear();
         let report = outcome?;
@@ -108,33 +192,13 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
         let rest = match args.date {
             Some(_) => {
                 let period = Period { start: from, end: to };
-                let run = whole::Run { global, args, project: &project, snapshot: &snapshot };
-                run.rest(stored, period, &shutdown).await?
+                let run = whole::Run { global, args, project, snapshot };
+                run.rest(stored, period, shutdown).await?
             }
             None => json!({}),
         };
-        reports.push((view.reference().to_string(), report, seconds, rest));
+        Ok((report, seconds, rest))
     }
-    match global.output {
-        Output::Json => output::json(&json!({
-            "views": reports.into_iter().map(|(view, report, seconds, rest)| {
-                let mut answer = shape(&report);
-                answer["view"] = view.into();
-                answer["seconds"] = seconds.into();
-                if let (Some(answer), Json::Object(rest)) = (answer.as_object_mut(), rest) {
-                    answer.extend(rest);
-                }
-                answer
-            }).collect::<Vec<_>>(),
-            "seconds": started.elapsed().as_secs_f64(),
-        })),
-        Output::Table if reports.len() > 1 => output::line(output::paint(
-            output::FAINT,
-            format!("{} views in {:.1} s", reports.len(), started.elapsed().as_secs_f64()),
-        )),
-        Output::Table => {}
-    }
-    Ok(())
 }
 
 /// A report for programs.
@@ -181,10 +245,19 @@ pub fn print(view: &FeatureView, report: &RunReport, seconds: f64) {
     ));
 }
 
+/// The registry, as messages name it.
+pub fn registry_place(project: &Project, registry: &RegistryArgs) -> String {
+    registry.named().map_or_else(
+        || parts::registry_path(project).display().to_string(),
+        |url| format!("the registry {url}"),
+    )
+}
+
 /// The views that are named, or all batch views.
 pub fn choose<'s>(
     snapshot: &'s Snapshot,
     names: &[String],
+    registry: &str,
 ) -> Result<Vec<&'s StoredView>, Failure> {
     let catalog = Catalog::from(snapshot);
     let mut chosen = Vec::new();
@@ -208,6 +281,7 @@ pub fn choose<'s>(
         chosen.extend(batch.map(|stored| &**stored));
         if snapshot.views.is_empty() {
             return Err(ApiError::new(Kind::FailedPrecondition, "the registry has no views")
+                .at(registry)
                 .help("run `trivium apply` first")
                 .into());
         }
@@ -216,10 +290,10 @@ pub fn choose<'s>(
 }
 
 /// Says that there is nothing to do, and why: that is no failure, but silence would look like one.
-pub fn nothing_to_do(global: &Global, doing: &str, snapshot: &Snapshot, why: &str) {
+pub fn nothing_to_do(global: &Global, doing: &str, snapshot: &Snapshot, registry: &str, why: &str) {
     let count = snapshot.views.len();
     let views = if count == 1 { "view" } else { "views" };
-    output::note(format!("nothing to {doing}: of the registry's {count} {views}, {why}"));
+    output::note(format!("nothing to {doing}: of the {count} {views} of {registry}, {why}"));
     if global.output == Output::Json {
         output::json(&json!({ "views": [], "seconds": 0.0 }));
     }

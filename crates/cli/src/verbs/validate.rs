@@ -1,6 +1,7 @@
 //! `trivium validate`
 
 use serde_json::json;
+use trivium_daggen::reads::Reads;
 use trivium_engine::{Error as EngineError, QueryEngine};
 use trivium_model::Diagnostic;
 use trivium_offline::columns;
@@ -33,14 +34,17 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let mut findings = configs.findings.clone();
     let mut counts = (0, 0);
     let mut compared = None;
+    // Of the project file, which is beside the configs.
+    let mut of_project = Vec::new();
     match load_project_beside(&configs.files, &configs.unread()) {
         Ok(definitions) => {
             findings.extend(definitions.warnings.iter().cloned());
             counts = (definitions.views.len(), definitions.services.len());
             if let Some(project) = &project {
-                findings.extend(
-                    check_types(project, &definitions, |view| asked(&configs, view)).await?,
-                );
+                let checked =
+                    check(global, project, &definitions, |view| asked(&configs, view)).await?;
+                findings.extend(checked.types);
+                of_project = checked.sources;
             }
             compared = accepted::snapshot(global, project.as_ref())
                 .await?
@@ -55,8 +59,9 @@ pub async fn run(global: &Global, args: &ConfigsArgs) -> Result<(), Failure> {
     let errors_of_all = errors(&findings);
     findings.retain(|finding| configs.is_asked(&finding.path));
     let elsewhere = errors_of_all - errors(&findings);
-    let findings: Vec<Diagnostic> =
-        findings.into_iter().map(|finding| configs.shown(finding)).collect();
+    let shown = findings.into_iter().map(|finding| configs.shown(finding));
+    // Whichever files are named: what SQL may read is one for all of them.
+    let findings: Vec<Diagnostic> = of_project.into_iter().chain(shown).collect();
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Failure::findings(findings, "correct the files; nothing was changed"));
     }
@@ -123,7 +128,7 @@ fn say_compared(compared: Option<&Compared>) {
 }
 
 /// Before an apply of `changed`: what the engine would refuse is refused at once, not at the first
-/// run. Files that are wrong in themselves are left to the plan.
+/// run, and so are sources that are views which nobody has, or which read each other. Files that are wrong in themselves are left to the plan.
 pub async fn refuse_wrong_types(
     global: &Global,
     configs: &Configs,
@@ -131,12 +136,12 @@ pub async fn refuse_wrong_types(
 ) -> Result<(), Failure> {
     let Ok(project) = Project::find(global) else { return Ok(()) };
     let Ok(definitions) = load_project(&configs.files) else { return Ok(()) };
-    let findings = check_types(&project, &definitions, |view| {
+    let checked = check(global, &project, &definitions, |view| {
         changed.contains(&view.view.reference().to_string().as_str()) && asked(configs, view)
     })
     .await?;
-    let findings: Vec<Diagnostic> =
-        findings.into_iter().map(|finding| configs.shown(finding)).collect();
+    let types = checked.types.into_iter().map(|finding| configs.shown(finding));
+    let findings: Vec<Diagnostic> = checked.sources.into_iter().chain(types).collect();
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Failure::findings(findings, "correct the files; nothing was changed"));
     }
@@ -151,21 +156,49 @@ fn asked(configs: &Configs, view: &ProjectView) -> bool {
     view.sql.as_ref().is_some_and(|sql| configs.is_asked(&sql.path))
 }
 
+/// What the project makes of its views.
+struct Checked {
+    /// Of the sections of the project file.
+    sources: Vec<Diagnostic>,
+    /// Of the views' SQL; paths as the definitions have them.
+    types: Vec<Diagnostic>,
+}
+
+/// Holds the sources that are views against the views that there are, asks the engine what the SQL of some
+/// views gives, and holds it against their configs.
+async fn check(
+    global: &Global,
+    project: &Project,
+    definitions: &Definitions,
+    is_due: impl Fn(&ProjectView) -> bool,
+) -> Result<Checked, Failure> {
+    let upstream = parts::upstream_of_files(global, project, definitions).await?;
+    let mut reads = Reads::new(&project.settings);
+    for (reference, view) in &definitions.views {
+        if let Some(sql) = &view.sql {
+            reads.add(reference, sql.query.tables());
+        }
+    }
+    let wrong = reads.wrong(|view| upstream.knows(view));
+    let sources = wrong.into_iter().map(|wrong| wrong.finding).collect();
+    Ok(Checked { sources, types: check_types(project, definitions, &upstream, is_due).await? })
+}
+
 /// Asks the engine what the SQL of some views gives, and holds it against their configs.
 async fn check_types(
     project: &Project,
     definitions: &Definitions,
+    upstream: &Upstream,
     is_due: impl Fn(&ProjectView) -> bool,
 ) -> Result<Vec<Diagnostic>, Failure> {
     let batch: Vec<&ProjectView> = definitions.views.values().filter(|view| is_due(view)).collect();
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let upstream = parts::upstream_of_files(project, definitions).await?;
     let engine = parts::engine()?;
     let mut findings = Vec::new();
     for view in batch {
-        findings.extend(check_view(&*engine, project, &upstream, view).await?);
+        findings.extend(check_view(&*engine, project, upstream, view).await?);
     }
     Ok(findings)
 }
@@ -195,6 +228,11 @@ async fn check_view(
             format!("the project has no source `{name}`"),
             help,
         )));
+    }
+    // Of a view that nobody has, no columns are known; that it is so is told by itself.
+    if project.settings.views_among(sql.query.tables()).any(|source| !upstream.knows(&source.view))
+    {
+        return Ok(None);
     }
     let period =
         trivium_sql::Period::containing(&loaded.view, schedule.start).map_err(|error| {

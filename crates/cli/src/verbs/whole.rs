@@ -7,7 +7,6 @@ use std::num::NonZeroU32;
 
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
-use trivium_daggen::Settings;
 use trivium_offline::{Layer, Period};
 use trivium_registry::{Snapshot, StoredView};
 use trivium_runtime::{Kind, Shutdown};
@@ -61,7 +60,7 @@ impl Run<'_> {
     ) -> Result<Json, Failure> {
         let Self { global, args, project, snapshot } = *self;
         let view = &stored.view;
-        let settings = Settings::read(&project.file).map_err(|error| failure::daggen(&error))?;
+        let settings = &project.settings;
         let mut told = json!({});
         if settings.airflow.tables {
             match args.engine {

@@ -28,21 +28,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-struct Fixture {
+pub struct Fixture {
     folder: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy(&repository().join("configs"), &folder.path().join("configs"));
         fs::write(folder.path().join("trivium.toml"), "").unwrap();
         Self { folder }
     }
-    fn path(&self, path: &str) -> std::path::PathBuf {
+    pub fn path(&self, path: &str) -> std::path::PathBuf {
         self.folder.path().join(path)
     }
-    fn args(&self, check: bool, force: bool) -> GenerateArgs {
+    pub fn args(&self, check: bool, force: bool) -> GenerateArgs {
         let places = Places {
             configs: self.path("configs"),
             out: self.path("dags"),
@@ -50,12 +50,12 @@ impl Fixture {
         };
         GenerateArgs { places, check, force }
     }
-    fn edit(&self, path: &str, from: &str, to: &str) {
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(path)).unwrap();
         assert!(text.contains(from), "{from}");
         fs::write(self.path(path), text.replace(from, to)).unwrap();
     }
-    fn generate(&self) -> Vec<Change> {
+    pub fn generate(&self) -> Vec<Change> {
         let outcome = generate(&self.args(false, false)).unwrap();
         assert!(outcome.left.is_empty() && outcome.findings.is_empty(), "{outcome:?}");
         outcome.changes

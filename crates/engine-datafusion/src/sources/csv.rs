@@ -7,6 +7,7 @@ use arrow::{
     array::{ArrayRef, AsArray, StringArray, TimestampMicrosecondArray},
     csv::ReaderBuilder,
     datatypes::{DataType, Field, Schema, SchemaRef},
+    error::ArrowError,
     record_batch::RecordBatch,
 };
 use chrono_tz::Tz;
@@ -25,13 +26,33 @@ fn source_error(path: &Path, message: impl ToString) -> Error {
     Error::Source { path: path.display().to_string(), message: message.to_string() }
 }
 
+/// What the file holds is wrong.
+fn malformed(path: &Path, line: Option<u64>, message: impl ToString) -> Error {
+    Error::Malformed { path: path.display().to_string(), line, message: message.to_string() }
+}
+
+/// What the reader says: the system would not let it read, or the text is no such table.
+fn csv_error(path: &Path, error: ArrowError) -> Error {
+    match error {
+        ArrowError::IoError(_, inner) => source_error(path, inner),
+        ArrowError::CsvError(message) => malformed(path, line_of(&message), message),
+        other => malformed(path, None, other),
+    }
+}
+
+/// The line that the reader's words name; it has no other way to tell.
+fn line_of(message: &str) -> Option<u64> {
+    let (_, after) = message.split_once("line ")?;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// The header's names, lower case, each once.
 fn header(path: &Path) -> Result<Vec<String>, Error> {
     let file = File::open(path).map_err(|error| source_error(path, error))?;
     let format = arrow::csv::reader::Format::default().with_header(true);
     let (schema, _) = format
         .infer_schema(BufReader::new(file), Some(0))
-        .map_err(|error| source_error(path, error))?;
+        .map_err(|error| csv_error(path, error))?;
     let names: Vec<String> = schema
         .fields()
         .iter()
@@ -39,11 +60,11 @@ fn header(path: &Path) -> Result<Vec<String>, Error> {
         .collect();
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            return Err(source_error(path, format!("the column `{name}` is there twice")));
+            return Err(malformed(path, Some(1), format!("the column `{name}` is there twice")));
         }
     }
     if names.is_empty() {
-        return Err(source_error(path, "the file has no header line"));
+        return Err(malformed(path, None, "the file has no header line"));
     }
     Ok(names)
 }
@@ -62,9 +83,9 @@ fn texts<'a>(
         .with_header(true)
         .with_batch_size(BATCH_ROWS)
         .build(BufReader::with_capacity(1 << 20, file))
-        .map_err(|error| source_error(path, error))?;
+        .map_err(|error| csv_error(path, error))?;
     Ok(reader.map(move |batch| {
-        let batch = batch.map_err(|error| source_error(path, error))?;
+        let batch = batch.map_err(|error| csv_error(path, error))?;
         let columns = batch
             .columns()
             .iter()
@@ -148,8 +169,9 @@ pub fn infer(paths: &[std::path::PathBuf], null: Option<&str>) -> Result<SchemaR
         let (known, could) =
             columns.get_or_insert_with(|| (names.clone(), vec![Could::ALL; names.len()]));
         if *known != names {
-            return Err(source_error(
+            return Err(malformed(
                 path,
+                Some(1),
                 format!(
                     "its columns ({}) are not those of the files before it ({})",
                     names.join(", "),

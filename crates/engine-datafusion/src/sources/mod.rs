@@ -20,7 +20,7 @@ use arrow::{
 use chrono::{DateTime, Duration, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use datafusion::datasource::{MemTable, TableProvider};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError};
 use trivium_engine::{Error, Source, Table};
 
 use crate::{
@@ -180,7 +180,7 @@ impl Sources {
             let own = lower_schema(reader.schema(), path)?;
             match &schema {
                 Some(first) if *first != own => {
-                    return Err(source_error(
+                    return Err(malformed(
                         path,
                         "its columns are not those of the files before it",
                     ));
@@ -218,6 +218,18 @@ fn source_error(path: &Path, message: impl ToString) -> Error {
     Error::Source { path: path.display().to_string(), message: message.to_string() }
 }
 
+/// What the file holds is wrong, wherever in it.
+fn malformed(path: &Path, message: impl ToString) -> Error {
+    Error::Malformed { path: path.display().to_string(), line: None, message: message.to_string() }
+}
+
+fn parquet_error(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) if inner.is::<std::io::Error>() => source_error(path, inner),
+        other => malformed(path, other),
+    }
+}
+
 fn stamp(path: &Path) -> Result<Stamp, Error> {
     let metadata = path.metadata().map_err(|error| source_error(path, error))?;
     Ok(Stamp { path: path.to_owned(), modified: metadata.modified().ok(), bytes: metadata.len() })
@@ -232,7 +244,7 @@ fn parse_zone(name: &str) -> Result<Tz, Error> {
 
 fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
     let file = File::open(path).map_err(|error| source_error(path, error))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| source_error(path, error))
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet_error(path, error))
 }
 
 /// The batches of a file in the types of `schema`.
@@ -244,10 +256,10 @@ fn read_parquet(
     let reader = open_parquet(path)?
         .with_batch_size(8192)
         .build()
-        .map_err(|error| source_error(path, error))?;
+        .map_err(|error| parquet_error(path, error))?;
     let (schema, path) = (Arc::clone(schema), path.to_owned());
     Ok(reader.map(move |batch| {
-        let batch = batch.map_err(|error| source_error(&path, error))?;
+        let batch = batch.map_err(|error| malformed(&path, error))?;
         normalise(&batch, &schema, zone)
     }))
 }
@@ -258,7 +270,7 @@ fn lower_schema(schema: &Schema, path: &Path) -> Result<SchemaRef, Error> {
     for field in schema.fields() {
         let name = field.name().to_lowercase();
         let data_type = normalised(field.data_type()).ok_or_else(|| {
-            source_error(
+            malformed(
                 path,
                 format!(
                     "column `{name}` has the type {}, which has no place here",
@@ -267,7 +279,7 @@ fn lower_schema(schema: &Schema, path: &Path) -> Result<SchemaRef, Error> {
             )
         })?;
         if fields.iter().any(|other| *other.name() == name) {
-            return Err(source_error(path, format!("the column `{name}` is there twice")));
+            return Err(malformed(path, format!("the column `{name}` is there twice")));
         }
         fields.push(Field::new(name, data_type, true));
     }
@@ -352,3 +364,6 @@ pub fn by_name(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,10 +88,7 @@ impl Lake {
             .map_err(Error::io("write", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Precondition {
-                message: format!("another run of {reference} is under way"),
-                help: "wait for it to end".to_owned(),
-            }),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { view: reference, path }),
             Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
         }
     }
@@ -102,10 +99,17 @@ impl Lake {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            // No text is no number.
+            Err(error) if error.kind() == ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(Error::io("read", path)(error)),
         };
-        let number = text.trim().parse::<u64>();
-        number.map_err(|_| Error::corrupt(path, "it holds a revision, a whole number, and no more"))
+        text.trim().parse::<u64>().map_err(|_| {
+            Error::invalid(
+                path.display().to_string(),
+                format!("{REVISIONS_AFTER_FILE} holds no revision, which is a whole number"),
+                "write the highest revision that the registry has of the view, or remove the file",
+            )
+        })
     }
 
     /// Writes the files of a partition, without making them durable; `None` where the partition

@@ -148,8 +148,9 @@ fn a_lake_made_anew_goes_on_with_revisions() {
     assert_eq!(second.pointer.sequence, 9);
     assert_eq!(lake.all_partitions(&view().reference(), Layer::Published).unwrap().len(), 1);
 
-    for wrong in ["", "seven", "-1", "65535"] {
+    for wrong in [&b""[..], b"seven", b"-1", b"65535", b"\xff\n"] {
         std::fs::write(home.join("_revisions_after"), wrong).unwrap();
+        let wrong = String::from_utf8_lossy(wrong);
         let view = view();
         let refused = lake.stage(Staging {
             view: &view,
@@ -159,8 +160,14 @@ fn a_lake_made_anew_goes_on_with_revisions() {
             quality: Vec::new(),
             source: RunSource::default(),
         });
-        let said = refused.unwrap_err().to_string();
+        let refused = refused.unwrap_err();
+        let said = refused.to_string();
         assert!(said.contains("_revisions_after") || said.contains("65536"), "{wrong}: {said}");
+        if said.contains("_revisions_after") {
+            assert_eq!(refused.kind(), trivium_runtime::Kind::InvalidArgument);
+            assert!(refused.place().unwrap().ends_with("_revisions_after"), "{refused:?}");
+            assert!(refused.help().unwrap().contains("remove the file"));
+        }
     }
 }
 
@@ -209,7 +216,9 @@ fn one_writer_of_a_view_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::new(folder.path());
     let lock = lake.lock(&view()).unwrap();
-    assert!(matches!(lake.lock(&view()), Err(Error::Precondition { .. })));
+    let locked = lake.lock(&view()).unwrap_err();
+    assert!(matches!(locked, Error::Locked { .. }));
+    assert!(locked.place().unwrap().ends_with("_lock"), "{locked:?}");
     drop(lock);
     lake.lock(&view()).unwrap();
 }

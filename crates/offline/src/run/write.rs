@@ -24,7 +24,7 @@ pub(super) fn lock(lake: &Lake, view: &FeatureView) -> Result<Lock, Error> {
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match lake.lock(view) {
-            Err(Error::Precondition { .. }) if Instant::now() < until => {
+            Err(Error::Locked { .. }) if Instant::now() < until => {
                 std::thread::sleep(LOCK_LOOK);
             }
             other => return other,
@@ -34,14 +34,7 @@ pub(super) fn lock(lake: &Lake, view: &FeatureView) -> Result<Lock, Error> {
 
 /// Another run changed what a period of this run is made from.
 pub(super) fn changed(view: &FeatureView, period: Period) -> Error {
-    Error::Precondition {
-        message: format!(
-            "{}, period {}: another run changed a period that it looks back on",
-            view.reference(),
-            period.folder()
-        ),
-        help: "run the period again".to_owned(),
-    }
+    Error::Overtaken { view: view.reference(), period: period.folder() }
 }
 
 /// What became of a group.

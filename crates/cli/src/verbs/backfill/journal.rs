@@ -43,9 +43,18 @@ pub struct Finished {
 impl Finished {
     /// Reads a journal; an empty one where there is none.
     pub fn read(path: &Path) -> Result<Self, Failure> {
+        let damaged = |message: String| -> Failure {
+            ApiError::new(Kind::DataLoss, message)
+                .at(path.display().to_string())
+                .help("remove the journal: the periods are run again")
+                .into()
+        };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(damaged("the journal is no UTF-8 text".to_owned()));
+            }
             Err(error) => return Err(failure::file(path, &error)),
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
@@ -57,12 +66,7 @@ impl Finished {
                 }
                 Ok(Line::Complete { complete }) => finished.is_complete = complete,
                 Ok(Line::Again { again }) => finished.is_again = again,
-                Err(error) => {
-                    return Err(ApiError::new(Kind::DataLoss, error.to_string())
-                        .at(path.display().to_string())
-                        .help("remove the journal: the periods are run again")
-                        .into());
-                }
+                Err(error) => return Err(damaged(error.to_string())),
             }
         }
         Ok(finished)

@@ -54,7 +54,7 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
     let project = Project::find(global)?;
     project.announce_clock();
     let snapshot = accepted::of_project(&project).await?.unwrap_or_default();
-    let chosen = run::choose(&snapshot, std::slice::from_ref(&args.view))?;
+    let chosen = run::choose(&snapshot, std::slice::from_ref(&args.view), "")?;
     let stored = *chosen.first().ok_or_else(|| ApiError::internal("no view was chosen"))?;
     if args.materialize && !stored.view.online {
         return Err(ApiError::new(

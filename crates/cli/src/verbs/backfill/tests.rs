@@ -13,6 +13,19 @@ use super::{
 use crate::verbs::run::Progress;
 
 #[test]
+fn a_journal_that_is_no_text_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    for damaged in [&b"\xff\xfe\n"[..], b"no line of ours\n"] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = Finished::read(&path).unwrap_err().error;
+        assert_eq!(error.kind, trivium_runtime::Kind::DataLoss);
+        assert_eq!(error.field, path.display().to_string());
+        assert!(error.help.contains("remove the journal"), "{error:?}");
+    }
+}
+
+#[test]
 fn what_is_noted_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/er/a.jsonl");

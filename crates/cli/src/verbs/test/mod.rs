@@ -94,7 +94,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<(), Failure> {
     let loaded = choose(&definitions, &args.view)?;
     let tested = Tested {
         runner: Runner::new(parts::engine()?, parts::lake(&project), RunOptions::default()),
-        upstream: parts::upstream_of_files(&project, &definitions).await?,
+        upstream: parts::upstream_of_files(global, &project, &definitions).await?,
         now: Timestamp(project.data_clock().now_micros()),
         project: &project,
     };

@@ -81,6 +81,8 @@ fn a_change_of_what_a_run_looked_back_on_is_an_error() {
         r#"tests/daily@1, period ds=1970-01-03: another run changed a period that it looks back on"#
     ]]
     .assert_eq(&error.to_string());
+    assert_eq!(error.place().as_deref(), Some("tests/daily@1 ds=1970-01-03"));
+    assert!(error.help().unwrap().contains("same command again"));
     fixture.day(1, &changed);
     fixture.run(2, 4).unwrap();
     assert_eq!(fixture.content(), fixture.alone(5), "the same command mends it");
