@@ -60,6 +60,6 @@ impl Options {
         64 << 20
     }
     const fn default_write_buffer_bytes() -> u64 {
-        32 << 20
+        64 << 20
     }
 }
