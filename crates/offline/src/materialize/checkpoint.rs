@@ -26,8 +26,10 @@ impl Loaded {
     }
     /// Whether these are revisions of one history: then the newer lists as retired what the older had.
     fn is_of(&self, partition: &Partition) -> bool {
-        let origin = origin(partition);
-        self.2.is_empty() || origin.is_empty() || self.2 == origin
+        let Self(revision, hash, origin) = Self::of(partition);
+        // A first revision that was made again has the rows and the stamps of the one before it.
+        let is_made_again = (self.0, revision) == (1, 1) && self.1 == hash;
+        self.2.is_empty() || origin.is_empty() || self.2 == origin || is_made_again
     }
 }
 
@@ -51,6 +53,14 @@ impl Checkpoint {
     pub(super) fn revision(&self, partition: &Partition) -> u64 {
         let loaded = self.partitions.get(&partition.period.start.0);
         loaded.filter(|loaded| loaded.is_of(partition)).map_or(0, |loaded| loaded.0)
+    }
+    /// Whether exactly this was loaded, and of this lake.
+    pub(super) fn is_current(&self, partition: &Partition) -> bool {
+        let loaded = self.partitions.get(&partition.period.start.0);
+        loaded.is_some_and(|loaded| {
+            let now = Loaded::of(partition);
+            loaded.0 == now.0 && (loaded.2.is_empty() || now.2.is_empty() || loaded.2 == now.2)
+        })
     }
     pub(super) fn set(&mut self, partition: &Partition) {
         self.partitions.insert(partition.period.start.0, Loaded::of(partition));

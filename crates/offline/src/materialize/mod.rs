@@ -190,7 +190,7 @@ impl Materializer {
         let changed: Vec<Change> = partitions
             .iter()
             .enumerate()
-            .filter(|(_, one)| state.revision(one) != one.pointer.sequence)
+            .filter(|(_, one)| !state.is_current(one))
             .map(|(index, one)| Change { index, loaded: state.revision(one) })
             .collect();
         let view_data = Arc::new(ViewData { view, schema, partitions });

@@ -423,6 +423,32 @@ fn a_lake_made_anew_takes_the_place_of_its_like() {
 }
 
 #[test]
+fn a_first_revision_that_is_made_again_is_the_same() {
+    for carryover in [Carryover::None, Carryover::LastValue { max_periods: 3 }] {
+        let store = Arc::new(Store::default());
+        let view = FeatureView { carryover, ..view() };
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::volatile(folder.path());
+        let loader = materializer(&lake, &store);
+        let rows: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
+        publish(&lake, &view, 0, rows);
+        load(&loader, &view, None).unwrap();
+        let writes = store.writes.load(Ordering::Relaxed);
+        std::fs::remove_dir_all(lake.view_folder(&view.reference()).join("ds=1970-01-01")).unwrap();
+        publish(&lake, &view, 0, rows);
+        load(&loader, &view, None).unwrap();
+        assert_eq!(store.writes.load(Ordering::Relaxed), writes, "the rows were there");
+        // And it goes on from here.
+        publish(&lake, &view, 0, &[(1, 0, Some(3))]);
+        load(&loader, &view, None).unwrap();
+        let last = BTreeMap::from([(0, vec![(1, 0, Some(3))])]);
+        let carries = !matches!(carryover, Carryover::None);
+        assert_eq!(online(&store, &view), oracle(&last, carries));
+        assert_eq!(load(&loader, &view, None).unwrap().partitions_changed, 0);
+    }
+}
+
+#[test]
 fn a_lake_made_anew_says_when_it_cannot_know_what_is_online() {
     let same: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
     let others: &[TestRow] = &[(1, 0, Some(1))];
