@@ -56,17 +56,44 @@ impl<'s> Reads<'s> {
         let unknown = self.settings.views.iter().filter(|source| !is_known(&source.view));
         let mut wrong: Vec<Wrong> = unknown.map(|source| self.unknown(source)).collect();
         let mut told = BTreeSet::new();
-        for view in self.by_view.keys() {
+        for view in self.waiting() {
             if told.contains(view) {
                 continue;
             }
             if let Some(way) = self.way_back(view) {
-                told.extend(way.iter().map(|source| source.view.clone()));
+                told.extend(way.iter().map(|source| &source.view));
                 wrong.push(self.circle(view, &way));
             }
         }
         wrong.sort_by_key(|one| (one.finding.line, one.finding.column));
         wrong
+    }
+
+    /// The views that are in circles, and those that read these: none, nearly always, and then no way needs to
+    /// be looked for.
+    fn waiting(&self) -> BTreeSet<&ViewRef> {
+        let mut left: BTreeMap<&ViewRef, usize> =
+            self.by_view.iter().map(|(view, read)| (view, read.len())).collect();
+        let mut readers: BTreeMap<&ViewRef, Vec<&ViewRef>> = BTreeMap::new();
+        for (view, read) in &self.by_view {
+            for source in read {
+                readers.entry(&source.view).or_default().push(view);
+            }
+        }
+        let mut free: Vec<&ViewRef> =
+            readers.keys().copied().filter(|view| !left.contains_key(view)).collect();
+        while let Some(view) = free.pop() {
+            for reader in readers.get(view).into_iter().flatten() {
+                if let Some(count) = left.get_mut(reader) {
+                    *count -= 1;
+                    if *count == 0 {
+                        left.remove(reader);
+                        free.push(reader);
+                    }
+                }
+            }
+        }
+        left.into_keys().collect()
     }
 
     fn unknown(&self, source: &ViewSource) -> Wrong {
@@ -86,17 +113,24 @@ impl<'s> Reads<'s> {
 
     /// The shortest way over what is read from a view back to itself.
     fn way_back(&self, start: &ViewRef) -> Option<Vec<&'s ViewSource>> {
-        let mut seen = BTreeSet::new();
-        let mut ways = VecDeque::from([(start, Vec::new())]);
-        while let Some((view, way)) = ways.pop_front() {
+        // Each view that was found, and by which view's source.
+        let mut found: BTreeMap<&ViewRef, (&ViewRef, &'s ViewSource)> = BTreeMap::new();
+        let mut next = VecDeque::from([start]);
+        while let Some(view) = next.pop_front() {
             for source in self.by_view.get(view).into_iter().flatten().copied() {
-                let mut longer: Vec<&'s ViewSource> = way.clone();
-                longer.push(source);
                 if source.view == *start {
-                    return Some(longer);
+                    let mut way = vec![source];
+                    let mut at = view;
+                    while let Some((reader, source)) = found.get(at) {
+                        way.push(source);
+                        at = reader;
+                    }
+                    way.reverse();
+                    return Some(way);
                 }
-                if seen.insert(&source.view) {
-                    ways.push_back((&source.view, longer));
+                if !found.contains_key(&source.view) {
+                    found.insert(&source.view, (view, source));
+                    next.push_back(&source.view);
                 }
             }
         }

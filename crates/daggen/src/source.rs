@@ -100,9 +100,9 @@ pub fn load(stem: &str, files: &[File]) -> Loaded {
 
 fn read_commit(repository: &Path, reference: &str, folder: &str) -> Result<FolderFiles, Error> {
     let folder = folder.trim_matches('/');
-    // `<mode> <type> <object>\t<path>`
     // By the folder's own tree: a folder that the commit does not have is an error, and no empty one.
     let tree = format!("{reference}:{folder}");
+    // `<mode> <type> <object>\t<path>`
     let listed = git(repository, &["ls-tree", "-r", "-z", "--full-tree", &tree], &[])?;
     let mut files = Vec::new();
     for entry in listed.split(|byte| *byte == 0) {
