@@ -24,12 +24,14 @@ impl Loaded {
         let pointer = &partition.pointer;
         Self(pointer.sequence, digits(&pointer.content_hash), origin(partition))
     }
-    /// Whether these are revisions of one history: then the newer lists as retired what the older had.
-    fn is_of(&self, partition: &Partition) -> bool {
-        let Self(revision, hash, origin) = Self::of(partition);
-        // A first revision that was made again has the rows and the stamps of the one before it.
-        let is_made_again = (self.0, revision) == (1, 1) && self.1 == hash;
-        self.2.is_empty() || origin.is_empty() || self.2 == origin || is_made_again
+    /// Whether the revisions are of one lake, as far as is known: then the newer lists as retired what
+    /// the older had.
+    fn is_of_lake(&self, now: &Self) -> bool {
+        self.2.is_empty() || now.2.is_empty() || self.2 == now.2
+    }
+    /// The same, or a first revision that was made again: it has the rows and the stamps of the one before.
+    fn goes_on_in(&self, now: &Self) -> bool {
+        self.is_of_lake(now) || (self.0, now.0) == (1, 1) && self.1 == now.1
     }
 }
 
@@ -52,15 +54,14 @@ impl Checkpoint {
     /// The revision that was loaded; 0: none of this lake's.
     pub(super) fn revision(&self, partition: &Partition) -> u64 {
         let loaded = self.partitions.get(&partition.period.start.0);
-        loaded.filter(|loaded| loaded.is_of(partition)).map_or(0, |loaded| loaded.0)
+        let now = Loaded::of(partition);
+        loaded.filter(|loaded| loaded.goes_on_in(&now)).map_or(0, |loaded| loaded.0)
     }
     /// Whether exactly this was loaded, and of this lake.
     pub(super) fn is_current(&self, partition: &Partition) -> bool {
         let loaded = self.partitions.get(&partition.period.start.0);
-        loaded.is_some_and(|loaded| {
-            let now = Loaded::of(partition);
-            loaded.0 == now.0 && (loaded.2.is_empty() || now.2.is_empty() || loaded.2 == now.2)
-        })
+        let now = Loaded::of(partition);
+        loaded.is_some_and(|loaded| loaded.0 == now.0 && loaded.is_of_lake(&now))
     }
     pub(super) fn set(&mut self, partition: &Partition) {
         self.partitions.insert(partition.period.start.0, Loaded::of(partition));
@@ -95,15 +96,15 @@ impl Checkpoint {
         for partition in partitions {
             let Some(loaded) = self.partitions.get(&partition.period.start.0) else { continue };
             let Loaded(revision, hash, _) = loaded;
-            let pointer = &partition.pointer;
-            let is_same = digits(&pointer.content_hash) == *hash;
-            let first = pointer.origin.as_ref().map_or(0, |origin| origin.revision);
+            let now = Loaded::of(partition);
+            let is_same = now.1 == *hash;
+            let first = partition.pointer.origin.as_ref().map_or(0, |origin| origin.revision);
             let refused = |message: String, help: &str| {
                 Err(Error::Precondition { message, help: help.to_owned() })
             };
             let folder = partition.period.folder();
-            if loaded.is_of(partition) {
-                if pointer.sequence > *revision || pointer.sequence == *revision && is_same {
+            if loaded.goes_on_in(&now) {
+                if now.0 > *revision || now.0 == *revision && is_same {
                     continue;
                 }
                 return refused(

@@ -70,8 +70,7 @@ pub struct MaterializeOptions {
     pub batch_rows: usize,
     /// Requests under way at once.
     pub in_flight: usize,
-    /// How often the store may refuse, one time after the other, to take any of a request's rows at
-    /// the moment.
+    /// How often in a row the store may take none of a request's rows before the run fails.
     pub tries: u32,
     /// Rows sent in a second, at most; as fast as the door takes them if absent.
     pub rows_per_second: Option<NonZeroU32>,
