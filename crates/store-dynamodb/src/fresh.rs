@@ -40,10 +40,12 @@ impl Fresh {
     }
     /// A write was applied, and made its item or did not.
     pub(crate) fn saw(&self, is_new: bool) {
-        if !is_new {
-            self.run.store(0, Ordering::Relaxed);
-        } else if !self.is_likely() {
+        // Looked at before it is changed: nearly all writers find it as it should be, and share it.
+        let run = self.run.load(Ordering::Relaxed);
+        if is_new && run < RUN {
             self.run.fetch_add(1, Ordering::Relaxed);
+        } else if !is_new && run > 0 {
+            self.run.store(0, Ordering::Relaxed);
         }
     }
 }

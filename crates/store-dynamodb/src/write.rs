@@ -142,20 +142,7 @@ impl Inner {
         // What the last refusal showed; the first attempt knows nothing.
         let mut known: Option<Stored> = None;
         for _ in 0..ATTEMPTS_MAX {
-            let fresh = match &known {
-                None if self.fresh.is_likely() => self.fresh(&write, fence, seed_micros),
-                _ => None,
-            };
-            let (step, fresh) = match fresh {
-                Some((step, stamp)) => (step, Some(stamp)),
-                None => {
-                    let seen = known.as_ref().and_then(|stored| stored.stamp);
-                    let expression = self.expression(&write, seen, fence, seed_micros);
-                    let change = Change::Update(expression, ReturnValue::UpdatedNew);
-                    let stub = self.stub(&write.key, seed_micros);
-                    (Step { key: row_key(&write.key), change, stub }, None)
-                }
-            };
+            let (step, fresh) = self.step(&write, known.as_ref(), fence, seed_micros);
             let stored = match self.perform(&step, end).await {
                 Ok(Updated::Done(item)) => {
                     let stamp = match fresh {
@@ -198,6 +185,27 @@ impl Inner {
         Err(Error::Throttled(format!(
             "other writers of the row were faster {ATTEMPTS_MAX} times; nothing was changed"
         )))
+    }
+
+    /// The next attempt, and where it is a put the stamp that the row then has.
+    fn step(
+        &self,
+        write: &RowWrite,
+        known: Option<&Stored>,
+        fence: Option<Barrier>,
+        seed_micros: u64,
+    ) -> (Step, Option<Stamp>) {
+        if known.is_none()
+            && self.fresh.is_likely()
+            && let Some((step, stamp)) = self.fresh(write, fence, seed_micros)
+        {
+            return (step, Some(stamp));
+        }
+        let seen = known.and_then(|stored| stored.stamp);
+        let expression = self.expression(write, seen, fence, seed_micros);
+        let change = Change::Update(expression, ReturnValue::UpdatedNew);
+        let stub = self.stub(&write.key, seed_micros);
+        (Step { key: row_key(&write.key), change, stub }, None)
     }
 
     /// The answer to an attempt was lost: the row's write id may tell that it was applied. That it
