@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -12,11 +12,13 @@ use trivium_codec::{Row, RowKey};
 /// Shards of the locks. Enough that two small batches seldom meet; few enough that a large one
 /// takes them all in microseconds.
 const SHARDS: usize = 256;
+/// Stripes of the counts of commits. Enough that two loads seldom meet in one of them: 256 KiB.
+const STRIPES: usize = 1 << 16;
 /// What an entry takes beside its key and row, roughly.
 const ENTRY_BYTES: u64 = 160;
 /// A batch of more rows is a load: it changes rows that are cached, but does not push out what
 /// readers want.
-const LOAD_ROWS: usize = 64;
+pub(crate) const LOAD_ROWS: usize = 64;
 /// A row larger than this part of the cache is not cached.
 const LARGEST_PART: u64 = 64;
 
@@ -33,16 +35,11 @@ impl Weighter<RowKey, Row> for Weigh {
     }
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    lock: Mutex<()>,
-    /// Grows, under the lock, when a batch has been committed.
-    commits: AtomicU64,
-}
-
 /// Rows as they stand in the engine, or nothing.
 pub(crate) struct RowCache {
-    shards: Vec<Shard>,
+    shards: Vec<Mutex<()>>,
+    /// Each grows, under the lock of its shard, when one of its rows has been committed.
+    commits: Vec<AtomicU32>,
     /// Loads meet in nearly every shard: they queue up here, not at one shard after the other.
     load: Mutex<()>,
     rows: Cache<RowKey, Row, Weigh>,
@@ -51,14 +48,13 @@ pub(crate) struct RowCache {
     misses: AtomicU64,
 }
 
-/// What a shard's count was before the engine was asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Before(u64);
+/// What the count of commits was before the engine was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Before(u32);
 
 /// The locks of a batch: nobody else writes rows of its shards.
 pub(crate) struct Locked<'c> {
     cache: &'c RowCache,
-    shards: Vec<usize>,
     _guards: Vec<MutexGuard<'c, ()>>,
     // Dropped last.
     _load: Option<MutexGuard<'c, ()>>,
@@ -68,7 +64,8 @@ impl RowCache {
     pub(crate) fn new(bytes: u64) -> Self {
         let expected_rows = usize::try_from(bytes / 512).unwrap_or(usize::MAX).clamp(64, 1 << 20);
         Self {
-            shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            commits: std::iter::repeat_with(AtomicU32::default).take(STRIPES).collect(),
             load: Mutex::default(),
             rows: Cache::with_weighter(expected_rows, bytes, Weigh),
             largest: bytes / LARGEST_PART,
@@ -77,9 +74,14 @@ impl RowCache {
         }
     }
 
-    fn shard(key: &RowKey) -> usize {
+    fn stripe(key: &RowKey) -> usize {
         // Not the low bits: the cache takes those for its own.
-        (key.stable_hash() >> 48) as usize % SHARDS
+        (key.stable_hash() >> 48) as usize % STRIPES
+    }
+
+    /// All keys of a stripe are of one shard.
+    fn shard(key: &RowKey) -> usize {
+        Self::stripe(key) % SHARDS
     }
 
     #[inline]
@@ -88,15 +90,14 @@ impl RowCache {
     }
 
     pub(crate) fn before(&self, key: &RowKey) -> Before {
-        Before(self.shards[Self::shard(key)].commits.load(Ordering::Acquire))
+        Before(self.commits[Self::stripe(key)].load(Ordering::Acquire))
     }
 
     /// Keeps a row that a reader found in the engine after `before`, unless a writer holds its
     /// shard now or has committed since: the row might be the one before that write. Never waits.
     pub(crate) fn keep(&self, key: &RowKey, row: &Row, before: Before) {
-        let shard = &self.shards[Self::shard(key)];
-        let Ok(_guard) = shard.lock.try_lock() else { return };
-        if shard.commits.load(Ordering::Acquire) == before.0 {
+        let Ok(_guard) = self.shards[Self::shard(key)].try_lock() else { return };
+        if self.before(key) == before {
             self.set(key, row);
         }
     }
@@ -120,9 +121,9 @@ impl RowCache {
         // commit, and then by whole entries.
         let guards = shards
             .iter()
-            .map(|&shard| self.shards[shard].lock.lock().unwrap_or_else(PoisonError::into_inner))
+            .map(|&shard| self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        Locked { cache: self, shards, _guards: guards, _load: load }
+        Locked { cache: self, _guards: guards, _load: load }
     }
 
     /// Counts a read of several rows, once for all of them.
@@ -145,23 +146,30 @@ impl RowCache {
 }
 
 impl Locked<'_> {
+    /// Whether what was read of a row of this batch after `before` is what there is.
+    pub(crate) fn is_current(&self, key: &RowKey, before: Before) -> bool {
+        self.cache.before(key) == before
+    }
+
     /// Takes over rows that have just been committed.
     pub(crate) fn committed<'r>(&self, rows: impl ExactSizeIterator<Item = (&'r RowKey, &'r Row)>) {
         let is_load = rows.len() > LOAD_ROWS;
         for (key, row) in rows {
-            if is_load && !self.cache.rows.contains_key(key) {
-                continue;
+            if !is_load || self.cache.rows.contains_key(key) {
+                self.take_over(key, row);
             }
-            // A copy of its own: the row may be a slice of a request many times its size.
-            match Row::from_bytes(Bytes::copy_from_slice(row.as_bytes())) {
-                Ok(row) => self.cache.set(key, &row),
-                Err(_) => {
-                    self.cache.rows.remove(key);
-                }
-            }
+            // Last: who sees the count sees the row.
+            self.cache.commits[RowCache::stripe(key)].fetch_add(1, Ordering::Release);
         }
-        for &shard in &self.shards {
-            self.cache.shards[shard].commits.fetch_add(1, Ordering::Release);
+    }
+
+    fn take_over(&self, key: &RowKey, row: &Row) {
+        // A copy of its own: the row may be a slice of a request many times its size.
+        match Row::from_bytes(Bytes::copy_from_slice(row.as_bytes())) {
+            Ok(row) => self.cache.set(key, &row),
+            Err(_) => {
+                self.cache.rows.remove(key);
+            }
         }
     }
 }

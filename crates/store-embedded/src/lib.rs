@@ -11,7 +11,9 @@
 //! (so batches cannot deadlock), reads each row as it stands (row cache, else engine), lets
 //! [`trivium_store::apply`] decide, commits what changed as one engine batch, brings the row cache
 //! up to date, and unlocks. Readers take no lock: they ask the cache, then the engine, and may leave
-//! what they found in the cache only if no write of that shard came in between.
+//! what they found in the cache only if no write came in between. That is told by counts of commits,
+//! one a stripe of keys. By the same counts a load reads its rows before it takes the locks (see
+//! `ahead`).
 //!
 //! # What a crash leaves
 //! A commit is in the operating system's hands before it is acknowledged, so that killing the
@@ -22,6 +24,7 @@
 //! With [`Durability::Power`] a reader may see a row in the moment between its commit and its fsync;
 //! a power failure in that moment takes the row back although it was seen.
 
+mod ahead;
 mod cache;
 mod error;
 mod flush;

@@ -62,10 +62,10 @@ pub struct CacheStats {
 pub(crate) struct Inner {
     options: Options,
     pub(crate) database: Database,
-    rows: Keyspace,
+    pub(crate) rows: Keyspace,
     checkpoints: Keyspace,
     pub(crate) people: People,
-    cache: RowCache,
+    pub(crate) cache: RowCache,
     checkpoint_lock: Mutex<()>,
     flush: GroupFlush,
     /// Why the engine takes no more writes.
@@ -183,11 +183,7 @@ impl Inner {
     /// From the engine, past the cache.
     fn read_stored(&self, key: &RowKey) -> Result<Option<Row>, Error> {
         let stored = self.rows.get(key.as_bytes()).map_err(|error| read_error(&error))?;
-        let Some(stored) = stored else { return Ok(None) };
-        match Row::from_bytes(Bytes::copy_from_slice(&stored)) {
-            Ok(row) => Ok(Some(row)),
-            Err(error) => Err(Error::Corrupt(format!("a row of {}: {error}", key.sort()))),
-        }
+        stored.map(|stored| stored_row(key, &stored)).transpose()
     }
 
     pub(crate) fn read(&self, key: &RowKey) -> Result<Option<Row>, Error> {
@@ -205,6 +201,7 @@ impl Inner {
         seed_micros: u64,
         deadline: Option<Instant>,
     ) -> Vec<Result<WriteOutcome, Error>> {
+        let seen = self.look_ahead(&writes);
         let locked = self.cache.lock(writes.iter().map(|write| &write.key));
         // Until the commit: a tombstone comes before this batch or after it.
         let _people = self.people.writing(&writes);
@@ -218,8 +215,20 @@ impl Inner {
         let mut changed: IndexMap<RowKey, Row> = IndexMap::with_capacity(writes.len());
         let mut entries = Entries::default();
         let mut outcomes = Vec::with_capacity(writes.len());
+        let mut seen = seen.into_iter();
         for write in writes {
-            outcomes.push(self.step(write, seed_micros, &mut changed, &mut entries));
+            let key = &write.key;
+            let seen = seen.next();
+            let existing = match changed.get(key) {
+                Some(row) => Ok(Some(row.clone())),
+                None => seen
+                    .and_then(|seen| seen.under(&locked, key))
+                    .unwrap_or_else(|| self.current(key)),
+            };
+            let outcome = existing.and_then(|existing| {
+                self.step(existing, write, seed_micros, &mut changed, &mut entries)
+            });
+            outcomes.push(outcome);
         }
         if changed.is_empty() {
             drop(locked);
@@ -249,21 +258,23 @@ impl Inner {
         outcomes
     }
 
+    /// As it stands.
+    pub(crate) fn current(&self, key: &RowKey) -> Result<Option<Row>, Error> {
+        match self.cache.get(key) {
+            Some(row) => Ok(Some(row)),
+            None => self.read_stored(key),
+        }
+    }
+
     fn step(
         &self,
+        existing: Option<Row>,
         mut write: RowWrite,
         seed_micros: u64,
         changed: &mut IndexMap<RowKey, Row>,
         entries: &mut Entries,
     ) -> Result<WriteOutcome, Error> {
         let key = write.key.clone();
-        let existing = match changed.get(&key) {
-            Some(row) => Some(row.clone()),
-            None => match self.cache.get(&key) {
-                Some(row) => Some(row),
-                None => self.read_stored(&key)?,
-            },
-        };
         let subject = write.subject.clone();
         let bar = match &subject {
             None => None,
@@ -362,6 +373,12 @@ impl Inner {
             Durability::Power => self.sync().map_err(Error::Unknown),
         }
     }
+}
+
+/// What the engine keeps of a row.
+pub(crate) fn stored_row(key: &RowKey, stored: &[u8]) -> Result<Row, Error> {
+    Row::from_bytes(Bytes::copy_from_slice(stored))
+        .map_err(|error| Error::Corrupt(format!("a row of {}: {error}", key.sort())))
 }
 
 /// Whether the operating system refused, and the files are as they were.

@@ -158,6 +158,43 @@ async fn a_load_changes_cached_rows_and_caches_no_others() {
     assert_eq!(read(&store, 2).await.unwrap().header().event_time, Timestamp(2));
 }
 
+/// Loads look for their rows before they have the locks: what another one commits meanwhile must not
+/// be lost, nor counted twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_of_the_same_rows_lose_no_write() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(Options::new(folder.path())).unwrap();
+    let (rows, loads) = (200, 8);
+    for round in 0..30 {
+        let mut loading = Vec::new();
+        for load in 0..loads {
+            // The youngest first, last, or between; and a row that comes twice in its load.
+            let event_time = round * loads + (load + round) % loads + 1;
+            let writes: Vec<RowWrite> =
+                (0..rows).chain([7]).map(|number| put(number, event_time)).collect();
+            let store = store.clone();
+            loading.push(tokio::spawn(async move { store.write(writes, 1, None).await }));
+        }
+        let mut revs = vec![Vec::new(); rows as usize];
+        for outcomes in loading {
+            for (number, outcome) in (0..rows as usize).zip(outcomes.await.unwrap()) {
+                if let WriteOutcome::Applied(stamp) = outcome.unwrap() {
+                    revs[number].push(stamp.rev);
+                }
+            }
+        }
+        for (number, mut revs) in revs.into_iter().enumerate() {
+            let row = read(&store, number as i64).await.unwrap();
+            assert_eq!(row.header().event_time, Timestamp((round + 1) * loads), "row {number}");
+            revs.sort_unstable();
+            let applied = revs.len();
+            revs.dedup();
+            assert_eq!(revs.len(), applied, "row {number}: a rev was given twice");
+            assert_eq!(revs.last(), Some(&row.rev()), "row {number}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn checkpoint_limits_are_errors() {
     let folder = TempDir::new().unwrap();
