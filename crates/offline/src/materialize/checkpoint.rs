@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use trivium_model::{Timestamp, ViewRef};
 use trivium_store::Checkpoints;
 
+use super::patience::Patience;
 use crate::{Error, Partition};
 
 /// Digits of the content hash that are kept: enough to tell that rows are others.
@@ -33,6 +34,43 @@ impl Loaded {
     fn goes_on_in(&self, now: &Self) -> bool {
         self.is_of_lake(now) || (self.0, now.0) == (1, 1) && self.1 == now.1
     }
+
+    /// Refuses a partition that cannot say which of these rows are to go.
+    fn check(&self, view: &ViewRef, partition: &Partition, filled: &str) -> Result<(), Error> {
+        let Self(revision, hash, _) = self;
+        let now = Self::of(partition);
+        let is_same = now.1 == *hash;
+        let first = partition.pointer.origin.as_ref().map_or(0, |origin| origin.revision);
+        let loaded = format!(
+            "the online store was {filled} with revision {revision} of {view}, {}",
+            partition.period.folder()
+        );
+        let (why, help) = if self.goes_on_in(&now) {
+            if now.0 > *revision || now.0 == *revision && is_same {
+                return Ok(());
+            }
+            (
+                ", which this lake does not have".to_owned(),
+                "it is another lake, or an older copy: materialize from the one that has the \
+                 revision, or into an empty online store",
+            )
+        } else if !is_same {
+            (
+                ", of a lake before this one, whose rows are others: those that went could not be \
+                 taken back"
+                    .to_owned(),
+                "make a new version of the view, or materialize into an empty online store",
+            )
+        } else if first <= *revision {
+            (
+                format!(", of a lake before this one, which began at revision {first}"),
+                "let its revisions go on: `_revisions_after` (docs/catalog.md)",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::Precondition { message: format!("{loaded}{why}"), help: help.to_owned() })
+    }
 }
 
 /// What was loaded. Names of fields are short because a view may have a hundred thousand partitions.
@@ -41,6 +79,9 @@ pub(super) struct Checkpoint {
     format: u32,
     /// Start of the period → what was loaded of it.
     partitions: BTreeMap<i64, Loaded>,
+    /// Of runs that have not ended: start of the period → what they began to load of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    begun: BTreeMap<i64, Vec<Loaded>>,
     /// With carryover: starts of the periods whose entities may be online; the newest is the head.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     heads: Vec<Timestamp>,
@@ -63,7 +104,17 @@ impl Checkpoint {
         let now = Loaded::of(partition);
         loaded.is_some_and(|loaded| loaded.0 == now.0 && loaded.is_of_lake(&now))
     }
+    /// From here on rows of it may be online.
+    pub(super) fn begin(&mut self, partition: &Partition) {
+        let begun = self.begun.entry(partition.period.start.0).or_default();
+        let now = Loaded::of(partition);
+        if !begun.contains(&now) {
+            begun.push(now);
+        }
+    }
+    /// All its rows are online.
     pub(super) fn set(&mut self, partition: &Partition) {
+        self.begun.remove(&partition.period.start.0);
         self.partitions.insert(partition.period.start.0, Loaded::of(partition));
     }
     /// The head that was loaded to its end; `None` before the first and after a crash.
@@ -94,46 +145,12 @@ impl Checkpoint {
         partitions: &[Partition],
     ) -> Result<(), Error> {
         for partition in partitions {
-            let Some(loaded) = self.partitions.get(&partition.period.start.0) else { continue };
-            let Loaded(revision, hash, _) = loaded;
-            let now = Loaded::of(partition);
-            let is_same = now.1 == *hash;
-            let first = partition.pointer.origin.as_ref().map_or(0, |origin| origin.revision);
-            let refused = |message: String, help: &str| {
-                Err(Error::Precondition { message, help: help.to_owned() })
-            };
-            let folder = partition.period.folder();
-            if loaded.goes_on_in(&now) {
-                if now.0 > *revision || now.0 == *revision && is_same {
-                    continue;
-                }
-                return refused(
-                    format!(
-                        "the online store was filled with revision {revision} of {view}, {folder}, \
-                         which this lake does not have"
-                    ),
-                    "it is another lake, or an older copy: materialize from the one that has the \
-                     revision, or into an empty online store",
-                );
+            let start = &partition.period.start.0;
+            for begun in self.begun.get(start).into_iter().flatten() {
+                begun.check(view, partition, "partly filled")?;
             }
-            if !is_same {
-                return refused(
-                    format!(
-                        "the online store was filled with revision {revision} of {view}, {folder}, of a \
-                         lake before this one, whose rows are others: those that went could not be \
-                         taken back"
-                    ),
-                    "make a new version of the view, or materialize into an empty online store",
-                );
-            }
-            if first <= *revision {
-                return refused(
-                    format!(
-                        "the online store was filled with revision {revision} of {view}, {folder}, of a \
-                         lake before this one, which began at revision {first}"
-                    ),
-                    "let its revisions go on: `_revisions_after` (docs/catalog.md)",
-                );
+            if let Some(loaded) = self.partitions.get(start) {
+                loaded.check(view, partition, "filled")?;
             }
         }
         Ok(())
@@ -158,9 +175,13 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    pub(super) async fn load(checkpoints: &dyn Checkpoints, view: &ViewRef) -> Result<Self, Error> {
+    pub(super) async fn load(
+        checkpoints: &dyn Checkpoints,
+        view: &ViewRef,
+        patience: &Patience,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Checkpoint { view: view.clone(), source };
-        let bytes = checkpoints.load(&view.to_string()).await.map_err(failed)?;
+        let bytes = load(checkpoints, view, patience).await?;
         let checkpoint = match &bytes {
             None => Checkpoint { format: 1, ..Checkpoint::default() },
             Some(bytes) => serde_json::from_slice::<Checkpoint>(bytes)
@@ -179,6 +200,7 @@ impl Saved {
         &mut self,
         checkpoints: &dyn Checkpoints,
         view: &ViewRef,
+        patience: &Patience,
     ) -> Result<(), Error> {
         let bytes = serde_json::to_vec(&self.checkpoint)
             .map_err(|error| Error::Internal(format!("checkpoint: {error}")))?;
@@ -186,11 +208,7 @@ impl Saved {
         if self.bytes.as_ref() == Some(&bytes) {
             return Ok(());
         }
-        let stored = checkpoints
-            .store(&view.to_string(), self.bytes.as_deref(), bytes.clone())
-            .await
-            .map_err(|source| Error::Checkpoint { view: view.clone(), source })?;
-        if !stored {
+        if !self.store(checkpoints, view, &bytes, patience).await? {
             return Err(Error::Precondition {
                 message: format!("another materialization of {view} ran meanwhile"),
                 help: "wait for it to end and run this again: nothing is lost".to_owned(),
@@ -198,5 +216,56 @@ impl Saved {
         }
         self.bytes = Some(bytes);
         Ok(())
+    }
+
+    /// Moves it; false where somebody else did.
+    async fn store(
+        &self,
+        checkpoints: &dyn Checkpoints,
+        view: &ViewRef,
+        bytes: &Bytes,
+        patience: &Patience,
+    ) -> Result<bool, Error> {
+        let mut failures = 0;
+        loop {
+            let moved =
+                checkpoints.store(&view.to_string(), self.bytes.as_deref(), bytes.clone()).await;
+            match moved {
+                Ok(false) if failures > 0 => {
+                    // A try before may have been taken though nobody heard of it.
+                    return Ok(load(checkpoints, view, patience).await?.as_ref() == Some(bytes));
+                }
+                Ok(moved) => return Ok(moved),
+                Err(error) => pause(error, &mut failures, view, patience).await?,
+            }
+        }
+    }
+}
+
+async fn load(
+    checkpoints: &dyn Checkpoints,
+    view: &ViewRef,
+    patience: &Patience,
+) -> Result<Option<Bytes>, Error> {
+    let mut failures = 0;
+    loop {
+        match checkpoints.load(&view.to_string()).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => pause(error, &mut failures, view, patience).await?,
+        }
+    }
+}
+
+/// Waits for the store, unless that would not help.
+async fn pause(
+    error: trivium_store::Error,
+    failures: &mut u32,
+    view: &ViewRef,
+    patience: &Patience,
+) -> Result<(), Error> {
+    *failures += 1;
+    match patience.pause(*failures).filter(|_| error.is_retryable()) {
+        Some(pause) => patience.wait(pause).await,
+        None => Err(Error::Checkpoint { view: view.clone(), source: error }),
     }
 }

@@ -27,7 +27,9 @@
 //! same way: their row of that head, and newer rows of others, which may have been looked up for it.
 //!
 //! *Checkpoint.* Moved by compare-and-set when all of a partition's writes were acknowledged; it is
-//! durable after them. Former heads stay in it until their entities are retracted.
+//! durable after them. Former heads stay in it until their entities are retracted. What a run is about
+//! to load is noted before its first write, so that a lake that is made anew after it died is held
+//! against that, too.
 //!
 //! # What a crash leaves
 //! Rows that are newer than the checkpoint says, each of them right. The next run repeats the
@@ -43,6 +45,7 @@
 
 mod checkpoint;
 mod lookup;
+mod patience;
 mod scan;
 mod write;
 
@@ -56,6 +59,7 @@ use trivium_store::{Checkpoints, DoorOp, DoorRow, Order, WriteDoor};
 use crate::{Error, Lake, Layer, Partition, run::blocking};
 use checkpoint::Saved;
 use lookup::{Found, Key, Stamp, Want};
+use patience::Patience;
 use write::Writer;
 
 /// Keys of retractions looked up in one pass over the partitions: some tens of megabytes.
@@ -177,7 +181,8 @@ impl Materializer {
             move || lake.all_partitions(&view, Layer::Published)
         })
         .await?;
-        let saved = Saved::load(&*self.checkpoints, &reference).await?;
+        let patience = Patience::new(&self.options);
+        let saved = Saved::load(&*self.checkpoints, &reference, &patience).await?;
         let state = saved.checkpoint.clone();
         // What was loaded stays loaded: an earlier cut-off moves nothing back.
         let partitions: Vec<Partition> = all
@@ -212,6 +217,7 @@ impl Materializer {
             saved,
             checkpoints: &*self.checkpoints,
             options: &self.options,
+            patience,
             progress,
             wants: HashMap::new(),
         };
@@ -252,6 +258,7 @@ struct Work<'a> {
     saved: Saved,
     checkpoints: &'a dyn Checkpoints,
     options: &'a MaterializeOptions,
+    patience: Patience,
     writer: Writer,
     progress: Arc<dyn MaterializeProgress>,
     /// Keys whose newest row is to be looked up.
@@ -263,6 +270,8 @@ impl Work<'_> {
     async fn load_each(&mut self, changed: &[Change]) -> Result<(), Error> {
         let rows = changed.iter().map(|one| self.data.partitions[one.index].pointer.rows).sum();
         self.progress.started(changed.len(), rows);
+        self.begin(changed);
+        self.save().await?;
         let mut since_save = 0;
         // Partitions whose retired rows are still to be retracted.
         let mut open = Vec::new();
@@ -308,12 +317,21 @@ impl Work<'_> {
         let began = !self.saved.checkpoint.heads().is_empty();
         // From here on entities of this head may be online.
         self.saved.checkpoint.add_head(&partition);
+        self.begin(changed);
         self.save().await?;
 
+        // What a former head of a lake before this one left stands under that lake's stamps: here it
+        // takes this one's, by which it can be removed.
+        for &former in &former {
+            let change = changed.iter().find(|one| one.index == former && one.loaded == 0);
+            if let Some(change) = change {
+                self.forward(change, self.newest_before(former)).await?;
+                self.look_up(former + 1).await?;
+            }
+        }
         let revision = if loaded { self.saved.checkpoint.revision(&partition) } else { 0 };
-        let older = &self.data.partitions[..head];
-        let newest_before = older.iter().filter_map(|one| one.pointer.event_time_max_micros).max();
-        self.forward(&Change { index: head, loaded: revision }, newest_before).await?;
+        let change = Change { index: head, loaded: revision };
+        self.forward(&change, self.newest_before(head)).await?;
         self.look_up(head + 1).await?;
 
         for change in changed {
@@ -336,6 +354,19 @@ impl Work<'_> {
         self.save().await
     }
 
+    /// Notes whose rows may be online from now on.
+    fn begin(&mut self, changed: &[Change]) {
+        for change in changed {
+            self.saved.checkpoint.begin(&self.data.partitions[change.index]);
+        }
+    }
+
+    /// The newest event time of the partitions before this one.
+    fn newest_before(&self, index: usize) -> Option<Timestamp> {
+        let older = &self.data.partitions[..index];
+        older.iter().filter_map(|one| one.pointer.event_time_max_micros).max()
+    }
+
     /// Writes the newest row of each entity of a partition that changed since the loaded revision.
     /// Rows at or before `newest_before` are looked up instead: another partition may have a newer.
     async fn forward(
@@ -350,7 +381,7 @@ impl Work<'_> {
             self.options.batch_rows.max(1),
         );
         while let Some(piece) = stream.recv().await {
-            self.stop_if_asked()?;
+            self.patience.stop_if_asked()?;
             let piece = piece?;
             self.writer.send(piece.rows).await?;
             for (key, want) in piece.late {
@@ -391,7 +422,7 @@ impl Work<'_> {
     async fn vanished(&mut self, former: usize, head: usize) -> Result<(), Error> {
         let mut stream = scan::vanished(Arc::clone(&self.data), former, head);
         while let Some(piece) = stream.recv().await {
-            self.stop_if_asked()?;
+            self.patience.stop_if_asked()?;
             let wants: HashMap<Key, Want> = piece?.into_iter().collect();
             self.remove(wants, former + 1).await?;
         }
@@ -403,7 +434,7 @@ impl Work<'_> {
         if self.wants.is_empty() {
             return Ok(());
         }
-        self.stop_if_asked()?;
+        self.patience.stop_if_asked()?;
         // The rows that were sent stand in the store before anything takes their place.
         self.writer.settle().await?;
         let wants = std::mem::take(&mut self.wants);
@@ -489,11 +520,7 @@ impl Work<'_> {
         if self.options.dry_run {
             return Ok(());
         }
-        self.saved.save(self.checkpoints, &self.data.view.reference()).await
-    }
-
-    fn stop_if_asked(&self) -> Result<(), Error> {
-        if self.options.shutdown.is_triggered() { Err(Error::Stopped) } else { Ok(()) }
+        self.saved.save(self.checkpoints, &self.data.view.reference(), &self.patience).await
     }
 }
 

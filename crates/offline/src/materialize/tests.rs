@@ -35,6 +35,8 @@ struct Store {
     rows: Mutex<Online>,
     checkpoints: Mutex<HashMap<String, Bytes>>,
     lives: AtomicI64,
+    /// So many rows and checkpoints are not taken for now; of every other one it is not known.
+    hiccups: AtomicI64,
     writes: AtomicI64,
     /// An entity that the door refuses.
     refused: Mutex<Option<&'static str>>,
@@ -46,6 +48,7 @@ impl Default for Store {
             rows: Mutex::default(),
             checkpoints: Mutex::default(),
             lives: AtomicI64::new(i64::MAX),
+            hiccups: AtomicI64::new(0),
             writes: AtomicI64::new(0),
             refused: Mutex::default(),
         }
@@ -53,7 +56,34 @@ impl Default for Store {
 }
 
 fn dead() -> trivium_store::Error {
-    trivium_store::Error::Unavailable("dead".to_owned())
+    trivium_store::Error::Failed("dead".to_owned())
+}
+
+/// What a store that cannot keep up does with a write.
+enum Hiccup {
+    Refused,
+    /// It is written, and nobody hears of it.
+    Unheard,
+}
+
+impl Store {
+    fn hiccup(&self) -> Option<Hiccup> {
+        let left = self.hiccups.load(Ordering::Relaxed);
+        if left <= 0 {
+            return None;
+        }
+        self.hiccups.store(left - 1, Ordering::Relaxed);
+        Some(if left % 2 == 0 { Hiccup::Refused } else { Hiccup::Unheard })
+    }
+}
+
+impl Hiccup {
+    fn error(&self) -> trivium_store::Error {
+        match self {
+            Self::Refused => trivium_store::Error::Throttled("slower".to_owned()),
+            Self::Unheard => trivium_store::Error::Unknown("too late".to_owned()),
+        }
+    }
 }
 
 #[async_trait]
@@ -76,6 +106,11 @@ impl WriteDoor for Store {
                 }));
                 continue;
             }
+            let hiccup = self.hiccup();
+            if let Some(hiccup @ Hiccup::Refused) = &hiccup {
+                outcomes.push(Err(hiccup.error().into()));
+                continue;
+            }
             self.writes.fetch_add(1, Ordering::Relaxed);
             let (op, bytes) = match row.op {
                 DoorOp::PutRow { row, .. } => (WriteOp::Put(row.clone()), Some(row)),
@@ -93,13 +128,14 @@ impl WriteDoor for Store {
                 subject: None,
             };
             let existing = online.get(&row.entity).map(|(stamp, _)| *stamp);
-            outcomes.push(Ok(match decide(existing.as_ref(), &write, 1) {
+            let outcome = match decide(existing.as_ref(), &write, 1) {
                 Decision::Answer(answer) => answer,
                 Decision::Apply(stamp) => {
                     online.insert(row.entity, (stamp, bytes));
                     WriteOutcome::Applied(stamp)
                 }
-            }));
+            };
+            outcomes.push(hiccup.map_or(Ok(outcome), |hiccup| Err(hiccup.error().into())));
         }
         Ok(outcomes)
     }
@@ -108,6 +144,9 @@ impl WriteDoor for Store {
 #[async_trait]
 impl Checkpoints for Store {
     async fn load(&self, name: &str) -> Result<Option<Bytes>, trivium_store::Error> {
+        if let Some(hiccup) = self.hiccup() {
+            return Err(hiccup.error());
+        }
         Ok(self.checkpoints.lock().unwrap().get(name).cloned())
     }
     async fn store(
@@ -119,12 +158,16 @@ impl Checkpoints for Store {
         if self.lives.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(dead());
         }
+        let hiccup = self.hiccup();
+        if let Some(hiccup @ Hiccup::Refused) = &hiccup {
+            return Err(hiccup.error());
+        }
         let mut checkpoints = self.checkpoints.lock().unwrap();
         if checkpoints.get(name).map(|bytes| &**bytes) != expected {
             return Ok(false);
         }
         checkpoints.insert(name.to_owned(), value);
-        Ok(true)
+        hiccup.map_or(Ok(true), |hiccup| Err(hiccup.error()))
     }
 }
 
@@ -218,25 +261,41 @@ fn online(store: &Store, view: &FeatureView) -> State {
 #[derive(Debug, Clone)]
 enum Step {
     Publish(u8, Vec<TestRow>),
-    Materialize { to: u8, lives: Option<u8> },
+    /// The partition's folder is moved away and its period run again, as it was; its revisions go on
+    /// or begin anew.
+    Anew {
+        number: u8,
+        goes_on: bool,
+    },
+    Materialize {
+        to: u8,
+        lives: Option<u8>,
+        hiccups: u8,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let row = (0..5u8, prop_oneof![3 => Just(0u8), 1 => 0..40u8], proptest::option::of(0..3i64));
     let publish =
         (0..6u8, proptest::collection::vec(row, 0..6)).prop_map(|(n, rows)| Step::Publish(n, rows));
-    let load = (0..6u8, proptest::option::weighted(0.4, 0..8u8))
-        .prop_map(|(to, lives)| Step::Materialize { to, lives });
-    proptest::collection::vec(prop_oneof![3 => publish, 2 => load], 1..24)
+    let load = (0..6u8, proptest::option::weighted(0.4, 0..8u8), 0..6u8)
+        .prop_map(|(to, lives, hiccups)| Step::Materialize { to, lives, hiccups });
+    let anew = (0..6u8, any::<bool>()).prop_map(|(number, goes_on)| Step::Anew { number, goes_on });
+    proptest::collection::vec(prop_oneof![6 => publish, 5 => load, 1 => anew], 1..24)
 }
 
 fn materializer(lake: &Lake, store: &Arc<Store>) -> Materializer {
-    let options = MaterializeOptions { batch_rows: 2, tries: 1, ..MaterializeOptions::default() };
+    let options = MaterializeOptions { batch_rows: 2, ..MaterializeOptions::default() };
     Materializer::new(lake.clone(), Arc::clone(store) as _, Arc::clone(store) as _, options)
 }
 
+/// Pauses take no time.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
 fn check(steps: Vec<Step>, carryover: Carryover) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = runtime();
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::volatile(folder.path());
     let view = Arc::new(FeatureView { carryover, ..view() });
@@ -245,20 +304,46 @@ fn check(steps: Vec<Step>, carryover: Carryover) {
     let mut published: BTreeMap<u8, Vec<TestRow>> = BTreeMap::new();
     let mut loaded: BTreeSet<u8> = BTreeSet::new();
     let mut furthest = 0;
-    let last = Step::Materialize { to: 6, lives: None };
+    let mut publications = 0_u64;
+    let mut is_anew = false;
+    let last = Step::Materialize { to: 6, lives: None, hiccups: 0 };
     for step in steps.into_iter().chain([last]) {
         match step {
             Step::Publish(number, rows) => {
                 publish(&lake, &view, number, &rows);
+                publications += 1;
                 published.insert(number, rows);
             }
-            Step::Materialize { to, lives } => {
+            Step::Anew { number, goes_on } => {
+                let Some(rows) = published.get(&number) else { continue };
+                is_anew = true;
+                let folder = lake.view_folder(&view.reference());
+                std::fs::remove_dir_all(folder.join(period(number).folder())).unwrap();
+                let after = folder.join("_revisions_after");
+                if goes_on {
+                    // More than any had.
+                    std::fs::write(after, publications.to_string()).unwrap();
+                } else {
+                    drop(std::fs::remove_file(after));
+                }
+                publish(&lake, &view, number, rows);
+                publications += 1;
+            }
+            Step::Materialize { to, lives, hiccups } => {
                 // A dead run may have loaded up to its cut-off.
                 furthest = furthest.max(to);
                 store.lives.store(lives.map_or(i64::MAX, i64::from), Ordering::Relaxed);
+                store.hiccups.store(hiccups.into(), Ordering::Relaxed);
+                let before = online(&store, &view);
                 let run =
                     loader.run(Arc::clone(&view), Some(period(furthest).end), Arc::new(Silent));
                 let outcome = runtime.block_on(run);
+                store.hiccups.store(0, Ordering::Relaxed);
+                if let (Err(Error::Precondition { .. }), true) = (&outcome, is_anew) {
+                    // It cannot know what is online, says so, and leaves it alone.
+                    assert_eq!(online(&store, &view), before);
+                    return;
+                }
                 if lives.is_none() {
                     outcome.as_ref().unwrap();
                 }
@@ -300,7 +385,7 @@ fn load(
     view: &FeatureView,
     to: Option<u8>,
 ) -> Result<MaterializeReport, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = runtime();
     let to = to.map(|number| period(number).end);
     runtime.block_on(loader.run(Arc::new(view.clone()), to, Arc::new(Silent)))
 }
@@ -445,6 +530,49 @@ fn a_first_revision_that_is_made_again_is_the_same() {
         let carries = !matches!(carryover, Carryover::None);
         assert_eq!(online(&store, &view), oracle(&last, carries));
         assert_eq!(load(&loader, &view, None).unwrap().partitions_changed, 0);
+    }
+}
+
+/// Who is in the former head alone stands under stamps of the lake before; the new head is all there
+/// is to say that they go.
+#[test]
+fn who_goes_with_a_head_of_a_lake_made_anew_goes() {
+    let carryover = Carryover::LastValue { max_periods: 3 };
+    let (store, view, lake, _folder) = made_anew(carryover, 2, &[(1, 0, Some(1)), (2, 0, Some(1))]);
+    publish(&lake, &view, 2, &[(1, 0, Some(9))]);
+    load(&materializer(&lake, &store), &view, None).unwrap();
+    let left = BTreeMap::from([("1".to_owned(), (event_time(2, 0), Some(9)))]);
+    assert_eq!(online(&store, &view), left);
+}
+
+/// The second revision was loaded in part; a first that is made again does not know of its rows.
+#[test]
+fn a_load_that_died_is_held_against_a_lake_made_anew() {
+    for after in [None, Some("2")] {
+        let store = Arc::new(Store::default());
+        let view = view();
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::volatile(folder.path());
+        let loader = materializer(&lake, &store);
+        let rows: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
+        publish(&lake, &view, 0, rows);
+        load(&loader, &view, None).unwrap();
+        publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(2)), (3, 0, Some(2))]);
+        // Notes what it begins, writes its rows, and dies before it can say so.
+        store.lives.store(3, Ordering::Relaxed);
+        load(&loader, &view, None).unwrap_err();
+        store.lives.store(i64::MAX, Ordering::Relaxed);
+        let before = online(&store, &view);
+        assert_eq!(before.len(), 3);
+        let at = lake.view_folder(&view.reference());
+        std::fs::remove_dir_all(at.join("ds=1970-01-01")).unwrap();
+        if let Some(after) = after {
+            std::fs::write(at.join("_revisions_after"), after).unwrap();
+        }
+        publish(&lake, &view, 0, rows);
+        let error = load(&loader, &view, None).unwrap_err();
+        assert!(error.to_string().contains("partly filled with revision 2"), "{error}");
+        assert_eq!(online(&store, &view), before);
     }
 }
 

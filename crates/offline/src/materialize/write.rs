@@ -14,19 +14,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use trivium_model::{FeatureView, KeyValue, Lane};
-use trivium_runtime::Shutdown;
 use trivium_store::{DoorError, DoorRequest, DoorRow, Order, WriteDoor, WriteOutcome};
 
-use super::{MaterializeOptions, MaterializeProgress};
+use super::{MaterializeOptions, MaterializeProgress, patience::Patience};
 use crate::{
     Error,
     entity::{row_name, shown},
 };
 
-/// The pause before a request is sent again; doubled each time.
-const PAUSE: Duration = Duration::from_millis(200);
 /// Of a full request: what each success adds to the size of the next.
 const RECOVERY: usize = 16;
 /// The fewest rows that a struggling store is sent at once, where a request may have that many.
@@ -42,25 +39,27 @@ pub(super) struct Tally {
     pub(super) erased: u64,
 }
 
-/// Keeps requests apart, so that no second sees more rows than it may.
+/// Keeps requests apart, so that no second sees more rows than it may; rows that are sent again count
+/// again.
 #[derive(Debug)]
 struct Pace {
     rows_per_second: NonZeroU32,
-    /// When the next request may be sent.
-    next: Instant,
+    /// When the next request may be sent. Held by the one that waits for it; the others queue up.
+    next: Mutex<Instant>,
 }
 
 impl Pace {
     fn new(rows_per_second: NonZeroU32) -> Self {
-        Self { rows_per_second, next: Instant::now() }
+        Self { rows_per_second, next: Mutex::new(Instant::now()) }
     }
 
     /// Waits until so many rows may be sent. What was not used up is not saved for later.
-    async fn wait(&mut self, rows: usize) {
-        tokio::time::sleep_until(self.next).await;
+    async fn wait(&self, rows: usize) {
+        let mut next = self.next.lock().await;
+        tokio::time::sleep_until(*next).await;
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let span = Duration::from_secs(1) * rows / self.rows_per_second.get();
-        self.next = Instant::now() + span;
+        *next = Instant::now() + span;
     }
 }
 
@@ -78,9 +77,12 @@ impl Size {
     fn now(&self) -> usize {
         self.now.load(Ordering::Relaxed)
     }
-    fn halve(&self, of: usize) {
-        let least = FEWEST_ROWS.min(self.most);
-        self.now.fetch_min((of / 2).max(least), Ordering::Relaxed);
+    /// Half of a request, or the least that one has.
+    fn half(&self, of: usize) -> usize {
+        (of / 2).max(FEWEST_ROWS.min(self.most))
+    }
+    fn shrink(&self, to: usize) {
+        self.now.fetch_min(to, Ordering::Relaxed);
     }
     fn grow(&self) {
         let more = (self.most / RECOVERY).max(1);
@@ -95,8 +97,8 @@ struct Sender {
     door: Arc<dyn WriteDoor>,
     view: Arc<FeatureView>,
     size: Arc<Size>,
-    tries: u32,
-    shutdown: Shutdown,
+    pace: Option<Arc<Pace>>,
+    patience: Patience,
     progress: Arc<dyn MaterializeProgress>,
 }
 
@@ -106,7 +108,6 @@ pub(super) struct Writer {
     in_flight: usize,
     batch_rows: usize,
     dry_run: bool,
-    pace: Option<Pace>,
     tasks: JoinSet<Result<Tally, Error>>,
     /// Rows that do not fill a request yet: partitions may be small.
     waiting: Vec<DoorRow>,
@@ -131,14 +132,13 @@ impl Writer {
                 door,
                 view,
                 size: Arc::new(Size::new(batch_rows)),
-                tries: options.tries.max(1),
-                shutdown: options.shutdown.clone(),
+                pace: options.rows_per_second.map(|rate| Arc::new(Pace::new(rate))),
+                patience: Patience::new(options),
                 progress: Arc::clone(&progress),
             },
             in_flight: options.in_flight.max(1),
             batch_rows,
             dry_run: options.dry_run,
-            pace: options.rows_per_second.map(Pace::new),
             tasks: JoinSet::new(),
             waiting: Vec::new(),
             tally: Tally::default(),
@@ -190,9 +190,6 @@ impl Writer {
         while self.tasks.len() >= self.in_flight {
             self.take_one().await?;
         }
-        if let Some(pace) = &mut self.pace {
-            pace.wait(batch.len()).await;
-        }
         self.tasks.spawn(self.sender.clone().send(batch));
         Ok(())
     }
@@ -218,30 +215,38 @@ impl Sender {
     async fn send(self, mut rows: Vec<DoorRow>) -> Result<Tally, Error> {
         let mut tally = Tally::default();
         let mut failures = 0;
+        // Since the last success.
+        let mut most = usize::MAX;
         while !rows.is_empty() {
-            let rest = rows.split_off(self.size.now().min(rows.len()));
+            self.patience.stop_if_asked()?;
+            let size = self.size.now();
+            let rest = rows.split_off(size.min(most).min(rows.len()));
             let count = rows.len();
+            if let Some(pace) = &self.pace {
+                self.patience.unless_stopped(pace.wait(count)).await?;
+            }
             let refused = self.request(rows, &mut tally).await?;
+            // What a few rows meet says nothing of full requests.
+            let is_full = count >= size;
             let Some((left, error)) = refused else {
-                failures = 0;
-                self.size.grow();
+                (failures, most) = (0, usize::MAX);
+                if is_full {
+                    self.size.grow();
+                }
                 rows = rest;
                 continue;
             };
             // Part of a request that was taken is an answer, too.
             failures = if left.len() < count { 1 } else { failures + 1 };
-            if failures >= self.tries {
-                return Err(error);
+            let Some(pause) = self.patience.pause(failures) else { return Err(error) };
+            most = self.size.half(count);
+            if is_full {
+                self.size.shrink(most);
             }
-            self.size.halve(count);
             rows = left;
             rows.extend(rest);
-            let pause = PAUSE * 2_u32.saturating_pow(failures - 1);
             self.progress.sent_again(rows.len(), pause, &error);
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.shutdown.wait() => return Err(Error::Stopped),
-            }
+            self.patience.wait(pause).await?;
         }
         Ok(tally)
     }

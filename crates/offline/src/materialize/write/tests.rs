@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 use async_trait::async_trait;
 use trivium_model::Timestamp;
+use trivium_runtime::Shutdown;
 use trivium_store::{Condition, DoorOp, DoorOutcome, Error as StoreError, Stamp, WriteId};
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::{run::Silent, testing::view};
 #[tokio::test]
 async fn rows_are_kept_apart() {
     let begun = Instant::now();
-    let mut pace = Pace::new(NonZeroU32::new(100).unwrap());
+    let pace = Pace::new(NonZeroU32::new(100).unwrap());
     for _ in 0..3 {
         pace.wait(10).await;
     }
@@ -91,14 +92,19 @@ fn row(number: i64) -> DoorRow {
 
 /// Sends so many rows, a hundred at once and one request at a time; the door afterwards.
 async fn send(rows: i64, mood: Mood, shutdown: Shutdown) -> (Arc<Moody>, Result<Tally, Error>) {
+    send_with(rows, mood, MaterializeOptions { shutdown, ..options() }).await
+}
+
+fn options() -> MaterializeOptions {
+    MaterializeOptions { batch_rows: 100, in_flight: 1, tries: 4, ..MaterializeOptions::default() }
+}
+
+async fn send_with(
+    rows: i64,
+    mood: Mood,
+    options: MaterializeOptions,
+) -> (Arc<Moody>, Result<Tally, Error>) {
     let door = Arc::new(Moody { mood, requests: Mutex::default(), rows: Mutex::default() });
-    let options = MaterializeOptions {
-        batch_rows: 100,
-        in_flight: 1,
-        tries: 4,
-        shutdown,
-        ..MaterializeOptions::default()
-    };
     let through: Arc<dyn WriteDoor> = Arc::clone(&door) as _;
     let mut writer = Writer::new(through, Arc::new(view()), &options, Arc::new(Silent));
     let sent = match writer.send((0..rows).map(row).collect()).await {
@@ -139,6 +145,37 @@ async fn only_rows_that_were_refused_are_sent_again() {
     assert_eq!(door.requests.lock().unwrap().iter().sum::<usize>(), 40 + 20 + 10);
 }
 
+/// By the test's own clock, which no machine slows: half of two requests' rows go a second time.
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_sent_again_keep_the_pace() {
+    let mood: Mood = |before, _| if before < 2 { Taken::EveryOther } else { Taken::All };
+    let options =
+        MaterializeOptions { rows_per_second: NonZeroU32::new(100), in_flight: 4, ..options() };
+    let begun = Instant::now();
+    let (door, tally) = send_with(200, mood, options).await;
+    assert_eq!(tally.unwrap().applied, 200);
+    let sent: usize = door.requests.lock().unwrap().iter().sum();
+    assert!(sent > 200, "{sent}");
+    // The last request is not waited out.
+    let last = *door.requests.lock().unwrap().last().unwrap();
+    let least = Duration::from_secs(1) * (sent - last) as u32 / 100;
+    assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pace_ends_when_the_run_is_stopped() {
+    let options = MaterializeOptions { rows_per_second: NonZeroU32::new(1), ..options() };
+    let (shutdown, begun) = (options.shutdown.clone(), Instant::now());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        shutdown.trigger();
+    });
+    let (door, tally) = send_with(100, |_, _| Taken::All, options).await;
+    assert!(matches!(tally, Err(Error::Stopped)), "{tally:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!((1..10).contains(&door.requests.lock().unwrap().len()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_takes_nothing_is_given_up() {
     let throttled: Mood = |_, _| Taken::None(StoreError::Throttled("slower".to_owned()));
@@ -156,8 +193,39 @@ async fn a_store_that_takes_nothing_is_given_up() {
 async fn a_pause_ends_when_the_run_is_stopped() {
     let throttled: Mood = |_, _| Taken::None(StoreError::Throttled("slower".to_owned()));
     let shutdown = Shutdown::new();
-    shutdown.trigger();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.trigger();
+    });
     let (door, tally) = send(100, throttled, shutdown).await;
     assert!(matches!(tally, Err(Error::Stopped)), "{tally:?}");
     assert_eq!(door.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_more_is_sent_when_the_run_is_stopped() {
+    let shutdown = Shutdown::new();
+    shutdown.trigger();
+    let (door, tally) = send(100, |_, _| Taken::All, shutdown).await;
+    assert!(matches!(tally, Err(Error::Stopped)), "{tally:?}");
+    assert_eq!(door.requests.lock().unwrap().len(), 0);
+}
+
+/// A row that many others write, say: full requests of the others stay full.
+#[tokio::test(start_paused = true)]
+async fn what_a_few_rows_meet_does_not_shrink_full_requests() {
+    // Refused three times, taken the fourth.
+    let mood: Mood = |before, rows| match rows {
+        1 if before < 3 => Taken::None(StoreError::Throttled("hot".to_owned())),
+        _ => Taken::All,
+    };
+    let door = Arc::new(Moody { mood, requests: Mutex::default(), rows: Mutex::default() });
+    let through: Arc<dyn WriteDoor> = Arc::clone(&door) as _;
+    let mut writer = Writer::new(through, Arc::new(view()), &options(), Arc::new(Silent));
+    writer.send(vec![row(0)]).await.unwrap();
+    writer.settle().await.unwrap();
+    writer.send((1..=200).map(row).collect()).await.unwrap();
+    writer.settle().await.unwrap();
+    assert_eq!(*door.requests.lock().unwrap(), [1, 1, 1, 1, 100, 100]);
 }
