@@ -346,6 +346,28 @@ def test_a_view_that_fails_stops_those_alone_that_read_it(project):
     assert done.returncode == 3 and done.stdout == "" and "not run" not in done.stderr
 
 
+def test_a_view_that_is_not_due_yet_stops_those_alone_that_read_it(project):
+    toml = project.root / "trivium.toml"
+    toml.write_text(toml.read_text() + '\n[sources.late]\nview = "flights/late@1"\n')
+    folder = project.root / "configs/flights"
+    late = {**CONFIG, "name": "late", "schedule": {**CONFIG["schedule"], "start": "2013-06-01"}}
+    for view, config in (("late", late), ("reads_late", {**CONFIG, "name": "reads_late"})):
+        (folder / f"{view}.v1.json").write_text(json.dumps(config))
+        sql = SQL if view == "late" else SQL.replace("FROM daily", "FROM late").replace(
+            "SUM(flights)", "SUM(departures)"
+        )
+        (folder / f"{view}.v1.sql").write_text(sql)
+    project.ok("apply")
+    done = project.run("run", "--from", DAYS[0], "--to", DAYS[0], "--output", "json")
+    assert done.returncode == 2, done.stderr
+    told = json.loads(done.stdout)
+    assert {UPSTREAM, READER} <= {one["view"] for one in told["views"]}
+    assert [one["view"] for one in told["failed"]] == ["flights/late@1"]
+    not_run = {"view": "flights/reads_late@1", "because_of": "flights/late@1"}
+    assert told["not_run"] == [not_run]
+    assert "before the schedule's start of flights/late@1" in told["failed"][0]["message"]
+
+
 def test_two_sources_of_one_name_are_told_at_the_second(project):
     toml = project.root / "trivium.toml"
     toml.write_text(toml.read_text() + '\n[sources.DAILY]\nformat = "csv"\npath = "a.csv"\n')

@@ -24,6 +24,7 @@ pub mod search;
 mod show;
 mod step;
 mod stores;
+mod table;
 mod tag;
 mod test;
 mod validate;

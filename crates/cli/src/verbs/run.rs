@@ -26,7 +26,7 @@ use crate::{
     sources::Upstream,
     verbs::{
         order::{Ordered, refuse_unpublished, upstream_first},
-        run_spark, whole,
+        run_spark, table, whole,
     },
 };
 
@@ -55,23 +55,14 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     let Ordered { views, mut trouble } = upstream_first(&project, views);
     let now = Timestamp(project.data_clock().now_micros());
     // All ranges are looked at before the first query runs.
-    let planned = views
-        .iter()
-        .map(|stored| {
-            let (from, to) = match args.date {
-                Some(date) => {
-                    let first = first_instant(&stored.view, date)?;
-                    (Some(first), Some(first))
-                }
-                None => (args.from, args.to),
-            };
-            let range = range(&stored.view, from, to, now).map_err(|failure| match args.date {
-                Some(_) => Failure { error: failure.error.at("--date"), ..failure },
-                None => failure,
-            })?;
-            Ok((stored, range))
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
+    let mut planned = Vec::with_capacity(views.len());
+    for stored in views {
+        match period_range(stored, args, now) {
+            Ok(range) => planned.push((stored, range)),
+            Err(failure) if asked == 1 => return Err(failure),
+            Err(failure) => trouble.failed.push((stored.view.reference(), failure)),
+        }
+    }
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options =
         RunOptions { parallel: parallel(), shutdown: shutdown.clone(), ..RunOptions::default() };
@@ -195,7 +186,10 @@ impl One<'_> {
                 let run = whole::Run { global, args, project, snapshot };
                 run.rest(stored, period, shutdown).await?
             }
-            None => json!({}),
+            None => {
+                let table = table::follow(project, args.engine, view, (from, to), shutdown).await?;
+                table.map_or(json!({}), |table| json!({ "table": table }))
+            }
         };
         Ok((report, seconds, rest))
     }
@@ -214,6 +208,18 @@ pub fn shape(report: &RunReport) -> Json {
             "period": period, "check": check.to_string(),
         })).collect::<Vec<_>>(),
     })
+}
+
+/// The range that is asked for, in periods of the view's schedule.
+fn period_range(
+    stored: &StoredView,
+    args: &RunArgs,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), Failure> {
+    let Some(date) = args.date else { return range(&stored.view, args.from, args.to, now) };
+    let first = Some(first_instant(&stored.view, date)?);
+    range(&stored.view, first, first, now)
+        .map_err(|failure| Failure { error: failure.error.at("--date"), ..failure })
 }
 
 /// The first instant of the period that an instant lies in.

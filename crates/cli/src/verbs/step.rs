@@ -3,7 +3,7 @@
 //! Each step can be run again at any time, also after it was killed: what is there already is not
 //! written again.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use serde_json::json;
 use trivium_api::ApiError;
@@ -27,7 +27,7 @@ use crate::{
     output, parts,
     project::Project,
     sources::Upstream,
-    verbs::alert,
+    verbs::{alert, table::reached},
 };
 
 /// Runs one step.
@@ -212,8 +212,8 @@ fn publish(global: &Global, project: &Project, folder: &RunFolder) -> Result<(),
     let done = || -> Result<PublishReport, trivium_spark::Error> {
         let result = JobResult::read(&folder.publish())?;
         let publications = folder.publications()?;
-        let mut moved: BTreeSet<Period> = publications.iter().map(|one| one.period).collect();
-        moved.insert(folder.period());
+        let mut moved = reached(folder.view(), &[folder.period()]);
+        moved.extend(publications.iter().map(|one| one.period));
         let report = jobs::publish(folder.steps(), &[folder.period()], publications, &result)?;
         // The table is of all that was ever published: nobody reads that for nothing.
         if !settings.airflow.tables {

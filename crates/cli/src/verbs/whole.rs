@@ -7,20 +7,18 @@ use std::num::NonZeroU32;
 
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
-use trivium_offline::{Layer, Period};
+use trivium_offline::Period;
 use trivium_registry::{Snapshot, StoredView};
 use trivium_runtime::{Kind, Shutdown};
-use trivium_spark::{jobs, scratch::Scratch};
 use trivium_sql::publish::lookback_periods;
 
 use crate::{
-    args::{Engine, Global, Instant, RecordArgs, RunArgs, TagArgs},
+    args::{Global, Instant, RecordArgs, RunArgs, TagArgs},
     args_record::PeriodArgs,
     failure::{self, Failure},
-    output, parts,
     project::Project,
     sources::Upstream,
-    verbs::{materialize, record, step::on_a_thread, tag},
+    verbs::{materialize, record, table, tag},
 };
 
 /// Fails where the period's input is not there yet: nobody looks again.
@@ -62,16 +60,9 @@ impl Run<'_> {
         let view = &stored.view;
         let settings = &project.settings;
         let mut told = json!({});
-        if settings.airflow.tables {
-            match args.engine {
-                Engine::Spark => {
-                    told["table"] = self.table(stored, period, shutdown.clone()).await?
-                }
-                Engine::Local => output::note(format!(
-                    "{} the table in the metastore stays as it is: --engine spark moves it",
-                    output::paint(output::WARN, "note:"),
-                )),
-            }
+        let ran = (period.start, period.end);
+        if let Some(table) = table::follow(project, args.engine, view, ran, shutdown).await? {
+            told["table"] = table.into();
         }
         let stop_asked = || match shutdown.is_triggered() {
             true => Err(failure::offline(&trivium_offline::Error::Stopped)),
@@ -113,31 +104,5 @@ impl Run<'_> {
         };
         told["recorded"] = record::record(global, &args).await?;
         Ok(told)
-    }
-
-    /// Moves the table in the metastore to what is published.
-    async fn table(
-        &self,
-        stored: &StoredView,
-        period: Period,
-        shutdown: Shutdown,
-    ) -> Result<Json, Failure> {
-        let (project, view) = (self.project.clone(), stored.view.clone());
-        let submit = project.submit();
-        let lake = parts::lake(&project);
-        let reference = view.reference();
-        let published = lake
-            .all_partitions(&reference, Layer::Published)
-            .map_err(|error| failure::offline(&error))?;
-        let reached = 0..=i64::from(lookback_periods(&view));
-        let moved = reached.map(|later| period.shifted(later)).collect();
-        let table = on_a_thread(move || {
-            let scratch = Scratch::new(&project.data_dir)?;
-            let job = jobs::table(&view, &lake.view_folder(&reference), &published, &moved)?;
-            let done = submit.run(&job, &scratch.path().join("table"), &|| shutdown.is_triggered());
-            done.map(|_| format!("{}.{}", reference.namespace, jobs::table_name(&reference)))
-        })
-        .await?;
-        Ok(table.into())
     }
 }

@@ -8,6 +8,7 @@ mod plan;
 mod tests;
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, mpsc},
     time::Instant,
 };
@@ -32,7 +33,7 @@ use crate::{
     verbs::{
         materialize, order,
         run::{self, Progress},
-        run_spark,
+        run_spark, table,
     },
 };
 
@@ -87,8 +88,18 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
     if global.output == Output::Table && !plan.to_run.is_empty() {
         run::print(&stored.view, &report, started.elapsed().as_secs_f64());
     }
+    let table = if args.engine == Engine::Spark || !plan.to_run.is_empty() {
+        let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+        let (first, last) = plan.range;
+        let ran = (first.start, last.end);
+        table::follow(&project, args.engine, &stored.view, ran, &shutdown).await?
+    } else {
+        None
+    };
     let materialized = if args.materialize {
-        materialize::load(global, &project, &snapshot, &[stored], None, None).await?
+        let rows_per_second = project.settings.tier(stored.view.urgency_tier).rows_per_second;
+        let rows_per_second = rows_per_second.and_then(NonZeroU32::new);
+        materialize::load(global, &project, &snapshot, &[stored], None, rows_per_second).await?
     } else {
         Vec::new()
     };
@@ -96,6 +107,7 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
         output::json(&json!({
             "plan": plan,
             "ran": run::shape(&report),
+            "table": table,
             "materialized": materialized,
             "seconds": started.elapsed().as_secs_f64(),
         }));
