@@ -101,7 +101,7 @@ fmt: ## Format everything.
 bench-ann: setup ## In-process nearest-neighbour libraries side by side (builds them all; not part of `bench`).
 	cd bench/ann && $(CARGO) run --locked --release
 
-bench: bench-embedded ## The short form of all benches.
+bench: bench-embedded ## The bench that needs no server; bench/README.md has the others.
 
 bench-embedded: setup ## Reads, writes and materialization on the embedded store, beside their floors.
 	$(CARGO) build --locked --release -p trivium-bench --bins

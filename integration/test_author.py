@@ -110,6 +110,42 @@ class TestValidate:
         assert "error[version-rule]: behaviour changed: bump to v2" in done.stderr, done.stderr
         assert project.run("plan").returncode == 5
 
+    def test_a_function_that_nobody_has_is_an_error_where_it_stands(self, project):
+        """All of them at once, and what is only not proven here stays a warning."""
+        second = SQL.replace(".v1.", ".v2.")
+        for path in (JSON, SQL):
+            text = (project.root / path).read_text().replace('"version": 1', '"version": 2')
+            (project.root / path.replace(".v1.", ".v2.")).write_text(text)
+        replace(
+            project,
+            second,
+            "count(*) AS flights",
+            "cast(length(soundex(max(dest))) + conut(*) AS bigint) AS flights",
+        )
+        replace(project, second, "avg(arr_delay)", "agv(arr_delay)")
+        before = project.json("ls")
+        for verb in ("validate", "apply"):
+            done = project.run(verb, "--output", "json")
+            assert done.returncode == 2, (verb, done.stdout, done.stderr)
+            found = [one for one in errors(done) if one["code"] == "query"]
+            lines = (project.root / second).read_text().splitlines()
+            for finding, name, near in zip(found, ("conut", "agv"), ("count", "avg"), strict=True):
+                assert finding["message"] == f"there is no function `{name}`"
+                assert finding["help"] == f"did you mean `{near}`?"
+                assert lines[finding["line"] - 1][finding["column"] - 1 :].startswith(name)
+        assert project.json("ls") == before
+        replace(project, second, "conut(*)", "count(*)")
+        # The local engine says the same, and sends nobody to Spark.
+        replace(project, second, "length(soundex(max(dest)))", "length(max(dest))")
+        tried = project.run("test", "flights/carrier_daily@2", "--date", "2013-01-05")
+        assert tried.returncode == 2 and "did you mean `avg`?" in tried.stderr, tried.stderr
+        assert "--engine spark" not in tried.stderr
+        replace(project, second, "length(max(dest))", "length(soundex(max(dest)))")
+        replace(project, second, "agv(arr_delay)", "avg(arr_delay)")
+        (finding,) = project.json("validate")["findings"]
+        assert (finding["code"], finding["severity"]) == ("not-proven", "warn")
+        assert "soundex" in finding["message"]
+
     def test_the_change_as_the_next_version_passes(self, project):
         for path in (JSON, SQL):
             text = (project.root / path).read_text().replace('"version": 1', '"version": 2')

@@ -262,6 +262,7 @@ def test_mistakes(project):
         (backfill(5, 4), 2, "--to"),
         (backfill(0, DAYS), 5, "not over"),
         (backfill(0, 1, "--parallel", "0"), 2, "--parallel"),
+        (backfill(0, 1, "--parallel", "4", "--engine", "spark"), 2, "[spark] of trivium.toml"),
         (backfill(0, 1, "--server", "http://127.0.0.1:1"), 8, "--server"),
         (("backfill", "shop/churn_model@1", "--from", day(0), "--to", day(1)), 2, "shop"),
     ]:

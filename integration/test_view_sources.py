@@ -162,7 +162,8 @@ def test_a_backfill_says_who_reads_the_view(project):
 def test_the_dag_names_the_views_that_it_reads(project):
     project.ok("dags", "generate", "--out", "dags")
     text = (project.root / "dags/flights/busy_carriers_v1.py").read_text()
-    assert 'Asset("trivium://flights/carrier_daily/v1"),' in text.split("run_sql = spark(")[1]
+    assert 'UPSTREAM = [\n    "trivium://flights/carrier_daily/v1",\n]' in text
+    assert "inlets=[Asset(view) for view in UPSTREAM]," in text.split("run_sql = spark(")[1]
     assert "inlets=[" not in (project.root / "dags/flights/carrier_daily_v1.py").read_text()
 
 
@@ -201,6 +202,13 @@ def test_sql_that_only_spark_runs_is_applied_and_run(project, monkeypatch):
         done = project.run(verb)
         assert done.returncode == 0, done.stderr
         assert "warning[not-proven]" in done.stderr and "soundex" in done.stderr
+    # Programs are told as well.
+    (folder / "busy_carriers.v3.json").write_text(json.dumps({**CONFIG, "version": 3}))
+    (folder / "busy_carriers.v3.sql").write_text(SQL.replace("SUM(flights)", only))
+    (finding,) = project.json("apply")["findings"]
+    assert (finding["code"], finding["severity"]) == ("not-proven", "warn"), finding
+    assert finding["path"].endswith("busy_carriers.v3.sql") and "soundex" in finding["message"]
+    assert "findings" not in project.json("apply")
     project.ok("run", UPSTREAM, "--from", DAYS[0], "--to", DAYS[1])
     project.ok("run", READER, "--from", DAYS[1], "--to", DAYS[1])
     second = ("run", "flights/busy_carriers@2", "--from", DAYS[1], "--to", DAYS[1])
@@ -280,23 +288,89 @@ def test_views_that_read_each_other_are_refused(project):
     assert UPSTREAM in [one["view"] for one in json.loads(refused.stdout)["views"]]
 
 
+def test_of_circles_each_view_failed_and_their_readers_were_not_run(project):
+    toml = project.root / "trivium.toml"
+    text = toml.read_text()
+    # Two circles, `b` and `c` and `e` and `f`, and a reader of each, named before and after them.
+    reads = {"a": "c", "b": "c", "c": "b", "d": "a", "e": "f", "f": "e", "g": "e"}
+    folder = project.root / "configs/flights"
+    for name in reads:
+        (folder / f"{name}.v1.json").write_text(json.dumps({**CONFIG, "name": name}))
+        sql = SQL.replace("FROM daily", f"FROM of_{name}").replace(
+            "SUM(flights)", "SUM(departures)"
+        )
+        (folder / f"{name}.v1.sql").write_text(sql)
+    # Each is accepted as a reader of a view that is there; then the sources are the circles.
+    start = "".join(f'\n[sources.of_{name}]\nview = "{READER}"\n' for name in reads)
+    toml.write_text(text + start)
+    project.ok("apply")
+    circles = (
+        f'\n[sources.of_{name}]\nview = "flights/{upstream}@1"\n'
+        for name, upstream in reads.items()
+    )
+    toml.write_text(text + "".join(circles))
+    done = project.run("run", "--from", DAYS[0], "--to", DAYS[0], "--output", "json")
+    assert done.returncode == 5, done.stderr
+    told = json.loads(done.stdout)
+    assert {one["view"] for one in told["views"]} >= {UPSTREAM, READER}
+    failed = {one["view"]: one for one in told["failed"]}
+    assert set(failed) == {f"flights/{name}@1" for name in "bcef"}
+    one, other = (f"flights/{name}@1 reads flights/" for name in "be")
+    assert one in failed["flights/c@1"]["message"] and other in failed["flights/f@1"]["message"]
+    assert failed["flights/b@1"]["field"].endswith(f":{line_of(toml, '[sources.of_c]')}:10")
+    because = {one["view"]: one["because_of"] for one in told["not_run"]}
+    assert because == {
+        "flights/a@1": "flights/c@1",
+        "flights/d@1": "flights/c@1",
+        "flights/g@1": "flights/e@1",
+    }
+    said = project.run("run", "--from", DAYS[0], "--to", DAYS[0]).stderr
+    assert said.count("views read each other's rows") == 2, said
+    for name in "adg":
+        assert f"flights/{name}@1 (for flights/" in said
+
+
 def test_a_source_that_no_view_is_is_refused(project):
     toml = project.root / "trivium.toml"
     text = toml.read_text()
     # Nobody reads it, and it is wrong all the same.
     toml.write_text(text + '\n[sources.nobody]\nview = "flights/nobody@1"\n')
     line = line_of(toml, "[sources.nobody]")
-    for verb in (("validate",), ("apply",), GENERATE):
+    for verb in (("validate",), ("apply",)):
         told = refuses(project, verb, line, "unknown-source-view")
         assert "flights/nobody@1, which no config has" in told
     # A version that there is not, of a view that there is, and its reader.
     toml.write_text(text.replace(f'view = "{UPSTREAM}"', f'view = "{UPSTREAM[:-1]}9"'))
     line = line_of(toml, "[sources.daily]")
-    for verb in (("validate",), ("apply",), GENERATE):
+    for verb in (("validate",), ("apply",)):
         told = refuses(project, verb, line, "unknown-source-view")
         assert "sources.daily names flights/carrier_daily@9" in told
+    # The generator knows the configs alone; the DAG's tasks ask the registry.
+    done = project.run(*GENERATE)
+    assert done.returncode == 0, done.stderr
+    assert f"trivium.toml:{line}:10: warning[unknown-source-view]" in done.stderr
+    text_of_dag = (project.root / "dags/flights/busy_carriers_v1.py").read_text()
+    assert '"trivium://flights/carrier_daily/v9",' in text_of_dag
     toml.write_text(text)
     project.ok("validate")
+
+
+def test_a_view_that_only_the_registry_has_is_read(project):
+    """Its files have gone; its readers' DAGs are made, and wait for what it publishes."""
+    for ending in ("json", "sql"):
+        (project.root / f"configs/flights/carrier_daily.v1.{ending}").unlink()
+    # Of the reader a comment is new.
+    sql = project.root / "configs/flights/busy_carriers.v1.sql"
+    sql.write_text(f"-- Of yesterday.\n{sql.read_text()}")
+    project.ok("validate", "configs/flights/busy_carriers.v1.sql")
+    project.ok(*GENERATE)
+    text = (project.root / "dags/flights/busy_carriers_v1.py").read_text()
+    definition = text.split('DEFINITION = SHIPPED / "definitions" / "')[1].split('"')[0]
+    shipped = project.root / "dags/_trivium/definitions" / definition
+    wait = ("step", "wait", "--definition", str(shipped), "--at", f"{DAYS[0]}T00:00:00Z")
+    assert project.run(*wait).returncode == 7
+    project.ok("run", UPSTREAM, "--from", DAYS[0], "--to", DAYS[0])
+    assert project.run(*wait).returncode == 0
 
 
 def test_a_view_that_fails_stops_those_alone_that_read_it(project):

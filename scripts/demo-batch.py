@@ -61,7 +61,7 @@ def main() -> int:
                 *("--from-date", FIRST, "--to-date", LAST),
             )
         say(f"demo-batch: running {FIRST} to {LAST} of each, some ten minutes on two cores;")
-        say("  the run of yesterday fails, as it must: the data clock stands in 2013")
+        say("  the run of yesterday waits for its input: the data clock stands in 2013")
         for view, dag in dags.items():
             live.until(
                 f"end of {dag}",

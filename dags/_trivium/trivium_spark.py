@@ -1,3 +1,5 @@
+# Made by trivium-daggen 0.1.0, with the DAGs: not to be edited.
+# content: sha256:db1d782a8f41641de45bdd4c8540cb20e5f4c088517ff756a55bbd1d2fdd6b3f
 """Runs one job of Trivium's on Spark: `spark-submit trivium_spark.py JOB.json`.
 
 A job is a JSON document (crates/spark/src/job.rs says what is in it): tables, queries over them and

@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/airport_weather.v1.json, flights/airport_weather.v1.sql
 # sources: sha256:c6fc1fd77371b40002e370e16a6b1e1b6aa765c6ab3827793465bafb27280051
-# content: sha256:d019675ab541b8e5297b71cdfd711f474b4e21b1fc2f02f8f3cbc7291500d2b8
+# content: sha256:aa22e8f8f9158347e15b0661a9a5dedc578ccc407b862b74bdf09ef69f6a56d3
 """flights/airport_weather@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VIEW = "flights/airport_weather@1"
+PUBLISHED = "trivium://flights/airport_weather/v1"
 OWNER = "ops-ml"
 CONTACT = "ops-ml@example.com"
 URGENCY_TIER = 1
@@ -61,6 +62,9 @@ IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
 def alert(context: Context) -> None:
     """Tells the owner that a task has failed for good."""
     instance = context["ti"]
+    exception = context.get("exception")
+    # Of some, the name is all that they say; no program takes a NUL.
+    error = str(exception).replace("\0", " ").strip() or type(exception).__name__
     told = {
         "view": VIEW,
         "owner": OWNER,
@@ -70,7 +74,7 @@ def alert(context: Context) -> None:
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": str(context.get("logical_date")),
-        "error": str(context.get("exception"))[:ERROR_LENGTH],
+        "error": error[:ERROR_LENGTH],
         "log_url": instance.log_url,
     }
     subprocess.run(
@@ -135,7 +139,8 @@ with DAG(
         "owner": OWNER,
         "retries": 4,
         "retry_delay": timedelta(seconds=60),
-        "retry_exponential_backoff": True,
+        # Each wait is about twice as long as the one before.
+        "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=1200),
         "execution_timeout": timedelta(seconds=7200),
         "priority_weight": 100,
@@ -201,7 +206,7 @@ with DAG(
             bash_command=f'{TRIVIUM} step publish --run "$RUN"',
             env={"RUN": RUN},
             append_env=True,
-            outlets=[Asset("trivium://flights/airport_weather/v1")],
+            outlets=[Asset(PUBLISHED)],
         )
         chain(switch_raw, carry_and_roll_up, switch)
         published = switch

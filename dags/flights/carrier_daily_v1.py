@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/carrier_daily.v1.json, flights/carrier_daily.v1.sql
 # sources: sha256:470348cbef25f44dd9c80ff0692580e39e431c31a16d68209ee25126aea5bf42
-# content: sha256:25d28af202c4249e53b33b856e1f85b8757b17bef31f593a1b3e7aa01edc6477
+# content: sha256:c372ac1f21aac5f8aa4d9747ebfd5044b560941052d3f964949c3993aed6467c
 """flights/carrier_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VIEW = "flights/carrier_daily@1"
+PUBLISHED = "trivium://flights/carrier_daily/v1"
 OWNER = "ops-ml"
 CONTACT = "ops-ml@example.com"
 URGENCY_TIER = 2
@@ -61,6 +62,9 @@ IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
 def alert(context: Context) -> None:
     """Tells the owner that a task has failed for good."""
     instance = context["ti"]
+    exception = context.get("exception")
+    # Of some, the name is all that they say; no program takes a NUL.
+    error = str(exception).replace("\0", " ").strip() or type(exception).__name__
     told = {
         "view": VIEW,
         "owner": OWNER,
@@ -70,7 +74,7 @@ def alert(context: Context) -> None:
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": str(context.get("logical_date")),
-        "error": str(context.get("exception"))[:ERROR_LENGTH],
+        "error": error[:ERROR_LENGTH],
         "log_url": instance.log_url,
     }
     subprocess.run(
@@ -146,7 +150,8 @@ with DAG(
         "owner": OWNER,
         "retries": 3,
         "retry_delay": timedelta(seconds=300),
-        "retry_exponential_backoff": True,
+        # Each wait is about twice as long as the one before.
+        "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=3600),
         "execution_timeout": timedelta(seconds=14400),
         "priority_weight": 10,
@@ -212,7 +217,7 @@ with DAG(
             bash_command=f'{TRIVIUM} step publish --run "$RUN"',
             env={"RUN": RUN},
             append_env=True,
-            outlets=[Asset("trivium://flights/carrier_daily/v1")],
+            outlets=[Asset(PUBLISHED)],
         )
         chain(switch_raw, carry_and_roll_up, switch)
         published = switch

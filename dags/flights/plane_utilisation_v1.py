@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/plane_utilisation.v1.json, flights/plane_utilisation.v1.sql
 # sources: sha256:5fbb77166a77ea6494f909d3421afd0d4cd37d766406558ebc7b0943f777dce3
-# content: sha256:17d5479c0f5fb6007e30ff37fb42d7832e6083cb9443eadaa770f0bec65fe1da
+# content: sha256:960478e8e31f77e7f9f2656e9dd2ed739b6fa1e4b7c47cbdafea8d353e54011f
 """flights/plane_utilisation@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VIEW = "flights/plane_utilisation@1"
+PUBLISHED = "trivium://flights/plane_utilisation/v1"
 OWNER = "fleet"
 CONTACT = "fleet@example.com"
 URGENCY_TIER = 3
@@ -61,6 +62,9 @@ IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
 def alert(context: Context) -> None:
     """Tells the owner that a task has failed for good."""
     instance = context["ti"]
+    exception = context.get("exception")
+    # Of some, the name is all that they say; no program takes a NUL.
+    error = str(exception).replace("\0", " ").strip() or type(exception).__name__
     told = {
         "view": VIEW,
         "owner": OWNER,
@@ -70,7 +74,7 @@ def alert(context: Context) -> None:
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": str(context.get("logical_date")),
-        "error": str(context.get("exception"))[:ERROR_LENGTH],
+        "error": error[:ERROR_LENGTH],
         "log_url": instance.log_url,
     }
     subprocess.run(
@@ -137,7 +141,8 @@ with DAG(
         "owner": OWNER,
         "retries": 2,
         "retry_delay": timedelta(seconds=900),
-        "retry_exponential_backoff": True,
+        # Each wait is about twice as long as the one before.
+        "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=7200),
         "execution_timeout": timedelta(seconds=28800),
         "priority_weight": 1,
@@ -203,7 +208,7 @@ with DAG(
             bash_command=f'{TRIVIUM} step publish --run "$RUN"',
             env={"RUN": RUN},
             append_env=True,
-            outlets=[Asset("trivium://flights/plane_utilisation/v1")],
+            outlets=[Asset(PUBLISHED)],
         )
         chain(switch_raw, carry_and_roll_up, switch)
         published = switch

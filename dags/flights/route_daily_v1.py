@@ -1,7 +1,7 @@
 # Made by trivium-daggen 0.1.0: change its sources, not this file.
 # from: flights/route_daily.v1.json, flights/route_daily.v1.sql
 # sources: sha256:c7ef5de81530711e86eff046375d2ec947d89d3f7134732c84369218416138d8
-# content: sha256:7c34eb49438ad6f5e5bc1db09963345d08f2d24405cd9323b9a8cf71e9566248
+# content: sha256:144a5cef6b56eea94c831667b0aa6707d0a16fd2a52a3cb5fe541cf42cbd46e1
 """flights/route_daily@1: from SQL to the online store, period by period.
 
 Every task can be run again at any time: what is there already is not written again.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VIEW = "flights/route_daily@1"
+PUBLISHED = "trivium://flights/route_daily/v1"
 OWNER = "ops-ml"
 CONTACT = "ops-ml@example.com"
 URGENCY_TIER = 2
@@ -61,6 +62,9 @@ IN_VAIN = {5: "the rows do not fit the config", 9: "a quality check failed"}
 def alert(context: Context) -> None:
     """Tells the owner that a task has failed for good."""
     instance = context["ti"]
+    exception = context.get("exception")
+    # Of some, the name is all that they say; no program takes a NUL.
+    error = str(exception).replace("\0", " ").strip() or type(exception).__name__
     told = {
         "view": VIEW,
         "owner": OWNER,
@@ -70,7 +74,7 @@ def alert(context: Context) -> None:
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": str(context.get("logical_date")),
-        "error": str(context.get("exception"))[:ERROR_LENGTH],
+        "error": error[:ERROR_LENGTH],
         "log_url": instance.log_url,
     }
     subprocess.run(
@@ -142,7 +146,8 @@ with DAG(
         "owner": OWNER,
         "retries": 3,
         "retry_delay": timedelta(seconds=300),
-        "retry_exponential_backoff": True,
+        # Each wait is about twice as long as the one before.
+        "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=3600),
         "execution_timeout": timedelta(seconds=14400),
         "priority_weight": 10,
@@ -208,7 +213,7 @@ with DAG(
             bash_command=f'{TRIVIUM} step publish --run "$RUN"',
             env={"RUN": RUN},
             append_env=True,
-            outlets=[Asset("trivium://flights/route_daily/v1")],
+            outlets=[Asset(PUBLISHED)],
         )
         chain(switch_raw, carry_and_roll_up, switch)
         published = switch

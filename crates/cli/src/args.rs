@@ -187,7 +187,7 @@ pub enum Verb {
         after_help = "Examples:\n  trivium record flights/carrier_daily@1 --date 2013-01-31\n  trivium record flights/carrier_daily@1    # all that are published\n\nThe lake is the project's; with --server the registry is the server's. Recording again changes nothing, and an older revision of a partition never takes a newer one's place."
     )]
     Record(RecordArgs),
-    /// Write what Amundsen is told of a view and one of its partitions, for its databuilder.
+    /// Write what Amundsen is told of a view and its newest published partition, for its databuilder.
     #[command(
         after_help = "Example:\n  trivium tag flights/carrier_daily@1 --date 2013-01-31 --out amundsen\n\nDIR/flights/carrier_daily/v1/current leads to a folder with `nodes` and `relationships`, as Amundsen's Neo4jCsvPublisher takes them. Loaders resolve the link once, at their start. The same again changes nothing."
     )]

@@ -43,7 +43,8 @@ pub struct BackfillArgs {
     /// Last period, included: the day or instant it begins.
     #[arg(long, value_name = "DATE", value_parser = Instant::from_str)]
     pub to: Instant,
-    /// Periods that are run at once; as many as there are cores if absent.
+    /// Periods that are run at once on the local engine; as many as there are cores if absent. Spark is given the
+    /// periods of a job together.
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZeroUsize>,
     /// Print the plan, and stop.

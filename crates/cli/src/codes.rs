@@ -26,13 +26,13 @@ pub const COLUMN_TYPE: Code = Code {
 pub const QUERY: Code = Code {
     code: "query",
     meaning: "The SQL does not fit the tables: an unknown column or function, or wrong types.",
-    remedy: "Mend the SQL at the position.",
+    remedy: "Mend the SQL at the position. A function is known if Spark has it; one of your own is named with its schema.",
 };
 /// SQL that the local engine refuses.
 pub const NOT_PROVEN: Code = Code {
     code: "not-proven",
-    meaning: "The local engine is not proven to answer this as Spark does, and refuses it.",
-    remedy: "Write it as the message says; [sql.md](sql.md) lists what is proven.",
+    meaning: "A warning: the local engine is not proven to answer this as Spark does, and refuses it. Spark and the DAGs run it.",
+    remedy: "Nothing, where Spark runs the view; for the local engine, write it with what [sql.md](sql.md) lists.",
 };
 
 #[cfg(test)]

@@ -144,7 +144,14 @@ impl Sources {
 
     /// The view that a name in SQL stands for, if it is one.
     pub fn view(&self, name: &str) -> Option<&ViewRef> {
-        self.views().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, view)| view)
+        // As nearly every name is written; no two differ in case alone.
+        match self.by_name.get(name) {
+            Some(Declared::View(view)) => Some(view),
+            Some(Declared::Files(_)) => None,
+            None => {
+                self.views().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, view)| view)
+            }
+        }
     }
 
     /// What the sources of these names do not have yet of a period: the partitions and files that each would

@@ -1,6 +1,9 @@
 //! What can be typed, for `trivium-daggen` and for `trivium dags` alike.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, Parser, Subcommand};
 use trivium_model::Diagnostic;
@@ -9,7 +12,8 @@ use trivium_runtime::Kind;
 use crate::{
     Change, Error, Settings,
     settings::FILE,
-    source::{Source, commit_of},
+    source::{Source, commit_of, fetch, file_in},
+    tree,
     watch::{Look, Watcher, watch},
 };
 
@@ -54,7 +58,7 @@ pub struct GenerateArgs {
     /// Change nothing; exit code 4 where something would change.
     #[arg(long)]
     pub check: bool,
-    /// Overwrite, and remove, DAGs that somebody has edited.
+    /// Overwrite, and remove, files that somebody has edited.
     #[arg(long)]
     pub force: bool,
 }
@@ -69,9 +73,12 @@ pub struct WatchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub interval: u64,
     /// Read the configs from this branch, tag or commit of the repository that `--configs` is in, whatever is
-    /// checked out.
+    /// checked out, and the project file too where it has one. It moves when somebody moves it: see `--fetch`.
     #[arg(long, value_name = "REF")]
     pub git_ref: Option<String>,
+    /// Fetch from this remote before each look: with `--fetch origin`, `--git-ref origin/main` is what the server has.
+    #[arg(long, value_name = "REMOTE", requires = "git_ref")]
+    pub fetch: Option<String>,
 }
 
 /// How generating ended.
@@ -117,6 +124,7 @@ pub fn generate(args: &GenerateArgs) -> Result<Outcome, Error> {
         changes.into_iter().partition(|change| is_blocked(change));
     if !args.check {
         look.plan.apply(&args.places.out, &changes, args.force)?;
+        tree::sweep(&args.places.out, SystemTime::now())?;
     }
     Ok(Outcome {
         changes,
@@ -147,28 +155,73 @@ pub fn difference(args: &GenerateArgs) -> Result<(String, Vec<Diagnostic>), Erro
     Ok((text, look.wrong.into_values().flatten().collect()))
 }
 
+/// A reference of a repository that configs are read from.
+struct Followed {
+    repository: PathBuf,
+    reference: String,
+    remote: Option<String>,
+    /// The project file in there; none where it is somewhere else.
+    project: Option<String>,
+}
+
+impl Followed {
+    fn new(args: &WatchArgs, reference: &str) -> Result<(Self, Source), Error> {
+        let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
+        let (configs, project) = (absolute(&args.places.configs)?, absolute(&args.places.project)?);
+        let top = repository_of(&configs)?;
+        let inside = |path: &Path| {
+            path.strip_prefix(&top).ok().map(|path| path.to_string_lossy().into_owned())
+        };
+        let source = Source::Git {
+            folder: inside(&configs).unwrap_or_default(),
+            reference: reference.to_owned(),
+            repository: top.clone(),
+        };
+        let project = inside(&project);
+        let (reference, remote) = (reference.to_owned(), args.fetch.clone());
+        Ok((Self { repository: top, reference, remote, project }, source))
+    }
+
+    fn fetch(&self) -> Result<(), Error> {
+        self.remote.as_ref().map_or(Ok(()), |remote| fetch(&self.repository, remote))
+    }
+
+    /// The settings that go with the configs; none where the reference has no project file.
+    fn settings(&self) -> Result<Option<Settings>, Error> {
+        let Some(path) = &self.project else { return Ok(None) };
+        let Some(text) = file_in(&self.repository, &self.reference, path)? else { return Ok(None) };
+        Settings::parse(&format!("{}:{path}", self.reference), &text).map(Some)
+    }
+}
+
 /// Watches for ever.
 pub fn watch_for_ever(args: &WatchArgs) -> Result<std::convert::Infallible, Error> {
-    let settings = Settings::read(&args.places.project)?;
-    let source = match &args.git_ref {
-        None => Source::Folder(args.places.configs.clone()),
+    let (followed, source) = match &args.git_ref {
+        None => (None, Source::Folder(args.places.configs.clone())),
         Some(reference) => {
-            let configs = std::path::absolute(&args.places.configs)
-                .map_err(Error::io("find", &args.places.configs))?;
-            let top = repository_of(&configs)?;
-            // A name that git does not know is told of at once, not with every look.
-            commit_of(&top, reference)?;
-            let folder = configs.strip_prefix(&top).unwrap_or(&configs);
-            Source::Git {
-                folder: folder.to_string_lossy().into_owned(),
-                reference: reference.clone(),
-                repository: top,
+            let (followed, source) = Followed::new(args, reference)?;
+            // A server that is away just now has told of the reference before, or the next line fails.
+            if let Err(error) = followed.fetch() {
+                tracing::warn!(%error, "nothing was fetched");
             }
+            // A name that git does not know is told of at once, not with every look.
+            commit_of(&followed.repository, reference)?;
+            (Some(followed), source)
         }
     };
-    let mut watcher = Watcher::new(source, settings)?;
+    let settings = || {
+        let of_reference = match &followed {
+            None => None,
+            Some(followed) => followed.settings()?,
+        };
+        of_reference.map_or_else(|| Settings::read(&args.places.project), Ok)
+    };
+    let mut watcher = Watcher::new(source, settings()?)?;
     tracing::info!(dags = %args.places.out.display(), seconds = args.interval, "watching");
-    let settings = || Settings::read(&args.places.project);
+    let settings = || {
+        followed.as_ref().map_or(Ok(()), Followed::fetch)?;
+        settings()
+    };
     watch(&mut watcher, &args.places.out, Duration::from_secs(args.interval), settings, tell)
 }
 
@@ -186,7 +239,10 @@ fn tell(outcome: &Result<(Vec<Change>, Look), Error>) {
         Err(error) => tracing::error!(%error, "the configs could not be turned into DAGs"),
         Ok((changes, look)) => {
             for finding in look.wrong.values().flatten() {
-                tracing::warn!(%finding, "its DAG stays as it is");
+                match finding.is_error() {
+                    true => tracing::warn!(%finding, "its DAG stays as it is"),
+                    false => tracing::warn!(%finding, "its DAGs are made all the same"),
+                }
             }
             for change in changes {
                 let path = change.path();

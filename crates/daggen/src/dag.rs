@@ -53,6 +53,8 @@ impl Renderer {
         // Nothing gets into a file but through the filter, or as one of a few checked names.
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.add_filter("py", |value: Value| python::literal(&value));
+        environment
+            .add_filter("named", |value: Value, name: String| python::assignment(&name, &value));
         environment.add_template("feature_view.py", TEMPLATE).map_err(internal)?;
         Ok(Self { environment, settings })
     }
@@ -60,6 +62,11 @@ impl Renderer {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Goes by others.
+    pub fn go_by(&mut self, settings: Settings) {
+        self.settings = settings;
     }
 
     /// The DAG of a batch view; `None` for others.
@@ -70,7 +77,7 @@ impl Renderer {
         let stem = format!("{}.v{}", reference.view, reference.version);
         let namespace = reference.namespace.as_str();
         let sources = hash(&[&loaded.config_text, &sql.text]);
-        let folder = format!("_trivium/definitions/{}", &sources[..SHORT]);
+        let folder = format!("_trivium/definitions/{}", definition_name(&sources));
         let definition = vec![
             (format!("{folder}/{namespace}/{stem}.json"), loaded.config_text.clone()),
             (format!("{folder}/{namespace}/{stem}.sql"), sql.text.clone()),
@@ -87,7 +94,7 @@ impl Renderer {
                 asset => asset(&reference),
                 inlets => self.inlets(sql),
                 config => format!("{namespace}/{stem}.json"),
-                definition => sources[..SHORT].to_owned(),
+                definition => definition_name(&sources).to_owned(),
                 description => view.description.clone(),
                 docs => docs(view),
                 owner => view.owner.team.clone(),
@@ -130,10 +137,9 @@ impl Renderer {
             "{MARK}{}: change its sources, not this file.\n# from: {namespace}/{stem}.json, {namespace}/{stem}.sql\n{SOURCES_LINE}{sources}\n",
             env!("CARGO_PKG_VERSION"),
         );
-        let content = hash(&[&head, &body]);
         Ok(Some(Generated {
             path: format!("{namespace}/{}_v{}.py", reference.view, reference.version),
-            text: format!("{head}{HASH_LINE}{content}\n{body}"),
+            text: marked(&head, &body),
             definition,
             tables: sql.query.tables().to_vec(),
             view: reference,
@@ -176,6 +182,27 @@ pub fn origin(text: &str) -> Origin {
         Some((said, body)) if said == hash(&[head, body]) => Origin::Ours,
         _ => Origin::Edited,
     }
+}
+
+/// A text by which [`origin`] knows whether it was edited.
+fn marked(head: &str, body: &str) -> String {
+    format!("{head}{HASH_LINE}{}\n{body}", hash(&[head, body]))
+}
+
+/// A file that is the same for all views.
+pub fn shipped(body: &str) -> String {
+    let head = format!("{MARK}{}, with the DAGs: not to be edited.\n", env!("CARGO_PKG_VERSION"));
+    marked(&head, body)
+}
+
+/// The name of a definition's folder, by the hash of its files.
+fn definition_name(hash: &str) -> &str {
+    hash.get(..SHORT).unwrap_or(hash)
+}
+
+/// Whether a definition's folder is named by what its files hold.
+pub fn is_named_by(name: &str, config: &str, sql: &str) -> bool {
+    definition_name(&hash(&[config, sql])) == name
 }
 
 /// The folder of the definition that a DAG's text names.

@@ -7,6 +7,7 @@
 //! * [`dag`]: one view's file.
 //! * [`settings`]: `[airflow]` and `[spark]` of trivium.toml.
 //! * [`lines`]: where in that file a setting stands.
+//! * `circles`: which nodes of a graph are in circles.
 //! * [`reads`]: which views read which by that file, and what is wrong with it.
 //! * [`source`]: the configs, from a folder or a git ref.
 //! * [`tree`]: the DAGs folder: what is there, what should be, the difference, written file by file as wholes.
@@ -15,6 +16,7 @@
 //! It runs no SQL, asks no server, and what it writes depends on nothing but the configs, the settings and
 //! its own version.
 
+mod circles;
 pub mod command;
 pub mod dag;
 mod error;

@@ -10,6 +10,7 @@ use minijinja::{
     Error, ErrorKind,
     value::{Value, ValueKind},
 };
+use unicode_width::UnicodeWidthChar as _;
 
 /// A value as Python writes it.
 pub fn literal(value: &Value) -> Result<String, Error> {
@@ -27,6 +28,19 @@ pub fn literal(value: &Value) -> Result<String, Error> {
             format!("[{}]", items?.join(", "))
         }
         _ => return Err(unfit(value)),
+    })
+}
+
+/// `NAME = value`, on the lines that ruff would have it: in parentheses where it then fits, and not without.
+pub fn assignment(name: &str, value: &Value) -> Result<String, Error> {
+    /// As ruff has it where nothing else is said.
+    const COLUMNS: usize = 88;
+    let literal = literal(value)?;
+    let columns: usize = literal.chars().map(|c| c.width().unwrap_or(0)).sum();
+    Ok(if name.len() + " = ".len() + columns > COLUMNS && columns + "    ".len() <= COLUMNS {
+        format!("{name} = (\n    {literal}\n)")
+    } else {
+        format!("{name} = {literal}")
     })
 }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trivium_model::{Diagnostic, ViewRef, config::Code};
 
-use crate::{Settings, settings::ViewSource};
+use crate::{Settings, circles, settings::ViewSource};
 
 /// A source that is a view which nobody has.
 pub const UNKNOWN_SOURCE_VIEW: Code = Code {
     code: "unknown-source-view",
-    meaning: "A `[sources]` section of trivium.toml names a view, or a version of one, that no config has.",
+    meaning: "A `[sources]` section of trivium.toml names a view, or a version of one, that no config has. A warning of `dags generate`: the registry may have it.",
     remedy: "Correct the name or the version, or write the view's config.",
 };
 /// Views that wait for each other.
@@ -53,53 +53,25 @@ impl<'s> Reads<'s> {
 
     /// What is wrong, in the order of the file.
     pub fn wrong(&self, is_known: impl Fn(&ViewRef) -> bool) -> Vec<Wrong> {
-        let unknown = self.settings.views.iter().filter(|source| !is_known(&source.view));
-        let mut wrong: Vec<Wrong> = unknown.map(|source| self.unknown(source)).collect();
-        let mut told = BTreeSet::new();
-        for view in self.waiting() {
-            if told.contains(view) {
-                continue;
-            }
-            if let Some(way) = self.way_back(view) {
-                told.extend(way.iter().map(|source| &source.view));
-                wrong.push(self.circle(view, &way));
-            }
-        }
+        let mut wrong = self.unknown(is_known);
+        wrong.extend(self.circles());
         wrong.sort_by_key(|one| (one.finding.line, one.finding.column));
         wrong
     }
 
-    /// The views that are in circles, and those that read these: none, nearly always, and then no way needs to
-    /// be looked for.
-    fn waiting(&self) -> BTreeSet<&ViewRef> {
-        let mut left: BTreeMap<&ViewRef, usize> =
-            self.by_view.iter().map(|(view, read)| (view, read.len())).collect();
-        let mut readers: BTreeMap<&ViewRef, Vec<&ViewRef>> = BTreeMap::new();
-        for (view, read) in &self.by_view {
-            for source in read {
-                readers.entry(&source.view).or_default().push(view);
-            }
-        }
-        let mut free: Vec<&ViewRef> =
-            readers.keys().copied().filter(|view| !left.contains_key(view)).collect();
-        while let Some(view) = free.pop() {
-            for reader in readers.get(view).into_iter().flatten() {
-                if let Some(count) = left.get_mut(reader) {
-                    *count -= 1;
-                    if *count == 0 {
-                        left.remove(reader);
-                        free.push(reader);
-                    }
+    /// The sources that are views which nobody has, each with those that read it.
+    pub fn unknown(&self, is_known: impl Fn(&ViewRef) -> bool) -> Vec<Wrong> {
+        let sources = self.settings.views.values();
+        let unknown: Vec<&ViewSource> = sources.filter(|source| !is_known(&source.view)).collect();
+        let mut readers: BTreeMap<&str, Vec<ViewRef>> = BTreeMap::new();
+        if !unknown.is_empty() {
+            for (view, read) in &self.by_view {
+                for source in read {
+                    readers.entry(&source.name).or_default().push(view.clone());
                 }
             }
         }
-        left.into_keys().collect()
-    }
-
-    fn unknown(&self, source: &ViewSource) -> Wrong {
-        let reads = |read: &&Vec<&ViewSource>| read.iter().any(|one| one.name == source.name);
-        let readers = self.by_view.iter().filter(|(_, read)| reads(read));
-        Wrong {
+        let wrong = unknown.into_iter().map(|source| Wrong {
             finding: Diagnostic::error(
                 &self.settings.file,
                 source.at,
@@ -107,12 +79,45 @@ impl<'s> Reads<'s> {
                 format!("sources.{} names {}, which no config has", source.name, source.view),
                 "correct the name or the version, or write its config",
             ),
-            views: readers.map(|(view, _)| view.clone()).collect(),
-        }
+            views: readers.remove(&*source.name).unwrap_or_default(),
+        });
+        wrong.collect()
     }
 
-    /// The shortest way over what is read from a view back to itself.
-    fn way_back(&self, start: &ViewRef) -> Option<Vec<&'s ViewSource>> {
+    /// Views that wait for each other: each that does is in one of these at least, and no other view is.
+    pub fn circles(&self) -> Vec<Wrong> {
+        let groups = self.groups();
+        let mut told: BTreeSet<&ViewRef> = BTreeSet::new();
+        let mut circles = Vec::new();
+        for view in groups.keys() {
+            if told.contains(view) {
+                continue;
+            }
+            if let Some(way) = self.way_back(view, &groups) {
+                told.extend(way.iter().map(|source| &source.view));
+                circles.push(self.circle(view, &way));
+            }
+        }
+        circles
+    }
+
+    /// The views that are in circles, each with the number of those that lead to each other.
+    fn groups(&self) -> BTreeMap<&ViewRef, usize> {
+        let numbers: BTreeMap<&ViewRef, usize> = self.by_view.keys().zip(0..).collect();
+        let number = |source: &&ViewSource| numbers.get(&source.view).copied();
+        let next: Vec<Vec<usize>> =
+            self.by_view.values().map(|read| read.iter().filter_map(number).collect()).collect();
+        let groups = circles::groups(&next).into_iter();
+        self.by_view.keys().zip(groups).filter_map(|(view, group)| Some((view, group?))).collect()
+    }
+
+    /// The shortest way over what is read from a view back to itself, all of it in the view's group.
+    fn way_back(
+        &self,
+        start: &ViewRef,
+        groups: &BTreeMap<&ViewRef, usize>,
+    ) -> Option<Vec<&'s ViewSource>> {
+        let group = groups.get(start);
         // Each view that was found, and by which view's source.
         let mut found: BTreeMap<&ViewRef, (&ViewRef, &'s ViewSource)> = BTreeMap::new();
         let mut next = VecDeque::from([start]);
@@ -128,7 +133,7 @@ impl<'s> Reads<'s> {
                     way.reverse();
                     return Some(way);
                 }
-                if !found.contains_key(&source.view) {
+                if groups.get(&source.view) == group && !found.contains_key(&source.view) {
                     found.insert(&source.view, (view, source));
                     next.push_back(&source.view);
                 }

@@ -8,14 +8,14 @@ use trivium_model::{TimeSpan, ViewRef};
 use crate::{Error, lines::Lines};
 
 /// The settings of one project's DAGs.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// `[airflow]`.
     pub airflow: Airflow,
     /// `[spark]`, as far as DAGs need it.
     pub spark: Spark,
-    /// The views that `[sources]` names.
-    pub views: Vec<ViewSource>,
+    /// The views that `[sources]` names, by the names that SQL has for them, in lower case.
+    pub views: BTreeMap<String, ViewSource>,
     /// Whether `[lineage]` names a place for OpenLineage's events.
     pub openlineage: bool,
     /// The project file, as messages name it.
@@ -240,11 +240,9 @@ impl Settings {
             .map(|name| (name.as_str(), lines.at(&[SOURCES, name])))
             .collect();
         names.sort_by_key(|(_, at)| *at);
-        for (later, (name, _)) in names.iter().enumerate() {
-            let before = names.iter().take(later);
-            if let Some((first, (line, _))) =
-                before.into_iter().find(|(first, _)| first.eq_ignore_ascii_case(name))
-            {
+        let mut known: BTreeMap<String, (&str, u32)> = BTreeMap::new();
+        for (name, (line, _)) in &names {
+            if let Some((first, line)) = known.insert(in_sql(name), (name, *line)) {
                 return Err(Error::Settings {
                     place: lines.place(&[SOURCES, name]),
                     message: format!(
@@ -254,7 +252,7 @@ impl Settings {
                 });
             }
         }
-        let mut views = Vec::new();
+        let mut views = BTreeMap::new();
         for (name, source) in document.sources {
             let Some(view) = source.view else { continue };
             let view = view.parse().map_err(|error| Error::Settings {
@@ -262,7 +260,8 @@ impl Settings {
                 message: format!("`{view}` is no view: {error}"),
                 help: "write it with its version, such as `flights/carrier_daily@1`",
             })?;
-            views.push(ViewSource { at: lines.at(&[SOURCES, &name]), name, view });
+            let at = lines.at(&[SOURCES, &name]);
+            views.insert(in_sql(&name), ViewSource { name, view, at });
         }
         let settings = Self {
             airflow: document.airflow,
@@ -276,9 +275,23 @@ impl Settings {
     }
 
     /// The sources that are views, among tables that SQL names.
-    pub fn views_among<'s>(&'s self, tables: &[String]) -> impl Iterator<Item = &'s ViewSource> {
-        let is_read = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
-        self.views.iter().filter(move |source| is_read(&source.name))
+    pub fn views_among(&self, tables: &[String]) -> impl Iterator<Item = &ViewSource> {
+        tables.iter().filter_map(|table| self.views.get(&in_sql(table)))
+    }
+
+    /// Whether every view has the same DAG by both. Where in its file a setting stands is nothing to a DAG.
+    pub fn give_the_same(&self, other: &Self) -> bool {
+        let Self { airflow, spark, views, openlineage, file: _ } = self;
+        let named = |views: &BTreeMap<String, ViewSource>| {
+            views
+                .iter()
+                .map(|(name, source)| (name.clone(), source.view.clone()))
+                .collect::<Vec<_>>()
+        };
+        *airflow == other.airflow
+            && *spark == other.spark
+            && *openlineage == other.openlineage
+            && named(views) == named(&other.views)
     }
 
     fn check(&self, lines: &Lines<'_>) -> Result<(), Error> {
@@ -375,6 +388,11 @@ impl Settings {
             rows_per_second: own.rows_per_second,
         }
     }
+}
+
+/// A table's name as SQL looks it up: without case.
+fn in_sql(name: &str) -> String {
+    name.to_ascii_lowercase()
 }
 
 /// Whether it is a module's name and that of something in it.

@@ -151,12 +151,39 @@ pub fn commit_of(repository: &Path, reference: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&found).trim().to_owned())
 }
 
+/// The text of a file of the commit that a reference names now; none where that has no such file.
+pub fn file_in(repository: &Path, reference: &str, path: &str) -> Result<Option<String>, Error> {
+    let commit = commit_of(repository, reference)?;
+    let listed = git(repository, &["ls-tree", "-z", "--full-tree", &commit, "--", path], &[])?;
+    let listed = String::from_utf8_lossy(&listed);
+    // `<mode> blob <object>\t<path>`
+    let object = listed.split('\t').next().and_then(|about| about.split(' ').nth(2));
+    let is_file = listed.split(' ').nth(1) == Some("blob");
+    let Some(object) = object.filter(|_| is_file) else { return Ok(None) };
+    let content = git(repository, &["cat-file", "blob", object], &[])?;
+    String::from_utf8(content).map(Some).map_err(|_| Error::Settings {
+        place: format!("{reference}:{path}"),
+        message: "it is not UTF-8".to_owned(),
+        help: "save it as UTF-8 text",
+    })
+}
+
+/// Moves the references of a remote to where they are there.
+pub fn fetch(repository: &Path, remote: &str) -> Result<(), Error> {
+    // A server that takes the call and says nothing would hold up every look.
+    let slow = ["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"];
+    let arguments = [&slow[..], &["fetch", "--quiet", "--end-of-options", remote]].concat();
+    git(repository, &arguments, &[]).map(|_| ())
+}
+
 fn git(repository: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = |message: String| Error::Git { doing: arguments.join(" "), message };
     let child = Command::new("git")
         .arg("-C")
         .arg(repository)
         .args(arguments)
+        // Nobody is there who could type a password.
+        .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

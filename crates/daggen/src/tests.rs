@@ -125,7 +125,8 @@ fn tiers_and_settings() {
         "--rows-per-second 500",
         // A day's run is late a day after the day is over, not when it is.
         "interval=timedelta(seconds=172800)",
-        "Asset(\"trivium://flights/upstream/v2\"),",
+        "UPSTREAM = [\n    \"trivium://flights/upstream/v2\",\n]",
+        "inlets=[Asset(view) for view in UPSTREAM],",
         "failed = [TRIVIUM, \"record\", VIEW,",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
@@ -219,9 +220,35 @@ fn read_back(literal: &str) -> String {
     }
 }
 
+/// What could end a literal, turn its reading round, or be taken for a template's; between spaces.
+const PIECES: &str = "\" ' \"\"\" ''' \\ \\\\ \\n \\x41 \\N{BULLET} { } {{ }} {{ti}} {% %} {%raw%} {%endraw%} {# #} \
+    \n \r \r\n \t \0 \u{1} \u{1b}[31m \u{7f} \u{85} \u{a0} \u{ad} \u{200b} \u{202e} \u{2028} \u{2029} \u{2066} \
+    \u{feff} \u{fffe} \u{301} \u{6f22} \u{1d54f} \u{1f6e9} \u{e0041} a";
+
+fn texts() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => proptest::sample::select(PIECES.split(' ').collect::<Vec<_>>()).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+#[test]
+fn a_value_is_assigned_on_the_lines_that_ruff_would_have() {
+    let lines = |text: &str| {
+        let assigned = python::assignment("OWNER", &minijinja::Value::from(text)).unwrap();
+        assigned.lines().count()
+    };
+    // `OWNER = ` and two quotes are ten columns of 88; in parentheses the indentation and they are six.
+    let letters = |count: usize| "x".repeat(count);
+    assert_eq!([78, 79, 82, 83, 200].map(|count| lines(&letters(count))), [1, 3, 3, 1, 1]);
+    let wide = |count: usize| "\u{6f22}".repeat(count);
+    assert_eq!([39, 40, 41, 42].map(|count| lines(&wide(count))), [1, 3, 3, 1], "two columns each");
+}
+
 proptest! {
     #[test]
-    fn no_text_ends_its_literal(text in any::<String>()) {
+    fn no_text_ends_its_literal(text in texts()) {
         let literal = python::string(&text);
         prop_assert!(literal.is_ascii() || literal.chars().all(|c| c.is_ascii() || c.is_alphanumeric()));
         prop_assert_eq!(read_back(&literal), text);

@@ -6,23 +6,30 @@
 //! <dags>/_trivium/trivium_spark.py                                 what Spark runs
 //! <dags>/_trivium/.airflowignore                                   keeps Airflow from looking for DAGs in there
 //! ```
-//! Every file is written beside its place, under a name that Airflow does not parse, and put there by one
-//! rename. What a DAG needs is there before it, and goes after it. Files of others are never touched; a
-//! DAG that somebody has edited is only overwritten or removed when that is asked for.
+//! Every file is written beside its place, under a name that Airflow does not parse, made durable, and put there
+//! by one rename. What a DAG needs is there before it, and goes after it. Files of others are never touched; one
+//! that somebody has edited is only overwritten or removed when that is asked for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use trivium_spark_runner::{RUNNER, RUNNER_FILE};
 
 use crate::{
     Error,
-    dag::{Generated, Origin, definition_of, origin},
+    dag::{self, Generated, Origin, definition_of, origin},
 };
+
+/// How old what somebody left half done must be: a younger file may be one that is being written.
+pub const LEFT_AFTER: Duration = Duration::from_secs(600);
+
+/// Files that are made durable one by one; of more, the whole file system is asked once.
+const FEW: usize = 64;
 
 const SHIPPED: &str = "_trivium";
 const DEFINITIONS: &str = "_trivium/definitions";
@@ -36,7 +43,7 @@ pub enum Change {
     Update(String),
     /// A file of ours that nothing asks for any more.
     Remove(String),
-    /// A DAG that somebody has edited, which is not as it should be.
+    /// A file of ours that somebody has edited, which is not as it should be.
     Edited(String),
     /// A file of somebody else's where one of ours should be.
     Foreign(String),
@@ -78,8 +85,8 @@ impl Plan {
     /// Nothing but what every folder has.
     pub fn new() -> Self {
         let mut plan = Self::default();
-        plan.shipped.insert(format!("{SHIPPED}/{RUNNER_FILE}"), RUNNER.to_owned());
-        plan.shipped.insert(format!("{SHIPPED}/.airflowignore"), "*\n".to_owned());
+        plan.shipped.insert(format!("{SHIPPED}/{RUNNER_FILE}"), dag::shipped(RUNNER));
+        plan.shipped.insert(format!("{SHIPPED}/.airflowignore"), dag::shipped("*\n"));
         plan
     }
 
@@ -123,8 +130,11 @@ impl Plan {
         for (path, text) in &self.shipped {
             match read(&folder.join(path))? {
                 None => changes.push(Change::Add(path.clone())),
-                Some(now) if now != *text => changes.push(Change::Update(path.clone())),
-                Some(_) => {}
+                Some(now) if now == *text => {}
+                Some(now) => changes.push(match is_edited(path, &now) {
+                    true => Change::Edited(path.clone()),
+                    false => Change::Update(path.clone()),
+                }),
             }
         }
         for (path, text) in &self.dags {
@@ -168,30 +178,46 @@ impl Plan {
             }
         }
         for name in names(&folder.join(DEFINITIONS))? {
-            if !needed.contains(&name) {
-                changes.push(Change::Remove(format!("{DEFINITIONS}/{name}")));
+            if needed.contains(&name) {
+                continue;
             }
+            let path = format!("{DEFINITIONS}/{name}");
+            changes.push(match is_edited_definition(&folder.join(&path), &name)? {
+                true => Change::Edited(path),
+                false => Change::Remove(path),
+            });
         }
         Ok(changes)
     }
 
-    /// Does the changes, edited DAGs too if `force` says so. Returns what was done.
+    /// Does the changes, those of edited files too if `force` says so. Returns what was done. Nothing is put in
+    /// its place before all is written.
     pub fn apply(
         &self,
         folder: &Path,
         changes: &[Change],
         force: bool,
     ) -> Result<Vec<Change>, Error> {
+        let is_due = |change: &&Change| match change {
+            Change::Edited(_) => force,
+            Change::Foreign(_) => false,
+            Change::Add(_) | Change::Update(_) | Change::Remove(_) => true,
+        };
+        let due: Vec<&Change> = changes.iter().filter(is_due).collect();
+        let mut staged = Staged::default();
+        for change in &due {
+            if let (Some(text), false) = (self.text(change.path()), is_removal(change)) {
+                staged.write(&folder.join(change.path()), text)?;
+            }
+        }
+        staged.make_durable(folder)?;
         let mut done = Vec::new();
-        for change in changes {
+        for change in due {
             let path = folder.join(change.path());
-            let text = self.dags.get(change.path()).or_else(|| self.shipped.get(change.path()));
-            let is_done = match (change, text) {
-                (Change::Add(_) | Change::Update(_), Some(text)) => write(&path, text)?,
-                (Change::Edited(_), Some(text)) if force => write(&path, text)?,
-                (Change::Edited(_), None) if force => remove(&path)?,
-                (Change::Remove(_), _) => remove(&path)?,
-                _ => false,
+            let is_done = match self.text(change.path()) {
+                Some(_) if !is_removal(change) => staged.place(&path)?,
+                None if matches!(change, Change::Edited(_)) => remove(&path)?,
+                _ => is_removal(change) && remove(&path)?,
             };
             if is_done {
                 done.push(change.clone());
@@ -199,6 +225,134 @@ impl Plan {
         }
         Ok(done)
     }
+}
+
+fn is_removal(change: &Change) -> bool {
+    matches!(change, Change::Remove(_))
+}
+
+/// Whether a shipped file that is not as it should be was edited, and is not that of another version.
+fn is_edited(path: &str, now: &str) -> bool {
+    if path.starts_with(DEFINITIONS) {
+        // Its folder is named by what it held. One without a byte is what a machine leaves that lost its power.
+        return !now.is_empty();
+    }
+    origin(now) == Origin::Edited
+}
+
+/// Whether a definition that no DAG names was edited: its folder is named by the hash of its two files. One that
+/// lacks a file is half of what somebody was about to write, or to remove.
+fn is_edited_definition(folder: &Path, name: &str) -> Result<bool, Error> {
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    for namespace in names(folder)? {
+        let inside = folder.join(namespace);
+        if !inside.is_dir() {
+            continue;
+        }
+        let files = names(&inside)?;
+        let text = |ending: &str| {
+            let file = files.iter().find(|file| !is_staged(file) && file.ends_with(ending));
+            file.map_or(Ok(None), |file| read(&inside.join(file)))
+        };
+        if let (Some(config), Some(sql)) = (text(".json")?, text(".sql")?)
+            && !dag::is_named_by(name, &config, &sql)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Files that are written beside their places; those that do not get there go.
+#[derive(Default)]
+struct Staged {
+    new: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl Staged {
+    fn write(&mut self, path: &Path, text: &str) -> Result<(), Error> {
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+        let new = folder.join(staged_name(&name));
+        // Before it is there: half of it is to go, too.
+        self.new.insert(path.to_owned(), new.clone());
+        fs::write(&new, text).map_err(Error::io("write", path))
+    }
+
+    /// A machine that loses its power keeps renames and forgets what was written last.
+    fn make_durable(&self, folder: &Path) -> Result<(), Error> {
+        if self.new.len() > FEW {
+            let synced = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(&folder)?));
+            return synced.map_err(Error::io("write", folder));
+        }
+        for (path, new) in &self.new {
+            File::open(new).and_then(|file| file.sync_all()).map_err(Error::io("write", path))?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, path: &Path) -> Result<bool, Error> {
+        let Some(new) = self.new.get(path) else { return Ok(false) };
+        fs::rename(new, path).map_err(Error::io("write", path))?;
+        self.new.remove(path);
+        Ok(true)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        for new in self.new.values() {
+            // The error that matters is the one that it was left for.
+            let _ = fs::remove_file(new);
+        }
+    }
+}
+
+/// Airflow parses what ends in `.py` alone.
+fn staged_name(name: &str) -> String {
+    format!(".{name}.{}.new", std::process::id())
+}
+
+fn is_staged(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+    let process = inner.and_then(|inner| inner.rsplit_once('.'));
+    process.is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Takes away what generators left beside their places that were killed.
+pub fn sweep(folder: &Path, now: SystemTime) -> Result<(), Error> {
+    let mut folders: Vec<PathBuf> =
+        names(folder)?.into_iter().map(|name| folder.join(name)).collect();
+    let definitions = folder.join(DEFINITIONS);
+    for name in names(&definitions)? {
+        let definition = definitions.join(name);
+        if definition.is_dir() {
+            let inside = names(&definition)?;
+            folders.extend(inside.into_iter().map(|namespace| definition.join(namespace)));
+        }
+    }
+    for folder in folders {
+        if !folder.is_dir() {
+            continue;
+        }
+        for name in names(&folder)?.into_iter().filter(|name| is_staged(name)) {
+            let path = folder.join(name);
+            let about = match fs::symlink_metadata(&path) {
+                Ok(about) => about,
+                // Whose it was has put it in its place.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io("read", &path)(error)),
+            };
+            let changed = about.modified().map_err(Error::io("read", &path))?;
+            if about.is_file() && now.duration_since(changed).is_ok_and(|age| age >= LEFT_AFTER) {
+                remove(&path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {
@@ -243,22 +397,6 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
-}
-
-fn write(path: &Path, text: &str) -> Result<bool, Error> {
-    let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let name =
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    // Airflow parses what ends in `.py` alone.
-    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        // The error that matters is the one above.
-        let _ = fs::remove_file(&new);
-    }
-    written.map_err(Error::io("write", path))?;
-    Ok(true)
 }
 
 fn remove(path: &Path) -> Result<bool, Error> {

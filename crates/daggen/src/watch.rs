@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use trivium_model::{Diagnostic, ViewRef};
@@ -17,6 +17,7 @@ use crate::{
     dag::{Generated, Renderer},
     reads::{Reads, Wrong},
     source::{self, Loaded, Source},
+    tree,
 };
 
 /// How long a definition that no DAG names any more is kept: a run may have begun with it.
@@ -93,14 +94,14 @@ impl Watcher {
         })
     }
 
-    /// Goes by these settings from now on; where they differ, all is rendered anew.
-    pub fn go_by(&mut self, settings: Settings) -> Result<(), Error> {
-        if *self.renderer.settings() != settings {
-            self.renderer = Renderer::new(settings)?;
+    /// Goes by these settings from now on; where DAGs would differ, all are rendered anew.
+    pub fn go_by(&mut self, settings: Settings) {
+        if !self.renderer.settings().give_the_same(&settings) {
             self.known.clear();
             self.commit = None;
         }
-        Ok(())
+        // Messages name places of the file as it is now.
+        self.renderer.go_by(settings);
     }
 
     /// Reads the configs and says what should be there.
@@ -145,7 +146,8 @@ impl Watcher {
         Ok(look)
     }
 
-    /// What is wrong with the views that views read, as far as the configs tell.
+    /// What is wrong with the views that views read, as far as the configs tell. A view that no config has may
+    /// be one that the registry has, which the tasks ask: its readers have DAGs.
     fn wrong_reads(&self) -> Vec<Wrong> {
         let mut reads = Reads::new(self.renderer.settings());
         let mut is_misplaced = false;
@@ -156,14 +158,23 @@ impl Watcher {
                 Known::Nothing => {}
             }
         }
-        reads.wrong(|view| {
+        let unknown = reads.unknown(|view| {
             let ViewRef { namespace, view, version } = view;
             let stem = format!("{namespace}/{view}.v{version}");
             // A file that is wrong may hold it: that is told by itself.
             is_misplaced
                 || self.known.contains_key(&stem)
                 || [&*stem, namespace.as_str(), ""].iter().any(|at| self.unread.contains_key(*at))
-        })
+        });
+        let told = unknown.into_iter().map(|wrong| {
+            let help = "its readers wait until the registry has it: correct the name or the version, or \
+                        write its config";
+            let finding = Diagnostic { help: help.to_owned(), ..wrong.finding }.into_warning();
+            Wrong { finding, views: Vec::new() }
+        });
+        let mut wrong: Vec<Wrong> = reads.circles().into_iter().chain(told).collect();
+        wrong.sort_by_key(|one| (one.finding.line, one.finding.column));
+        wrong
     }
 
     /// Reads all again, and renders what changed; returns how many pairs that were.
@@ -220,11 +231,18 @@ pub fn watch(
 ) -> ! {
     let mut last: Option<String> = None;
     let mut unneeded = Unneeded::default();
+    let mut is_first = true;
     loop {
-        let outcome = settings().and_then(|settings| watcher.go_by(settings)).and_then(|()| {
+        let outcome = settings().and_then(|settings| {
+            watcher.go_by(settings);
             let look = watcher.look()?;
             let changes = unneeded.let_go(look.plan.changes(dags)?, Instant::now());
             let done = look.plan.apply(dags, &changes, false)?;
+            // What was killed was about to write: it is looked for when something is written.
+            if is_first || !done.is_empty() {
+                tree::sweep(dags, SystemTime::now())?;
+            }
+            is_first = false;
             // What could not be done is told of, too.
             let left = changes.into_iter().filter(|change| {
                 matches!(change, Change::Edited(_) | Change::Foreign(_)) && !done.contains(change)

@@ -73,11 +73,6 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
                 None,
             )
         }
-        DataFusionError::ParquetError(inner) => Error::Malformed {
-            path: "a Parquet file".to_owned(),
-            line: None,
-            message: inner.to_string(),
-        },
         other => Error::Internal(other.to_string()),
     }
 }

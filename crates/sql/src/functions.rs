@@ -46,7 +46,7 @@ pub(crate) const NOT_REPEATABLE: [&str; 35] = [
 ];
 
 /// Functions that make several rows of one.
-const GENERATORS: [&str; 10] = [
+pub(crate) const GENERATORS: [&str; 10] = [
     "explode",
     "explode_outer",
     "inline",
@@ -63,7 +63,7 @@ const GENERATORS: [&str; 10] = [
 pub(crate) const GENERATORS_OF_ROWS: [&str; 1] = ["range"];
 
 /// Functions that make one value of many rows.
-const AGGREGATES: [&str; 76] = [
+pub(crate) const AGGREGATES: [&str; 74] = [
     "any",
     "any_value",
     "approx_count_distinct",
@@ -118,7 +118,6 @@ const AGGREGATES: [&str; 76] = [
     "regr_sxx",
     "regr_sxy",
     "regr_syy",
-    "schema_of_json_agg",
     "skewness",
     "some",
     "std",
@@ -138,7 +137,6 @@ const AGGREGATES: [&str; 76] = [
     "kll_sketch_agg_bigint",
     "kll_sketch_agg_double",
     "kll_sketch_agg_float",
-    "product",
     "approx_top_k_accumulate",
 ];
 

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod quality;
 mod rules;
 pub mod scan;
+pub mod spark;
 mod style;
 mod walk;
 

@@ -3,8 +3,10 @@
 use std::process::Command;
 
 use axum::http::Method;
+use serde::Serialize;
 use serde_json::json;
 use trivium_api::ApiError;
+use trivium_model::Diagnostic;
 use trivium_registry_api::shapes::ApplyAnswer;
 use trivium_runtime::Kind;
 
@@ -15,6 +17,15 @@ use crate::{
     target::{Need, Target},
     verbs::{plan, validate},
 };
+
+/// The registry's answer, and what was found before it was asked.
+#[derive(Serialize)]
+struct Applied {
+    #[serde(flatten)]
+    answer: ApplyAnswer,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Diagnostic>,
+}
 
 /// Plans, shows the plan, and applies exactly that.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
@@ -37,13 +48,12 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     }
     let changed: Vec<&str> =
         planned.plan.changes.iter().map(|change| change.subject.as_str()).collect();
-    validate::refuse_wrong_types(global, &configs, &changed).await?;
+    let findings = validate::refuse_wrong_types(global, &configs, &changed).await?;
     if planned.plan.changes.is_empty() {
         if global.output == Output::Json {
-            output::json(&ApplyAnswer {
-                revision: planned.plan.base_revision,
-                changes: Vec::new(),
-            });
+            let revision = planned.plan.base_revision;
+            let answer = ApplyAnswer { revision, changes: Vec::new() };
+            output::json(&Applied { answer, findings });
         }
         return Ok(());
     }
@@ -54,13 +64,13 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
         "author": author,
         "reason": args.reason,
     });
-    let applied: ApplyAnswer = target.ask(Method::POST, "/v1/apply", Some(&request)).await?;
+    let answer: ApplyAnswer = target.ask(Method::POST, "/v1/apply", Some(&request)).await?;
     match global.output {
-        Output::Json => output::json(&applied),
+        Output::Json => output::json(&Applied { answer, findings }),
         Output::Table => output::line(format!(
             "{} as revision {} by {author}",
             output::paint(output::GOOD, "applied"),
-            applied.revision
+            answer.revision
         )),
     }
     Ok(())

@@ -70,8 +70,12 @@ fn generate_dags(
             output::line(format!("{} DAGs, {} changes", outcome.dags, outcome.changes.len()));
         }
     }
+    let is_wrong = outcome.findings.iter().any(trivium_model::Diagnostic::is_error);
+    if !is_wrong && global.output == Output::Table {
+        outcome.findings.iter().for_each(output::finding);
+    }
     let Some(kind) = outcome.kind(check) else { return Ok(()) };
-    if outcome.findings.iter().any(trivium_model::Diagnostic::is_error) {
+    if is_wrong {
         let help = "correct the files; their DAGs stay as they are until then";
         return Err(Failure::findings(outcome.findings, help));
     }
@@ -110,6 +114,7 @@ fn diff(project: &Project, folder: &Folder) -> Result<(), Failure> {
         let help = "correct the files; their DAGs stay as they are until then";
         return Err(Failure::findings(findings, help));
     }
+    findings.iter().for_each(output::finding);
     if text.is_empty() {
         output::note("the DAGs are what the configs give");
     } else {

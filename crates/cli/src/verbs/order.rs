@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trivium_api::ApiError;
+use trivium_daggen::reads::{Reads, Wrong};
 use trivium_model::{FeatureView, Timestamp, ViewRef};
 use trivium_offline::{periods, schedule};
 use trivium_registry::StoredView;
@@ -61,9 +62,13 @@ impl Trouble {
         let mut failed = self.failed.into_iter();
         let (view, mut first) = failed.next()?;
         let mut more = Vec::new();
+        let mut said = BTreeSet::from([first.error.message.clone()]);
         for (also, failure) in failed {
+            // Of a circle the same is said of each view: once will do.
+            let is_news = said.insert(failure.error.message.clone())
+                || !failure.error.message.contains(&also.to_string());
             // Programs have them in the answer.
-            if output == Output::Table {
+            if output == Output::Table && is_news {
                 let ApiError { message, field, .. } = &failure.error;
                 let place = if field.is_empty() { String::new() } else { format!(" ({field})") };
                 let text = format!("{also}: {message}{place}");
@@ -96,50 +101,78 @@ impl Trouble {
 /// Views in such an order that each comes after those whose rows it reads.
 pub fn upstream_first<'s>(project: &Project, views: Vec<&'s StoredView>) -> Ordered<'s> {
     let mut trouble = Trouble::default();
+    let mut reads = Reads::new(&project.settings);
     let mut left = Vec::with_capacity(views.len());
     for stored in views {
         let view = stored.view.reference();
         match query(stored) {
             Ok(query) => {
-                let tables = query.tables().iter();
-                let upstream = tables.filter_map(|name| project.sources.view(name).cloned());
+                reads.add(&view, query.tables());
+                let upstream = project.settings.views_among(query.tables());
+                let upstream = upstream.map(|source| source.view.clone());
                 trouble.reads.insert(view, upstream.collect::<Vec<ViewRef>>());
                 left.push(stored);
             }
             Err(failure) => trouble.failed.push((view, failure)),
         }
     }
-    let mut ordered: Vec<&StoredView> = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let names: BTreeSet<ViewRef> = left.iter().map(|one| one.view.reference()).collect();
-        let is_due = |one: &&StoredView| {
-            let upstream = trouble.reads.get(&one.view.reference());
-            !upstream.is_some_and(|upstream| upstream.iter().any(|name| names.contains(name)))
-        };
-        let (due, later): (Vec<_>, Vec<_>) = left.into_iter().partition(is_due);
-        if due.is_empty() {
-            refuse_circle(project, names, &mut trouble);
-            break;
-        }
-        ordered.extend(due);
-        left = later;
-    }
-    Ordered { views: ordered, trouble }
+    let circular = refuse_circles(reads.circles(), &mut trouble);
+    left.retain(|stored| !circular.contains(&stored.view.reference()));
+    Ordered { views: in_order(left, &trouble.reads), trouble }
 }
 
-/// Of views that wait for each other, and of those that read these, none can be run.
-fn refuse_circle(project: &Project, names: BTreeSet<ViewRef>, trouble: &mut Trouble) {
-    let listed: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut names = names.into_iter();
-    let Some(first) = names.next() else { return };
-    let message = format!("these views read each other's rows: {}", listed.join(", "));
-    let error = ApiError::new(Kind::FailedPrecondition, message)
-        .at(project.file.display().to_string())
-        .help(
-            "let one of them read something else: no order would do; `trivium validate` says where",
-        );
-    trouble.not_run.extend(names.map(|name| (name, first.clone())));
-    trouble.failed.push((first, error.into()));
+/// Of views that wait for each other none can be run; those that read these are left out when it is their
+/// turn, as for any other failure. Gives the views of the circles.
+fn refuse_circles(circles: Vec<Wrong>, trouble: &mut Trouble) -> BTreeSet<ViewRef> {
+    let mut circular = BTreeSet::new();
+    for Wrong { finding, views } in circles {
+        let place = format!("{}:{}:{}", finding.path, finding.line, finding.column);
+        for view in views {
+            // Once, though it may be in several.
+            if circular.insert(view.clone()) {
+                let error = ApiError::new(Kind::FailedPrecondition, finding.message.clone())
+                    .at(place.clone())
+                    .help(finding.help.clone());
+                trouble.failed.push((view, error.into()));
+            }
+        }
+    }
+    circular
+}
+
+/// Views without circles, each after those whose rows it reads, and otherwise as they were.
+fn in_order<'s>(
+    views: Vec<&'s StoredView>,
+    reads: &BTreeMap<ViewRef, Vec<ViewRef>>,
+) -> Vec<&'s StoredView> {
+    let names: Vec<ViewRef> = views.iter().map(|stored| stored.view.reference()).collect();
+    let numbers: BTreeMap<&ViewRef, usize> = names.iter().zip(0..).collect();
+    let mut readers = vec![Vec::new(); views.len()];
+    let mut awaited = vec![0_usize; views.len()];
+    for (number, name) in names.iter().enumerate() {
+        let upstream = reads.get(name).into_iter().flatten();
+        for upstream in upstream.filter_map(|name| numbers.get(name)) {
+            readers[*upstream].push(number);
+            awaited[number] += 1;
+        }
+    }
+    let mut ordered = Vec::with_capacity(views.len());
+    let mut due: Vec<usize> = (0..views.len()).filter(|number| awaited[*number] == 0).collect();
+    while !due.is_empty() {
+        let mut later = Vec::new();
+        for number in due {
+            ordered.push(views[number]);
+            for &reader in &readers[number] {
+                awaited[reader] -= 1;
+                if awaited[reader] == 0 {
+                    later.push(reader);
+                }
+            }
+        }
+        later.sort_unstable();
+        due = later;
+    }
+    ordered
 }
 
 /// A period whose upstream partitions are not there would come out empty, or without some rows.

@@ -8,6 +8,7 @@ use trivium_offline::columns;
 use trivium_registry::project::{
     Project as Definitions, ProjectView, load_project, load_project_beside,
 };
+use trivium_sql::spark::{self, UnknownFunction};
 
 use crate::{
     accepted,
@@ -128,14 +129,15 @@ fn say_compared(compared: Option<&Compared>) {
 }
 
 /// Before an apply of `changed`: what the engine would refuse is refused at once, not at the first
-/// run, and so are sources that are views which nobody has, or which read each other. Files that are wrong in themselves are left to the plan.
+/// run, and so are sources that are views which nobody has, or which read each other. Files that are wrong in
+/// themselves are left to the plan. Gives the warnings, of which people have been told.
 pub async fn refuse_wrong_types(
     global: &Global,
     configs: &Configs,
     changed: &[&str],
-) -> Result<(), Failure> {
-    let Ok(project) = Project::find(global) else { return Ok(()) };
-    let Ok(definitions) = load_project(&configs.files) else { return Ok(()) };
+) -> Result<Vec<Diagnostic>, Failure> {
+    let Ok(project) = Project::find(global) else { return Ok(Vec::new()) };
+    let Ok(definitions) = load_project(&configs.files) else { return Ok(Vec::new()) };
     let checked = check(global, &project, &definitions, |view| {
         changed.contains(&view.view.reference().to_string().as_str()) && asked(configs, view)
     })
@@ -148,7 +150,7 @@ pub async fn refuse_wrong_types(
     if global.output == Output::Table {
         findings.iter().for_each(output::finding);
     }
-    Ok(())
+    Ok(findings)
 }
 
 /// Whether the view has SQL that the command line names.
@@ -209,8 +211,14 @@ async fn check_view(
     project: &Project,
     upstream: &Upstream,
     loaded: &ProjectView,
-) -> Result<Option<Diagnostic>, Failure> {
-    let (Some(sql), Some(schedule)) = (&loaded.sql, &loaded.view.schedule) else { return Ok(None) };
+) -> Result<Vec<Diagnostic>, Failure> {
+    let (Some(sql), Some(schedule)) = (&loaded.sql, &loaded.view.schedule) else {
+        return Ok(Vec::new());
+    };
+    // All of them, and first: an engine tells of one thing at a time, and ends at what it does not prove.
+    let unknown = sql.query.unknown_functions();
+    let mut findings: Vec<Diagnostic> =
+        unknown.iter().map(|call| unknown_function(&sql.path, call)).collect();
     let known: Vec<&str> = project.sources.names().collect();
     let mut read = sql.query.tables().iter();
     if let Some(name) = read.find(|name| !known.iter().any(|own| own.eq_ignore_ascii_case(name))) {
@@ -221,48 +229,61 @@ async fn check_view(
             }
         };
         let at = position_of(&sql.text, name);
-        return Ok(Some(Diagnostic::error(
-            &sql.path,
-            at,
-            codes::UNKNOWN_TABLE.code,
-            format!("the project has no source `{name}`"),
-            help,
-        )));
+        let message = format!("the project has no source `{name}`");
+        findings.push(Diagnostic::error(&sql.path, at, codes::UNKNOWN_TABLE.code, message, help));
+        return Ok(findings);
     }
     // Of a view that nobody has, no columns are known; that it is so is told by itself.
     if project.settings.views_among(sql.query.tables()).any(|source| !upstream.knows(&source.view))
     {
-        return Ok(None);
+        return Ok(findings);
     }
     let period =
         trivium_sql::Period::containing(&loaded.view, schedule.start).map_err(|error| {
             trivium_api::ApiError::invalid(error.to_string()).at(&loaded.config_path)
         })?;
     let wrong = |at: Option<(u32, u32)>, code: &'static str, message: String, help: String| {
-        Ok(Some(Diagnostic::error(&sql.path, at.unwrap_or((1, 1)), code, message, help)))
+        let at = at.map_or((1, 1), |at| sql.query.author_position(&period, at));
+        Diagnostic::error(&sql.path, at, code, message, help)
     };
     let tables = project.sources.tables(sql.query.tables(), upstream)?;
-    match engine.describe(&sql.query.render(&period), &tables).await {
+    let found = match engine.describe(&sql.query.render(&period), &tables).await {
         Ok(schema) => {
             let columns = columns::author_columns(&loaded.view);
             match columns::check_schema(&schema, &columns) {
-                Ok(()) => Ok(None),
-                Err(misfit) => wrong(None, codes::COLUMN_TYPE.code, misfit.message, misfit.help),
+                Ok(()) => None,
+                Err(misfit) => {
+                    Some(wrong(None, codes::COLUMN_TYPE.code, misfit.message, misfit.help))
+                }
             }
         }
         Err(EngineError::Invalid { message, position }) => {
-            wrong(position, codes::QUERY.code, message, String::new())
+            let found = wrong(position, codes::QUERY.code, message, String::new());
+            // Told above.
+            let is_told = |call: &UnknownFunction| call.position == (found.line, found.column);
+            (!unknown.iter().any(is_told)).then_some(found)
         }
         // Spark runs it; what it gives is held against the config there, before it is published.
         Err(EngineError::Unsupported { what, help, position }) => {
             let message = format!(
                 "{what} is not proven equal to Spark on the local engine, which refuses it"
             );
-            let finding = wrong(position, codes::NOT_PROVEN.code, message, help)?;
-            Ok(finding.map(Diagnostic::into_warning))
+            Some(wrong(position, codes::NOT_PROVEN.code, message, help).into_warning())
         }
-        Err(error) => Err(crate::failure::engine(&error)),
-    }
+        Err(error) => return Err(crate::failure::engine(&error)),
+    };
+    findings.extend(found);
+    Ok(findings)
+}
+
+/// A name that Spark does not have, nor then the local engine.
+fn unknown_function(path: &str, call: &UnknownFunction) -> Diagnostic {
+    let help = match spark::nearest_function(&call.name) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "Spark has none of that name: take one that it has".to_owned(),
+    };
+    let message = format!("there is no function `{}`", call.name);
+    Diagnostic::error(path, call.position, codes::QUERY.code, message, help)
 }
 
 /// Where a word first stands in the SQL; comments may mislead it, and then a person still finds it.

@@ -60,6 +60,50 @@ fn circles_are_told_at_the_section_that_closes_them() {
 }
 
 #[test]
+fn each_circle_is_told_and_none_but_its_own_views() {
+    // a and b read each other, as do d and e; c leads from one to the other, and f reads all of them.
+    let toml = ["a", "b", "c", "d", "e"].map(|name| section(name, &format!("shop/{name}@1")));
+    let found = wrong(
+        &toml.concat(),
+        &[
+            ("shop/a@1", &["b"]),
+            ("shop/b@1", &["a", "c"]),
+            ("shop/c@1", &["d"]),
+            ("shop/d@1", &["e"]),
+            ("shop/e@1", &["d"]),
+            ("shop/f@1", &["a", "b", "c", "d", "e"]),
+        ],
+    );
+    let concerned: Vec<BTreeSet<ViewRef>> =
+        found.iter().map(|one| one.views.iter().cloned().collect()).collect();
+    assert_eq!(
+        concerned,
+        [["shop/a@1", "shop/b@1"], ["shop/d@1", "shop/e@1"]]
+            .map(|circle| BTreeSet::from(circle.map(view)))
+    );
+}
+
+#[test]
+fn ten_thousand_views_below_a_circle_are_looked_through_once() {
+    // A chain of readers, each of the one before, behind a view that reads itself: a look for a way back from
+    // each, or for each source among all, would be a hundred million steps.
+    const COUNT: usize = 10_000;
+    let name = |number: usize| format!("shop/v{number}@1");
+    let toml: String =
+        (0..COUNT).map(|number| section(&format!("s{number}"), &name(number))).collect();
+    let settings = Settings::parse("trivium.toml", &toml).unwrap();
+    let mut reads = Reads::new(&settings);
+    for number in 0..COUNT {
+        let up = number.saturating_sub(1);
+        reads.add(&view(&name(number)), &[format!("S{up}"), "orders".to_owned()]);
+    }
+    let found = reads.wrong(|_| true);
+    let [one] = found.as_slice() else { panic!("{}", found.len()) };
+    assert_eq!(one.views, [view("shop/v0@1")]);
+    assert_eq!(reads.unknown(|_| false).len(), COUNT);
+}
+
+#[test]
 fn a_view_may_read_one_twice_and_not_itself() {
     let toml = [section("a", "shop/a@1"), section("b", "shop/b@1")].concat();
     let fine: &[(&str, &[&str])] =
@@ -96,32 +140,42 @@ fn a_view_that_would_wait_for_ever_keeps_its_dag() {
     let before = fs::read_to_string(fixture.path(dag)).unwrap();
     fixture.edit("configs/flights/carrier_daily.v1.json", "Punctuality", "Lateness");
     fixture.edit("configs/flights/airport_weather.v1.json", "\"owner\"", " \"owner\"");
-    for (named, code) in
-        [("flights/carrier_daily@1", "circular-views"), ("flights/none@1", "unknown-source-view")]
-    {
-        fs::write(fixture.path("trivium.toml"), section("flights", named)).unwrap();
-        let outcome = generate(&fixture.args(true, false)).unwrap();
-        let [finding] = outcome.findings.as_slice() else { panic!("{outcome:?}") };
-        assert_eq!((&*finding.code, finding.line), (code, 1));
-        assert!(finding.path.ends_with("trivium.toml"), "{}", finding.path);
-        assert_eq!(outcome.kind(true), Some(Kind::InvalidArgument));
-        let concerned = Change::Update("flights/carrier_daily_v1.py".to_owned());
-        assert!(!outcome.changes.contains(&concerned), "{outcome:?}");
-        // Which reads no view, and is made as ever.
-        let other = Change::Update("flights/airport_weather_v1.py".to_owned());
-        assert!(outcome.changes.contains(&other), "{outcome:?}");
-        assert!(
-            !outcome
-                .changes
-                .iter()
-                .any(|change| matches!(change, Change::Remove(path) if path.ends_with(".py")))
-        );
-    }
+    let itself = section("flights", "flights/carrier_daily@1");
+    fs::write(fixture.path("trivium.toml"), itself).unwrap();
+    let outcome = generate(&fixture.args(true, false)).unwrap();
+    let [finding] = outcome.findings.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!((&*finding.code, finding.line), ("circular-views", 1));
+    assert!(finding.path.ends_with("trivium.toml"), "{}", finding.path);
+    assert_eq!(outcome.kind(true), Some(Kind::InvalidArgument));
+    let concerned = Change::Update("flights/carrier_daily_v1.py".to_owned());
+    assert!(!outcome.changes.contains(&concerned), "{outcome:?}");
+    // Which reads no view, and is made as ever.
+    let other = Change::Update("flights/airport_weather_v1.py".to_owned());
+    assert!(outcome.changes.contains(&other), "{outcome:?}");
+    assert!(
+        !outcome
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Remove(path) if path.ends_with(".py")))
+    );
     assert_eq!(fs::read_to_string(fixture.path(dag)).unwrap(), before);
     let known = section("flights", "flights/ground_stop@1");
     fs::write(fixture.path("trivium.toml"), known).unwrap();
     assert!(generate(&fixture.args(false, false)).unwrap().findings.is_empty());
     assert_ne!(fs::read_to_string(fixture.path(dag)).unwrap(), before);
+}
+
+#[test]
+fn a_view_that_only_the_registry_may_have_is_waited_for() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("trivium.toml"), section("flights", "flights/none@1")).unwrap();
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    let [finding] = outcome.findings.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!((&*finding.code, finding.line), ("unknown-source-view", 1));
+    assert!(!finding.is_error() && finding.help.contains("the registry"), "{finding}");
+    assert_eq!(outcome.kind(false), None);
+    let dag = fs::read_to_string(fixture.path("dags/flights/carrier_daily_v1.py")).unwrap();
+    assert!(dag.contains("\"trivium://flights/none/v1\","), "{dag}");
 }
 
 #[test]

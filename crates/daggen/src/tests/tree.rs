@@ -3,14 +3,15 @@
 use std::{
     fs,
     path::Path,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
     Change, Settings,
     command::{GenerateArgs, Places, generate},
-    source::Source,
-    watch::{GRACE, Unneeded, Watcher},
+    source::{Source, file_in},
+    tree::{self, LEFT_AFTER},
+    watch::{GRACE, Look, Unneeded, Watcher},
 };
 
 use super::repository;
@@ -120,6 +121,112 @@ fn edited_dags_are_left_alone_until_forced() {
     fs::write(fixture.path(dag), "print('mine')\n").unwrap();
     let outcome = generate(&fixture.args(false, true)).unwrap();
     assert_eq!(outcome.left.len(), 1, "a file of others is not overwritten by force either");
+}
+
+#[test]
+fn shipped_files_that_were_edited_are_left_alone_until_forced() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = fs::read_to_string(fixture.path("dags/flights/route_daily_v1.py")).unwrap();
+    let definition = crate::dag::definition_of(&dag).unwrap().to_owned();
+    let folder = format!("_trivium/definitions/{definition}");
+    let files = [
+        format!("{folder}/flights/route_daily.v1.json"),
+        format!("{folder}/flights/route_daily.v1.sql"),
+        "_trivium/trivium_spark.py".to_owned(),
+        "_trivium/.airflowignore".to_owned(),
+    ];
+    let read = |file: &String| fs::read_to_string(fixture.path(&format!("dags/{file}"))).unwrap();
+    let before = files.each_ref().map(read);
+    for (file, text) in files.iter().zip(&before) {
+        let edited = format!("{text}\n");
+        fs::write(fixture.path(&format!("dags/{file}")), &edited).unwrap();
+        let outcome = generate(&fixture.args(false, false)).unwrap();
+        assert_eq!(outcome.left, [Change::Edited(file.clone())]);
+        assert_eq!(outcome.kind(false), Some(trivium_runtime::Kind::FailedPrecondition));
+        assert_eq!(read(file), edited);
+        generate(&fixture.args(false, true)).unwrap();
+        assert_eq!(read(file), *text);
+    }
+    // Of another version they are no edits, and half of a definition is none either.
+    let older = read(&files[2]).replace("content: sha256:", "contents: sha256:");
+    for (file, text) in [(&files[2], older.split_once('\n').unwrap().1), (&files[0], "")] {
+        fs::write(fixture.path(&format!("dags/{file}")), text).unwrap();
+        assert_eq!(fixture.generate(), [Change::Update(file.clone())]);
+    }
+    // The view changes: what somebody worked on is not thrown away with the definition.
+    fs::write(fixture.path(&format!("dags/{}", files[1])), "SELECT 1\n").unwrap();
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
+    let outcome = generate(&fixture.args(false, false)).unwrap();
+    assert_eq!(outcome.left, [Change::Edited(folder.clone())]);
+    // Without its other file it is no definition any more.
+    fs::remove_file(fixture.path(&format!("dags/{}", files[0]))).unwrap();
+    assert_eq!(fixture.generate(), [Change::Remove(folder)]);
+}
+
+#[test]
+fn what_a_kill_left_is_swept_when_it_is_old() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = fs::read_to_string(fixture.path("dags/flights/route_daily_v1.py")).unwrap();
+    let definition = crate::dag::definition_of(&dag).unwrap();
+    let left = [
+        "dags/flights/.route_daily_v1.py.17.new".to_owned(),
+        "dags/_trivium/.trivium_spark.py.17.new".to_owned(),
+        format!("dags/_trivium/definitions/{definition}/flights/.route_daily.v1.sql.17.new"),
+    ];
+    let others = ["dags/flights/.notes.new", "dags/flights/route.17.new"].map(str::to_owned);
+    for file in left.iter().chain(&others) {
+        fs::write(fixture.path(file), "half").unwrap();
+    }
+    let there = |files: &[String]| files.iter().filter(|file| fixture.path(file).exists()).count();
+    let now = SystemTime::now();
+    tree::sweep(&fixture.path("dags"), now).unwrap();
+    assert_eq!(there(&left), 3, "somebody may be writing them");
+    tree::sweep(&fixture.path("dags"), now + 2 * LEFT_AFTER).unwrap();
+    assert_eq!((there(&left), there(&others)), (0, 2));
+    assert!(fixture.generate().is_empty(), "nothing else was swept");
+}
+
+#[test]
+fn nothing_is_put_in_its_place_before_all_is_written() {
+    let fixture = Fixture::new();
+    fixture.generate();
+    let dag = "dags/flights/carrier_daily_v1.py";
+    let before = fs::read_to_string(fixture.path(dag)).unwrap();
+    fixture.edit("configs/flights/carrier_daily.v1.json", "Punctuality", "Lateness");
+    fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
+    // Where the last one is written, a folder is in the way.
+    let process = std::process::id();
+    let way = fixture.path(&format!("dags/flights/.route_daily_v1.py.{process}.new"));
+    fs::create_dir(&way).unwrap();
+    assert!(generate(&fixture.args(false, false)).is_err());
+    assert_eq!(fs::read_to_string(fixture.path(dag)).unwrap(), before);
+    let left = fs::read_dir(fixture.path("dags/flights")).unwrap();
+    let left = left.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "new");
+    assert_eq!(left.count(), 1, "the folder alone");
+    fs::remove_dir(&way).unwrap();
+    fixture.generate();
+    assert_ne!(fs::read_to_string(fixture.path(dag)).unwrap(), before);
+}
+
+#[test]
+fn where_a_setting_stands_changes_no_dag() {
+    let fixture = Fixture::new();
+    let toml = "[sources.flights]\nview = \"flights/none@1\"\n";
+    let settings = |text: &str| Settings::parse("trivium.toml", text).unwrap();
+    let source = Source::Folder(fixture.path("configs"));
+    let mut watcher = Watcher::new(source, settings(toml)).unwrap();
+    let told = |look: &Look| look.wrong.values().flatten().map(|one| one.line).collect::<Vec<_>>();
+    let look = watcher.look().unwrap();
+    assert_eq!((look.read, told(&look)), (6, vec![1]));
+    watcher.go_by(settings(&format!("# A comment.\n{toml}")));
+    let look = watcher.look().unwrap();
+    assert_eq!((look.read, told(&look)), (0, vec![2]), "the message is of the file as it is");
+    for other in [toml.replace("none@1", "none@2"), format!("{toml}[airflow]\npool = \"x\"\n")] {
+        watcher.go_by(settings(&other));
+        assert_eq!(watcher.look().unwrap().read, 6, "{other}");
+    }
 }
 
 #[test]
@@ -243,6 +350,12 @@ fn configs_come_from_a_commit_whatever_is_checked_out() {
     git(&["commit", "-q", "-a", "-m", "second"]);
     let wrong = watcher.look().unwrap();
     assert_eq!((wrong.read, wrong.plan.dags(), wrong.wrong.len()), (1, 3, 1));
+
+    // Files of the commit, whatever is checked out.
+    fs::write(fixture.path("trivium.toml"), "[airflow]\n").unwrap();
+    let of_main = |path: &str| file_in(fixture.folder.path(), "main", path).unwrap();
+    assert_eq!(of_main("trivium.toml"), Some(String::new()));
+    assert_eq!([of_main("trivium"), of_main("configs")], [None, None]);
 
     // A folder that the commit does not have is no folder without views.
     for folder in ["confgis", "configs/flights/route_daily.v1.json"] {

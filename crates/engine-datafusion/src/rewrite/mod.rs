@@ -15,6 +15,7 @@ use sqlparser::{
     tokenizer::Span,
 };
 use trivium_engine::Error;
+use trivium_sql::spark;
 
 use crate::{allow::AllowList, error::unsupported};
 
@@ -122,11 +123,16 @@ impl Rewriter<'_> {
             _ => &self.allowed.clauses,
         };
         if !list.contains(name) {
-            let what = match kind {
-                "clause" | "operator" => name.to_owned(),
-                _ => format!("function `{name}`"),
-            };
-            return Err(unsupported(what, at));
+            return Err(match kind {
+                "clause" | "operator" => unsupported(name, at),
+                _ if !spark::has_function(name) => {
+                    let near = spark::nearest_function(name);
+                    let hint = near.map(|near| format!("; did you mean `{near}`?"));
+                    let hint = hint.unwrap_or_default();
+                    invalid(format!("there is no function `{name}`{hint}"), at)
+                }
+                _ => unsupported(format!("function `{name}`"), at),
+            });
         }
         self.used.insert(format!("{kind} {name}"));
         Ok(())

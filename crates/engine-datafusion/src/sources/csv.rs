@@ -1,7 +1,12 @@
 //! CSV with a header line. Types follow from every value of the file, so they do not depend on where
 //! a sample ends: int, bigint, double, boolean, date, timestamp, else string.
 
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, AsArray, StringArray, TimestampMicrosecondArray},
@@ -13,7 +18,10 @@ use arrow::{
 use chrono_tz::Tz;
 use trivium_engine::Error;
 
-use super::instant;
+use super::{
+    heard::{Heard, Refusal},
+    instant,
+};
 use crate::{
     error::from_datafusion,
     functions::{cast, format},
@@ -32,27 +40,95 @@ fn malformed(path: &Path, line: Option<u64>, message: impl ToString) -> Error {
 }
 
 /// What the reader says: the system would not let it read, or the text is no such table.
-fn csv_error(path: &Path, error: ArrowError) -> Error {
-    match error {
-        ArrowError::IoError(_, inner) => source_error(path, inner),
-        ArrowError::CsvError(message) => malformed(path, line_of(&message), message),
-        other => malformed(path, None, other),
+fn csv_error(path: &Path, refusal: &Refusal, error: ArrowError) -> Error {
+    if let Some(refused) = refusal.take() {
+        return source_error(path, refused);
+    }
+    let ArrowError::CsvError(message) = error else { return malformed(path, None, error) };
+    let Some((before, record, after)) = record_of(&message) else {
+        return malformed(path, None, message);
+    };
+    // The reader counts records, and people lines. The file is read once more to tell them.
+    let line = File::open(path).ok().and_then(|file| line_of(BufReader::new(file), record));
+    match line {
+        Some(line) => malformed(path, Some(line), format!("{before}line {line}{after}")),
+        None => malformed(path, None, format!("{before}record {record}{after}")),
     }
 }
 
-/// The line that the reader's words name; it has no other way to tell.
-fn line_of(message: &str) -> Option<u64> {
-    let (_, after) = message.split_once("line ")?;
-    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// The same of the header, whose reader counts lines.
+fn header_error(path: &Path, refusal: &Refusal, error: ArrowError) -> Error {
+    if let Some(refused) = refusal.take() {
+        return source_error(path, refused);
+    }
+    let ArrowError::CsvError(message) = error else { return malformed(path, None, error) };
+    let line = record_of(&message).map(|(_, line, _)| line);
+    malformed(path, line, message)
+}
+
+/// The record that the reader's words name, and the words around it; it has no other way to tell. It says
+/// "line", and counts the header as the first.
+fn record_of(message: &str) -> Option<(&str, u64, &str)> {
+    let (before, from) = message.split_once("line ")?;
+    let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+    let (number, after) = from.split_at_checked(end)?;
+    Some((before, number.parse().ok()?, after))
+}
+
+/// The line on which a record begins, both counted from 1: lines without a character are no records, and a field
+/// in quotes may go over several.
+fn line_of(mut text: impl BufRead, record: u64) -> Option<u64> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        Record,
+        Field,
+        Plain,
+        Quoted,
+        /// Behind a quote in quotes: the end of the field, or the first half of one quote.
+        Quote,
+    }
+    let (mut at, mut line, mut records, mut was_return) = (At::Record, 1_u64, 0_u64, false);
+    loop {
+        let bytes = text.fill_buf().ok()?;
+        if bytes.is_empty() {
+            return None;
+        }
+        let count = bytes.len();
+        for &byte in bytes {
+            let is_end = byte == b'\n' || byte == b'\r';
+            if at == At::Record && !is_end {
+                records += 1;
+                if records == record {
+                    return Some(line);
+                }
+                at = At::Field;
+            }
+            at = match (at, byte) {
+                (At::Quoted, b'"') => At::Quote,
+                (At::Quoted, _) => At::Quoted,
+                (At::Field | At::Quote, b'"') => At::Quoted,
+                (_, b',') => At::Field,
+                (_, b'\n' | b'\r') => At::Record,
+                (_, _) => At::Plain,
+            };
+            // `\r\n` is one end.
+            if is_end && !(byte == b'\n' && was_return) {
+                line += 1;
+            }
+            was_return = byte == b'\r';
+        }
+        text.consume(count);
+    }
 }
 
 /// The header's names, lower case, each once.
 fn header(path: &Path) -> Result<Vec<String>, Error> {
     let file = File::open(path).map_err(|error| source_error(path, error))?;
+    let (file, refusal) = Heard::new(file);
     let format = arrow::csv::reader::Format::default().with_header(true);
     let (schema, _) = format
         .infer_schema(BufReader::new(file), Some(0))
-        .map_err(|error| csv_error(path, error))?;
+        .map_err(|error| header_error(path, &refusal, error))?;
     let names: Vec<String> = schema
         .fields()
         .iter()
@@ -75,17 +151,28 @@ fn texts<'a>(
     names: &[String],
     null: Option<&'a str>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<'a>, Error> {
+    let file = File::open(path).map_err(|error| source_error(path, error))?;
+    texts_of(path, file, names, null)
+}
+
+/// The batches of what is read of it.
+pub(super) fn texts_of<'a, R: Read>(
+    path: &'a Path,
+    reader: R,
+    names: &[String],
+    null: Option<&'a str>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<'a, R>, Error> {
     let schema = Arc::new(Schema::new(
         names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>(),
     ));
-    let file = File::open(path).map_err(|error| source_error(path, error))?;
+    let (reader, refusal) = Heard::new(reader);
     let reader = ReaderBuilder::new(schema)
         .with_header(true)
         .with_batch_size(BATCH_ROWS)
-        .build(BufReader::with_capacity(1 << 20, file))
-        .map_err(|error| csv_error(path, error))?;
+        .build(BufReader::with_capacity(1 << 20, reader))
+        .map_err(|error| csv_error(path, &refusal, error))?;
     Ok(reader.map(move |batch| {
-        let batch = batch.map_err(|error| csv_error(path, error))?;
+        let batch = batch.map_err(|error| csv_error(path, &refusal, error))?;
         let columns = batch
             .columns()
             .iter()

@@ -2,6 +2,7 @@
 //! a local run asks the same files once a period.
 
 mod csv;
+mod heard;
 mod stream;
 
 use std::{
@@ -20,9 +21,13 @@ use arrow::{
 use chrono::{DateTime, Duration, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use datafusion::datasource::{MemTable, TableProvider};
-use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError};
+use parquet::{
+    arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError,
+    file::reader::ChunkReader,
+};
 use trivium_engine::{Error, Source, Table};
 
+use self::heard::{Heard, Refusal};
 use crate::{
     error::from_datafusion,
     types::{normalised, timestamp_type},
@@ -176,7 +181,7 @@ impl Sources {
         let mut schema: Option<SchemaRef> = None;
         let mut size = 0_u64;
         for path in paths {
-            let reader = open_parquet(path)?;
+            let (reader, _) = open_parquet(path)?;
             let own = lower_schema(reader.schema(), path)?;
             match &schema {
                 Some(first) if *first != own => {
@@ -223,10 +228,11 @@ fn malformed(path: &Path, message: impl ToString) -> Error {
     Error::Malformed { path: path.display().to_string(), line: None, message: message.to_string() }
 }
 
-fn parquet_error(path: &Path, error: ParquetError) -> Error {
-    match error {
-        ParquetError::External(inner) if inner.is::<std::io::Error>() => source_error(path, inner),
-        other => malformed(path, other),
+/// What the reader says: the system would not let it read, or the bytes are no such table.
+fn parquet_error(path: &Path, refusal: &Refusal, error: impl ToString) -> Error {
+    match refusal.take() {
+        Some(refused) => source_error(path, refused),
+        None => malformed(path, error),
     }
 }
 
@@ -242,9 +248,21 @@ fn parse_zone(name: &str) -> Result<Tz, Error> {
     })
 }
 
-fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
+fn open_parquet(
+    path: &Path,
+) -> Result<(ParquetRecordBatchReaderBuilder<Heard<File>>, Refusal), Error> {
     let file = File::open(path).map_err(|error| source_error(path, error))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet_error(path, error))
+    builder_of(path, file)
+}
+
+fn builder_of<R: ChunkReader + 'static>(
+    path: &Path,
+    reader: R,
+) -> Result<(ParquetRecordBatchReaderBuilder<Heard<R>>, Refusal), Error> {
+    let (heard, refusal) = Heard::new(reader);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(heard)
+        .map_err(|error: ParquetError| parquet_error(path, &refusal, error))?;
+    Ok((builder, refusal))
 }
 
 /// The batches of a file in the types of `schema`.
@@ -253,13 +271,22 @@ fn read_parquet(
     schema: &SchemaRef,
     zone: Option<Tz>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<>, Error> {
-    let reader = open_parquet(path)?
+    batches_of(path, open_parquet(path)?, schema, zone)
+}
+
+fn batches_of<R: ChunkReader + 'static>(
+    path: &Path,
+    (builder, refusal): (ParquetRecordBatchReaderBuilder<Heard<R>>, Refusal),
+    schema: &SchemaRef,
+    zone: Option<Tz>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<R>, Error> {
+    let reader = builder
         .with_batch_size(8192)
         .build()
-        .map_err(|error| parquet_error(path, error))?;
+        .map_err(|error| parquet_error(path, &refusal, error))?;
     let (schema, path) = (Arc::clone(schema), path.to_owned());
     Ok(reader.map(move |batch| {
-        let batch = batch.map_err(|error| malformed(&path, error))?;
+        let batch = batch.map_err(|error| parquet_error(&path, &refusal, error))?;
         normalise(&batch, &schema, zone)
     }))
 }

@@ -66,8 +66,9 @@ impl PartitionStream for Files {
                     Box::new(read_parquet(path, &schema, zone).map_err(carry)?)
                 };
                 for batch in batches {
-                    // The query is gone: nobody needs the rest.
-                    if sender.blocking_send(batch.map_err(carry)).is_err() {
+                    let is_error = batch.is_err();
+                    // The query is gone, or fails: nobody needs the rest, and a reader may fail for ever.
+                    if sender.blocking_send(batch.map_err(carry)).is_err() || is_error {
                         return Ok(());
                     }
                 }

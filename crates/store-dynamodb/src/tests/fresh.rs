@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
 use trivium_store::{
     Authority as _, Barrier, FencedOutcome, OnlineWrite as _, RowWrite, WriteOutcome,
 };
+use trivium_testkit::{Proxy, Verdict};
 
-use super::support::{SEED, key, new_table, put, shared_table};
+use super::support::{
+    SEED, SERVER, key, new_table, new_table_name, open, options, put, shared_table,
+};
 use crate::{DynamoStore, item::row_key};
 
 fn pinned(store: DynamoStore) -> Arc<DynamoStore> {
@@ -77,4 +80,27 @@ async fn puts_are_tried_after_a_run_of_new_rows_until_one_is_not() {
     assert!(!write(0..1, 2).await, "a row that was there");
     assert!(!write(100..131, 1).await);
     assert!(write(131..132, 1).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_row_is_one_put_and_one_that_was_there_an_update_more() {
+    let table = new_table_name();
+    open(options(&table, SERVER.server().port())).init().await.unwrap();
+    let proxy = Proxy::http(SERVER.server().port()).unwrap();
+    let store = open(options(&table, proxy.port()));
+    let sent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&sent);
+    proxy.judge(move |operation, _| {
+        noted.lock().unwrap().push(operation.to_owned());
+        Verdict::Pass
+    });
+    let sends = async |number: i64, value: i64| {
+        let outcome = store.write(vec![put(&key("v", number), value, 0)], SEED, None).await;
+        assert!(matches!(outcome[0], Ok(WriteOutcome::Applied(_))), "{outcome:?}");
+        std::mem::take(&mut *sent.lock().unwrap())
+    };
+    assert_eq!(sends(1, 1).await, ["UpdateItem"]);
+    store.0.fresh.is_pinned.store(true, Ordering::Relaxed);
+    assert_eq!(sends(2, 1).await, ["PutItem"]);
+    assert_eq!(sends(2, 2).await, ["PutItem", "UpdateItem"]);
 }

@@ -52,6 +52,12 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
         .help("run it in the project; with --materialize, --server says which server is filled")
         .into());
     }
+    if args.engine == Engine::Spark && args.parallel.is_some() {
+        return Err(ApiError::invalid("Spark is given the periods of a job together")
+            .at("--parallel")
+            .help("leave it out: how much Spark does at once is said in [spark] of trivium.toml")
+            .into());
+    }
     let project = Project::find(global)?;
     project.announce_clock();
     let snapshot = accepted::of_project(&project).await?.unwrap_or_default();
