@@ -84,7 +84,8 @@ erasure: setup ## Persons erased in real stores by nodes that are killed, ERASUR
 # The short form, of one view, is a part of `make test`.
 test-airflow: build ## The batch lane in a real Airflow, on a real Spark: every view, every task killed, a backfill.
 	@scripts/airflow-env live
-	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q -s integration/test_batch_lane.py integration/whole_batch_lane.py
+	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q -s integration/test_batch_lane.py \
+		integration/whole_batch_lane.py integration/whole_scheduler.py
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

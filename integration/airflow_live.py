@@ -52,6 +52,20 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql+psycopg2://airflow@127.0.0.1:{self.port}/airflow"
 
+    def rows(self, sql: str) -> list[list[str]]:
+        """What Airflow's own database has."""
+        done = subprocess.run(
+            [
+                *(str(POSTGRES / "psql"), "-h", "127.0.0.1", "-p", str(self.port)),
+                *("-U", "airflow", "-d", "airflow", "-At", "-F", "\t", "-c", sql),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
     def stop(self) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):
             self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
@@ -143,6 +157,24 @@ class Live:
         """State by logical date."""
         listed = self.listed("dags", "list-runs", dag)
         return {run["logical_date"][:10]: run["state"] for run in listed if run["logical_date"]}
+
+    def run_date(self, dag: str, date: str) -> None:
+        """Asks for one date, as `airflow backfill` does: beside what the schedule has under way."""
+        self.command(
+            *("backfill", "create", "--dag-id", dag, "--max-active-runs", "1"),
+            *("--from-date", date, "--to-date", date),
+        )
+
+    def chain_of(self, process: int) -> list[int]:
+        """A process of a task and those above it, up to the scheduler: the worker is last."""
+        scheduler = self.processes[-1].pid
+        found = [process]
+        while found[-1] != scheduler:
+            assert found[-1] > 1, f"{process} is none of the scheduler's: {found}"
+            status = Path(f"/proc/{found[-1]}/stat").read_text()
+            # The second field is the command's name, in parentheses, and may have spaces.
+            found.append(int(status.rpartition(")")[2].split()[1]))
+        return found[:-1]
 
     def stop(self) -> None:
         for process in self.processes:

@@ -4,6 +4,7 @@ Hive metastore. Everything is a process on this machine, in folders of the test'
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import re
@@ -80,6 +81,17 @@ class Metastore:
                 return f"thrift://127.0.0.1:{self.port}"
             assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.1)
+
+    def is_asked(self) -> bool:
+        """Whether anybody has a connection to it at this moment."""
+        port = f":{self.port:04X}"
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                _, _, remote, state = line.split()[:4]
+                # 01: established.
+                if remote.endswith(port) and state == "01":
+                    return True
+        return False
 
     def stop(self) -> None:
         self.process.kill()
@@ -230,8 +242,28 @@ file = "{root}/alerts.jsonl"
     def restarted(self, change) -> None:
         """A change of the project's own files, which a server holds."""
         self.kill_server()
-        change()
-        self.serve()
+        try:
+            change()
+        finally:
+            self.serve()
+
+    def day_is_over(self, date: str) -> None:
+        """Sets the data clock to the end of a day."""
+        toml = self.root / "trivium.toml"
+        whole = toml.read_text()
+        over = (dt.date.fromisoformat(date) + dt.timedelta(days=1)).isoformat()
+        changed = re.sub(r'^data = ".*"$', f'data = "{over}T00:00:00Z"', whole, flags=re.M)
+        if changed != whole:
+            self.restarted(lambda: toml.write_text(changed))
+
+    def publish(self, view: str, dates: Sequence[str]) -> None:
+        """What no test has published of these dates, the short way: so that each runs alone."""
+        lake = self.root / ".trivium/lake/flights" / view / "v1"
+        missing = [date for date in dates if not (lake / f"ds={date}/_current.json").exists()]
+        if not missing:
+            return
+        days = ("--from", missing[0], "--to", missing[-1])
+        self.restarted(lambda: self.project.ok("run", f"flights/{view}@1", *days))
 
     def start(self, view: str, date: str, version: int = 1) -> Run:
         return Run(self, view, date, version)
@@ -295,6 +327,10 @@ class Run:
         """Until Spark has begun to write what a job gives, and has not ended."""
         runs = self.lane.root / ".trivium/runs/flights" / self.view / "v1" / f"ds={self.date}"
         self.until(f"Spark's {job}", lambda: next(runs.glob(f"*/{job}/attempt-*"), None))
+
+    def until_spark_asks_the_metastore(self) -> None:
+        """Until Spark is about to move the table: it alone of all that runs asks the metastore."""
+        self.until("question to the metastore", self.lane.metastore.is_asked)
 
     def kill_spark(self) -> None:
         """kill -9 of the JVM, as the kernel does it when memory is short."""

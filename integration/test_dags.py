@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import http.server
 import json
+import re
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_SECONDS, TRIVIUM, Project
+from conftest import PATIENCE_SECONDS, REPO, TRIVIUM, Project
 
 DAGGEN = str(Path(TRIVIUM).resolve().with_name("trivium-daggen"))
 
@@ -114,6 +115,21 @@ def test_a_period_waits_for_its_input(project):
     assert future.returncode == 5 and "not over" in future.stderr
     before = project.run("step", "wait", *of, "--at", "2012-06-01")
     assert before.returncode == 2 and "before the schedule's start" in before.stderr
+
+
+def test_what_an_author_wrote_is_shipped_unchanged():
+    """Both files of every view, byte by byte, in the folder that its DAG names."""
+    views = list((REPO / "configs").rglob("*.sql"))
+    assert len(views) == 4
+    for sql in views:
+        view, version = sql.name.removesuffix(".sql").split(".")
+        dag = (REPO / f"dags/{sql.parent.name}/{view}_{version}.py").read_text()
+        (folder,) = re.findall(r'^DEFINITION = SHIPPED / "definitions" / "(\w+)"$', dag, re.M)
+        shipped = REPO / "dags/_trivium/definitions" / folder / sql.parent.name
+        for file in (sql, sql.with_suffix(".json")):
+            assert (shipped / file.name).read_bytes() == file.read_bytes(), file
+    shipped = (REPO / "dags/_trivium/definitions").rglob("*.sql")
+    assert len(list(shipped)) == len(views), "what no DAG names"
 
 
 def test_steps_out_of_order_say_what_is_missing(project):
