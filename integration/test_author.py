@@ -138,7 +138,7 @@ class TestValidate:
         # The local engine says the same, and sends nobody to Spark.
         replace(project, second, "length(soundex(max(dest)))", "length(max(dest))")
         tried = project.run("test", "flights/carrier_daily@2", "--date", "2013-01-05")
-        assert tried.returncode == 2 and "did you mean `avg`?" in tried.stderr, tried.stderr
+        assert tried.returncode == 5 and "did you mean `avg`?" in tried.stderr, tried.stderr
         assert "--engine spark" not in tried.stderr
         replace(project, second, "length(max(dest))", "length(soundex(max(dest)))")
         replace(project, second, "agv(arr_delay)", "avg(arr_delay)")

@@ -15,6 +15,7 @@ import threading
 import time
 import types
 from pathlib import Path
+from unicodedata import category
 from unittest import mock
 
 import pytest
@@ -101,7 +102,8 @@ def test_no_text_of_any_author_becomes_code(tmp_path):
             "contact": f"c{hostile(chance, 199)}",
         }
         document["features"][0]["description"] = "f" + hostile(chance, 120)
-        document["tags"] = [f"x{hostile(chance, 63)}"]
+        # Other tags are refused; a quarter of them here.
+        document["tags"] = [f"x{at}"] if at % 4 else [f"x{hostile(chance, 63)}"]
         wanted[written(configs, document)] = document
     (tmp_path / "trivium.toml").write_text("")
     done = subprocess.run(
@@ -130,7 +132,9 @@ def test_no_text_of_any_author_becomes_code(tmp_path):
             assert text in found, (path, text)
         assert names(tree) == known, path
         # What one reads is what is there.
-        assert all(c == "\n" or (c.isprintable() and c.isascii()) or c.isalnum() for c in source)
+        unseen = {c for c in source if c not in "\n " and category(c)[0] in "CZ"}
+        # Letters of a newer Unicode than this Python's are none to it.
+        assert not {c for c in unseen if category(c) != "Cn"}, (path, unseen)
     formatted(tmp_path / "dags")
 
 
@@ -179,7 +183,12 @@ def test_a_kill_at_any_moment_leaves_only_whole_files(tmp_path):
 
     def read() -> None:
         while not done.is_set():
-            for file in dags.rglob("*.py"):
+            try:
+                files = list(dags.rglob("*.py"))
+            except FileNotFoundError:
+                # A folder went while it was listed.
+                continue
+            for file in files:
                 try:
                     text = file.read_text()
                 except FileNotFoundError:
@@ -190,8 +199,9 @@ def test_a_kill_at_any_moment_leaves_only_whole_files(tmp_path):
                     if file.parent.name == "flights":
                         definition = text.split("# sources: sha256:")[1][:16]
                         shipped = dags / "_trivium/definitions" / definition / "flights"
-                        assert len(list(shipped.glob("*.[js]*"))) == 2, shipped
-                except (SyntaxError, AssertionError) as error:
+                        there = [one.suffix for one in shipped.iterdir() if one.name[0] != "."]
+                        assert sorted(there) == [".json", ".sql"], there
+                except (SyntaxError, AssertionError, FileNotFoundError) as error:
                     broken.append(f"{file}: {error!r}")
 
     reader = threading.Thread(target=read, daemon=True)
@@ -342,8 +352,9 @@ def test_a_failure_without_a_word_is_told_all_the_same(tmp_path, monkeypatch, ex
     day = mock.Mock(isoformat=lambda: "2013-01-05T00:00:00+00:00")
     dag["alert"]({"ti": instance, "exception": exception, "logical_date": day})
     assert json.loads((project.root / "alerts.jsonl").read_text())["error"] == told
-    event = json.loads((project.root / "events.jsonl").read_text())
-    assert event["eventType"] == "FAIL"
+    events = [json.loads(line) for line in (project.root / "events.jsonl").open()]
+    assert [event["eventType"] for event in events] == ["START", "FAIL"]
+    event = events[-1]
     assert event["run"]["facets"]["errorMessage"]["message"] == told
 
 

@@ -427,8 +427,10 @@ def test_a_view_that_is_not_due_yet_stops_those_alone_that_read_it(project):
     late = {**CONFIG, "name": "late", "schedule": {**CONFIG["schedule"], "start": "2013-06-01"}}
     for view, config in (("late", late), ("reads_late", {**CONFIG, "name": "reads_late"})):
         (folder / f"{view}.v1.json").write_text(json.dumps(config))
-        sql = SQL if view == "late" else SQL.replace("FROM daily", "FROM late").replace(
-            "SUM(flights)", "SUM(departures)"
+        sql = (
+            SQL
+            if view == "late"
+            else SQL.replace("FROM daily", "FROM late").replace("SUM(flights)", "SUM(departures)")
         )
         (folder / f"{view}.v1.sql").write_text(sql)
     project.ok("apply")
