@@ -56,16 +56,6 @@ fn csv_error(path: &Path, refusal: &Refusal, error: ArrowError) -> Error {
     }
 }
 
-/// The same of the header, whose reader counts lines.
-fn header_error(path: &Path, refusal: &Refusal, error: ArrowError) -> Error {
-    if let Some(refused) = refusal.take() {
-        return source_error(path, refused);
-    }
-    let ArrowError::CsvError(message) = error else { return malformed(path, None, error) };
-    let line = record_of(&message).map(|(_, line, _)| line);
-    malformed(path, line, message)
-}
-
 /// The record that the reader's words name, and the words around it; it has no other way to tell. It says
 /// "line", and counts the header as the first.
 fn record_of(message: &str) -> Option<(&str, u64, &str)> {
@@ -128,7 +118,7 @@ fn header(path: &Path) -> Result<Vec<String>, Error> {
     let format = arrow::csv::reader::Format::default().with_header(true);
     let (schema, _) = format
         .infer_schema(BufReader::new(file), Some(0))
-        .map_err(|error| header_error(path, &refusal, error))?;
+        .map_err(|error| csv_error(path, &refusal, error))?;
     let names: Vec<String> = schema
         .fields()
         .iter()
