@@ -204,6 +204,9 @@ def test_a_kill_at_any_moment_leaves_only_whole_files(tmp_path):
                 except (SyntaxError, AssertionError, FileNotFoundError) as error:
                     broken.append(f"{file}: {error!r}")
 
+    begun = time.monotonic()
+    subprocess.run([DAGGEN, "generate"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    took = time.monotonic() - begun
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     chance = random.Random(9)
@@ -215,7 +218,7 @@ def test_a_kill_at_any_moment_leaves_only_whole_files(tmp_path):
                 written(configs, changed)
             made = subprocess.Popen([DAGGEN, "generate"], cwd=tmp_path, stdout=subprocess.DEVNULL)
             # Where in its work that is depends on the machine; that it is whole then does not.
-            time.sleep(chance.random() * 0.2)
+            time.sleep(chance.random() * took)
             made.kill()
             killed += made.wait() == -signal.SIGKILL
     finally:
