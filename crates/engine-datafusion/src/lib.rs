@@ -10,6 +10,7 @@ mod aggregates;
 mod allow;
 mod engine;
 mod error;
+mod extremes;
 mod functions;
 mod history;
 mod provider;

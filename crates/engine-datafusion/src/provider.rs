@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{Result, TableReference, config::ConfigOptions},
     datasource::{TableProvider, provider_as_source},
-    functions_aggregate::{bool_and_or, correlation, count, covariance, min_max, stddev, variance},
+    functions_aggregate::{bool_and_or, correlation, count, covariance, stddev, variance},
     functions_window::{cume_dist, lead_lag, nth_value, ntile, rank, row_number},
     logical_expr::{
         AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, planner::ContextProvider,
@@ -16,6 +16,7 @@ use datafusion::{
 use crate::{
     aggregates,
     error::invalid_error,
+    extremes,
     functions::{self, cast},
     sketches,
 };
@@ -37,8 +38,6 @@ impl Functions {
             .collect();
         let mut aggregate: HashMap<String, Arc<AggregateUDF>> = [
             ("count", count::count_udaf()),
-            ("min", min_max::min_udaf()),
-            ("max", min_max::max_udaf()),
             ("stddev_samp", stddev::stddev_udaf()),
             ("stddev_pop", stddev::stddev_pop_udaf()),
             ("var_samp", variance::var_samp_udaf()),
@@ -53,6 +52,7 @@ impl Functions {
         .map(|(name, function)| (name.to_owned(), function))
         .collect();
         aggregate.extend(aggregates::all());
+        aggregate.extend(extremes::all());
         aggregate.extend(sketches::all());
         let window = [
             ("row_number", row_number::row_number_udwf()),

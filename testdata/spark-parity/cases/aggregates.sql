@@ -13,6 +13,9 @@ SELECT g, min(i) AS a, max(i) AS b, min(d) AS c, max(d) AS d, min(t) AS e, max(d
 -- case: min and max of specials
 SELECT min(g) AS a, max(g) AS b, min(v) AS c, max(v) AS d FROM floats
 
+-- case: min and max of specials by group
+SELECT k, max(x) AS a, min(x) AS b, max(CAST(x AS float)) AS c, min(CAST(x AS float)) AS d FROM (SELECT id % 3 AS k, g AS x FROM floats UNION ALL SELECT 10 + id AS k, g AS x FROM floats UNION ALL SELECT 30 AS k, v AS x FROM floats WHERE id >= 7 UNION ALL SELECT 31 AS k, v AS x FROM floats WHERE id IN (6, 7)) GROUP BY k ORDER BY k
+
 -- case: min and max of nan alone
 SELECT min(g) AS a, max(g) AS b FROM floats WHERE id IN (3, 4)
 

@@ -39,3 +39,6 @@ SELECT row_number() OVER (PARTITION BY g) AS v FROM small
 
 -- case: window is null order
 SELECT id, row_number() OVER (ORDER BY i, id) AS a, row_number() OVER (ORDER BY i DESC, id) AS b, row_number() OVER (ORDER BY i NULLS LAST, id) AS c FROM small ORDER BY id
+
+-- case: min and max of specials in moving frames
+SELECT id, max(g) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS a, min(v) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS b, max(v) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) AS c, min(CAST(g AS float)) OVER (ORDER BY id ROWS BETWEEN CURRENT ROW AND 2 FOLLOWING) AS d, max(v) OVER (PARTITION BY id % 2 ORDER BY id) AS e FROM floats ORDER BY id
