@@ -272,10 +272,14 @@ def test_a_branch_is_followed_whatever_is_checked_out(tmp_path):
     git(work, "commit", "-q", "-a", "-m", "mine")
     dags, log = tmp_path / "dags", tmp_path / "log"
     carrier = dags / "flights/carrier_daily_v1.py"
+    # By whatever names, both are of one repository.
+    (work / "below").mkdir()
+    (tmp_path / "link").symlink_to(work)
     watcher = subprocess.Popen(
         [DAGGEN, "watch", "--git-ref", "origin/main", "--fetch", "origin"]
+        + ["--configs", "../configs", "--project", str(tmp_path / "link/trivium.toml")]
         + ["--out", str(dags), "--interval", "1"],
-        cwd=work,
+        cwd=work / "below",
         stderr=log.open("wb"),
     )
     try:

@@ -41,6 +41,8 @@ def told(project: Project, code: int, *args: str) -> dict:
             "wait_timeout 3600 s",
         ),
         ('[airflow]\ntags = [""]', "airflow.tags", "empty"),
+        ("[airflow.tiers.2]\nrows_per_second = 0", "airflow.tiers.2.rows_per_second", "no row"),
+        ('[alerts]\nwebhook = "ftp://x"', "alerts.webhook", "no webhook"),
         ('[spark.conf]\n"a" = "b\\nc"', "spark.conf.a", "a line's end"),
         ('[airflow]\npols = "x"', "", "unknown field `pols`, expected one of `command`"),
     ],
@@ -101,6 +103,35 @@ def test_a_source_that_is_no_table_is_told_with_its_file(project, tmp_path, name
     # One that is not there is told as it was.
     file.unlink()
     assert told(copy, 3, "run", VIEW, "--from", DAY, "--to", DAY)["field"] == name
+
+
+@pytest.mark.parametrize("verb", ["run", "backfill"])
+def test_ends_of_a_range_are_starts_of_periods(project, verb):
+    noon = "2013-01-05T12:00:00Z"
+    for arguments, field in [
+        (("--from", DAY, "--to", noon), "--to"),
+        (("--from", noon, "--to", "2013-01-06"), "--from"),
+    ]:
+        error = told(project, 2, verb, VIEW, *arguments)
+        assert error["field"] == field
+        assert error["message"].startswith(f"{noon} is inside a period of 1d")
+        assert "such as 2013-01-05T00:00:00Z" in error["help"]
+    leap = project.run(verb, VIEW, "--from", DAY, "--to", "2013-01-01T23:59:60Z")
+    assert leap.returncode == 2 and "write a day" in leap.stderr
+
+
+@pytest.mark.parametrize("table", ["other.flights", "parquet.`/etc/passwd`"])
+def test_sources_have_one_name(project, table):
+    path = project.root / "configs/flights/carrier_daily.v1.sql"
+    good = path.read_text()
+    assert good.count("FROM flights") == 1
+    path.write_text(good.replace("FROM flights", f"FROM {table}"))
+    try:
+        done = project.run("validate")
+        assert done.returncode == 2, done.stderr
+        assert "by their names alone" in done.stderr and "declare" not in done.stderr
+    finally:
+        path.write_text(good)
 
 
 def test_arguments_of_record(project):

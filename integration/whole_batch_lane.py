@@ -10,7 +10,6 @@ import ast
 import csv
 import datetime as dt
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -351,26 +350,25 @@ def by_two_days(lane: Lane) -> str:
     return "planes_by_two_days"
 
 
-def test_the_oldest_airflow_runs_them_too(lane, reference, tmp_path):
+def test_the_oldest_airflow_runs_them_too(lane, reference):
     """3.2.0, as docs/batch.md says: loaded without a remark, and run.
 
     With a deadline, a pool of their own, and periods that no cron expression counts.
     """
     lane.publish("carrier_daily", THREE)
     before = [lane.pointer("carrier_daily", date)["content_hash"] for date in THREE]
-    # Whoever is told of runs that are late.
-    (tmp_path / "company.py").write_text("def late(**said):\n    pass\n")
     toml = lane.root / "trivium.toml"
     whole, newest = toml.read_text(), lane.environment
-    settings = '[airflow]\ndeadline_callback = "company.late"\npool = "ours"\nspark_pool = "jvms"\n'
-    assert whole.count("[airflow]\n") == 1
+    settings = '[airflow]\npool = "ours"\n'
+    tier = "[airflow.tiers.3]\n"
+    spark_pool = f'{tier}spark_pool = "jvms"\n'
+    assert whole.count("[airflow]\n") == whole.count(tier) == 1
     lane.environment = newest | {
         "AIRFLOW_HOME": str(lane.root / "airflow-oldest"),
         "PATH": newest["PATH"].replace(str(AIRFLOW), str(OLDEST)),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path), newest.get("PYTHONPATH")])),
     }
     try:
-        toml.write_text(whole.replace("[airflow]\n", settings))
+        toml.write_text(whole.replace("[airflow]\n", settings).replace(tier, spark_pool))
         view = by_two_days(lane)
         lane.restarted(lambda: lane.project.ok("apply", "--reason", "two days"))
         lane.project.ok("dags", "generate", "--out", str(lane.dags))
@@ -386,10 +384,8 @@ def test_the_oldest_airflow_runs_them_too(lane, reference, tmp_path):
             assert part in made
         for pool in ("ours", "jvms"):
             assert f'pool="{pool}"' in made or f'"pool": "{pool}"' in made
-        # Run without the deadline: `airflow dags test` of 3.2.0 runs all tasks of a DAG that has
-        # one, and then fails by itself: it looks for the deadline by all of it, not by its id.
-        toml.write_text(toml.read_text().replace('deadline_callback = "company.late"\n', ""))
-        lane.project.ok("dags", "generate", "--out", str(lane.dags))
+        # The tier's pool is for its views alone.
+        assert "jvms" not in (lane.dags / "flights/carrier_daily_v1.py").read_text()
         lane.start("carrier_daily", THREE[0]).succeeds()
         lane.start(view, THREE[0]).succeeds()
     finally:

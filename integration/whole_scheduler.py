@@ -34,21 +34,12 @@ def lane(tmp_path_factory):
     root = tmp_path_factory.mktemp("scheduler")
     metastore = Metastore(root / "metastore")
     lane = Lane(root / "project", CLOCK, metastore)
-    # Whoever is to be told of late runs: all of these are, by years.
-    (root / "company.py").write_text(
-        "import json\n"
-        "def late(**said):\n"
-        f"    with open({str(root / 'late.jsonl')!r}, 'a') as file:\n"
-        "        said.pop('context', None)\n"
-        "        file.write(json.dumps(said) + '\\n')\n"
-    )
     toml = lane.root / "trivium.toml"
     # A view that reads a view, and a file that says of itself when it is there.
-    text = toml.read_text().replace(
-        "[airflow]\n", '[airflow]\ndeadline_callback = "company.late"\n'
-    )
     ready = lane.root / "arrived/{{ ds }}/_SUCCESS"
-    text = text.replace("[sources.airlines]\n", f'[sources.airlines]\nready = "{ready}"\n')
+    text = toml.read_text().replace(
+        "[sources.airlines]\n", f'[sources.airlines]\nready = "{ready}"\n'
+    )
     toml.write_text(text + '\n[sources.daily]\nview = "flights/carrier_daily@1"\n')
     config = {
         "namespace": "flights",
@@ -78,9 +69,6 @@ def lane(tmp_path_factory):
     )
     lane.project.ok("apply", "--reason", "a view that reads a view")
     lane.project.ok("dags", "generate", "--out", str(lane.dags))
-    lane.environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(root), os.environ.get("PYTHONPATH")])
-    )
     lane.serve()
     yield lane
     lane.stop()
@@ -143,7 +131,7 @@ def test_a_scheduler_backfills_five_dates(lane, live, reference):
         for date in FIVE:
             ended(live, dag, date, patience=1800)
     assert reader.reads > 0
-    late = lane.root.parent / "late.jsonl"
+    late = lane.root / "late.jsonl"
     live.until("call that the runs are late", late.exists)
     told = json.loads(late.read_text().splitlines()[0])
     assert told["view"] == "flights/carrier_daily@1" and told["owner"] == "ops-ml"

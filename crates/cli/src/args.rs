@@ -592,6 +592,10 @@ impl FromStr for Instant {
             return Ok(Self(Timestamp(midnight.timestamp_micros())));
         }
         let instant = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
+        // A leap second, which would be counted to the next day.
+        if instant.timestamp_subsec_nanos() >= 1_000_000_000 {
+            return Err(wrong());
+        }
         Ok(Self(Timestamp(instant.timestamp_micros())))
     }
 }

@@ -189,6 +189,16 @@ impl Project {
         let configs = base.join(expand_path(&document.project.configs));
         let data_dir = base.join(expand_path(&document.project.data_dir));
         let lineage = document.lineage.read(file, &base)?;
+        // One that a variable begins is looked up when there is an alert.
+        let is_address =
+            |url: &str| ["http://", "https://", "${"].iter().any(|by| url.starts_with(by));
+        if document.alerts.webhook.as_ref().is_some_and(|url| !is_address(url)) {
+            return Err(wrong(
+                Lines::new(&name, &text).place(&["alerts", "webhook"]),
+                "no webhook is there".to_owned(),
+                "write `http://HOST:PORT/PATH`, or `https://`",
+            ));
+        }
         let spark = document.spark;
         Ok(Self {
             file: file.to_path_buf(),

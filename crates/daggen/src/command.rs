@@ -166,8 +166,7 @@ struct Followed {
 
 impl Followed {
     fn new(args: &WatchArgs, reference: &str) -> Result<(Self, Source), Error> {
-        let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
-        let (configs, project) = (absolute(&args.places.configs)?, absolute(&args.places.project)?);
+        let (configs, project) = (resolved(&args.places.configs)?, resolved(&args.places.project)?);
         let top = repository_of(&configs)?;
         let inside = |path: &Path| {
             path.strip_prefix(&top).ok().map(|path| path.to_string_lossy().into_owned())
@@ -178,6 +177,13 @@ impl Followed {
             repository: top.clone(),
         };
         let project = inside(&project);
+        match &project {
+            Some(path) => tracing::info!(path, reference, "settings are those of the reference"),
+            None => tracing::warn!(
+                path = %args.places.project.display(),
+                "settings are those of the file as it stands: it is not in the configs' repository"
+            ),
+        }
         let (reference, remote) = (reference.to_owned(), args.fetch.clone());
         Ok((Self { repository: top, reference, remote, project }, source))
     }
@@ -223,6 +229,29 @@ pub fn watch_for_ever(args: &WatchArgs) -> Result<std::convert::Infallible, Erro
         settings()
     };
     watch(&mut watcher, &args.places.out, Duration::from_secs(args.interval), settings, tell)
+}
+
+/// A path by which two names of one place are told to be one. What is not there is told from where it would be:
+/// the working tree need not have what a reference has.
+fn resolved(path: &Path) -> Result<PathBuf, Error> {
+    let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
+    let mut missing = Vec::new();
+    let mut there = absolute.as_path();
+    loop {
+        match there.canonicalize() {
+            Ok(found) => return Ok(missing.iter().rev().fold(found, |path, name| path.join(name))),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("find", path)(error));
+            }
+            Err(error) => match (there.file_name(), there.parent()) {
+                (Some(name), Some(parent)) => {
+                    missing.push(name);
+                    there = parent;
+                }
+                _ => return Err(Error::io("find", path)(error)),
+            },
+        }
+    }
 }
 
 /// The nearest folder above that is a repository.

@@ -86,6 +86,7 @@ impl Renderer {
         let conf: Vec<Vec<String>> =
             conf.map(|(name, value)| vec![name.clone(), value.clone()]).collect();
         let tier = self.settings.tier(view.urgency_tier);
+        let (pool, spark_pool) = self.settings.pools(view.urgency_tier);
         let template = self.environment.get_template("feature_view.py").map_err(internal)?;
         let body = template
             .render(context! {
@@ -110,6 +111,8 @@ impl Renderer {
                     deadline => tier.deadline,
                     priority => tier.priority,
                     rows_per_second => tier.rows_per_second,
+                    pool => pool,
+                    spark_pool => spark_pool,
                 },
                 tags => tags(view, &self.settings),
                 start => start(schedule),
@@ -123,8 +126,6 @@ impl Renderer {
                 airflow => context! {
                     command => self.settings.airflow.command.clone(),
                     spark_connection => self.settings.airflow.spark_connection.clone(),
-                    pool => self.settings.airflow.pool.clone(),
-                    spark_pool => self.settings.airflow.spark_pool.clone(),
                     catchup => self.settings.airflow.catchup || !is_cron(schedule),
                     tables => self.settings.airflow.tables,
                     catalog => self.settings.airflow.catalog.clone(),

@@ -41,9 +41,9 @@ pub struct Airflow {
     pub command: String,
     /// The Airflow connection to Spark.
     pub spark_connection: String,
-    /// The pool of all tasks.
+    /// The pool of all tasks, where a tier has none of its own.
     pub pool: String,
-    /// The pool of the tasks that run Spark.
+    /// The pool of the tasks that run Spark, where a tier has none of its own.
     pub spark_pool: String,
     /// Whether runs of the past are made up for when a DAG is first seen.
     pub catchup: bool,
@@ -85,7 +85,7 @@ pub struct Spark {
 }
 
 /// `[airflow.tiers.N]`: what is left out is the tier's default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
     /// Tries after the first; at least 1.
@@ -106,6 +106,10 @@ pub struct TierSection {
     pub priority: Option<u32>,
     /// Rows a second that are written online, at most; as fast as it goes, where it is left out.
     pub rows_per_second: Option<u32>,
+    /// The pool of its tasks.
+    pub pool: Option<String>,
+    /// The pool of its tasks that run Spark.
+    pub spark_pool: Option<String>,
 }
 
 /// What an urgency tier means for a DAG. Spans are in seconds.
@@ -299,21 +303,23 @@ impl Settings {
             Err(Error::Settings { place: lines.place(path), message: message.to_owned(), help })
         };
         let airflow = &self.airflow;
-        for (field, value) in [
-            ("command", &airflow.command),
-            ("spark_connection", &airflow.spark_connection),
-            ("pool", &airflow.pool),
-            ("spark_pool", &airflow.spark_pool),
-            ("catalog", airflow.catalog.as_ref().unwrap_or(&airflow.pool)),
-        ] {
+        let plain = |path: &[&str], value: &str| {
             // They stand in commands that a shell reads and Airflow renders.
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             if value.is_empty() || !value.chars().all(is_plain) {
                 let message =
                     format!("`{}` has what a shell may read otherwise", value.escape_debug());
                 let help = "write letters, digits, `/`, `.`, `_` and `-` alone";
-                return wrong(&["airflow", field], &message, help);
+                return wrong(path, &message, help);
             }
+            Ok(())
+        };
+        plain(&["airflow", "command"], &airflow.command)?;
+        plain(&["airflow", "spark_connection"], &airflow.spark_connection)?;
+        plain(&["airflow", "pool"], &airflow.pool)?;
+        plain(&["airflow", "spark_pool"], &airflow.spark_pool)?;
+        if let Some(catalog) = &airflow.catalog {
+            plain(&["airflow", "catalog"], catalog)?;
         }
         // Tasks run in folders of their own, which go with them.
         if airflow.catalog.as_ref().is_some_and(|catalog| !catalog.starts_with('/')) {
@@ -341,6 +347,16 @@ impl Settings {
                 let message =
                     "at least 1: a task whose worker dies is only run again if it has a try left";
                 return wrong(&[&path[..], &["retries"]].concat(), message, "write 1 or more");
+            }
+            if tier.rows_per_second == Some(0) {
+                let message = "no row would ever be written";
+                let help = "write 1 or more, or leave it out: as fast as it goes";
+                return wrong(&[&path[..], &["rows_per_second"]].concat(), message, help);
+            }
+            for (field, pool) in [("pool", &tier.pool), ("spark_pool", &tier.spark_pool)] {
+                if let Some(pool) = pool {
+                    plain(&[&path[..], &[field]].concat(), pool)?;
+                }
             }
             let whole = self.tier(u8::try_from(number).unwrap_or_default());
             if whole.wait_interval > whole.wait_timeout {
@@ -372,7 +388,8 @@ impl Settings {
     /// What an urgency tier means.
     pub fn tier(&self, tier: u8) -> Tier {
         let default = TIERS[usize::from(tier).min(TIERS.len() - 1)];
-        let own = self.airflow.tiers.get(&tier.to_string()).copied().unwrap_or_default();
+        let none = TierSection::default();
+        let own = self.airflow.tiers.get(&tier.to_string()).unwrap_or(&none);
         let seconds = |own: Option<TimeSpan>, default: i64| {
             own.map_or(default, |span| (span.micros() / 1_000_000).max(1))
         };
@@ -387,6 +404,15 @@ impl Settings {
             priority: own.priority.unwrap_or(default.priority),
             rows_per_second: own.rows_per_second,
         }
+    }
+
+    /// The pools of a tier's tasks: of all, and of those that run Spark.
+    pub fn pools(&self, tier: u8) -> (&str, &str) {
+        let Airflow { pool, spark_pool, tiers, .. } = &self.airflow;
+        let own = tiers.get(&tier.to_string());
+        let pool = own.and_then(|own| own.pool.as_ref()).unwrap_or(pool);
+        let spark_pool = own.and_then(|own| own.spark_pool.as_ref()).unwrap_or(spark_pool);
+        (pool, spark_pool)
     }
 }
 

@@ -110,7 +110,7 @@ fn schedules_become_timetables_whose_intervals_are_the_periods() {
 fn tiers_and_settings() {
     let settings = Settings::parse(
         "trivium.toml",
-        "[airflow]\ntables = true\npool = \"features\"\ndeadline_callback = \"company.late\"\n[airflow.tiers.2]\nretry_delay = \"1s\"\nrows_per_second = 500\n[spark.conf]\n\"spark.sql.shuffle.partitions\" = \"2\"\n[sources.Flights]\nview = \"flights/upstream@2\"\n[sources.orders]\nformat = \"csv\"\n[lineage]\nopenlineage = \"file:events\"\n",
+        "[airflow]\ntables = true\npool = \"features\"\ndeadline_callback = \"company.late\"\n[airflow.tiers.2]\nretry_delay = \"1s\"\nrows_per_second = 500\nspark_pool = \"jvms\"\n[airflow.tiers.1]\npool = \"hurried\"\n[spark.conf]\n\"spark.sql.shuffle.partitions\" = \"2\"\n[sources.Flights]\nview = \"flights/upstream@2\"\n[sources.orders]\nformat = \"csv\"\n[lineage]\nopenlineage = \"file:events\"\n",
     )
     .unwrap();
     let renderer = Renderer::new(settings).unwrap();
@@ -120,6 +120,8 @@ fn tiers_and_settings() {
         "\"retry_delay\": timedelta(seconds=1)",
         "\"retries\": 3",
         "\"pool\": \"features\"",
+        "pool=\"jvms\"",
+        "    deadline=None if \"TRIVIUM_DAGS_TEST\" in os.environ else LATE,\n",
         "\"spark.sql.shuffle.partitions\": \"2\"",
         "update_table = spark(\"update_table\", \"table\")",
         "--rows-per-second 500",
@@ -158,6 +160,17 @@ fn settings_that_cannot_be_are_told_where_they_stand() {
         ("[airflow.tiers.4]\n", "1:16: airflow.tiers.4", "urgency tiers are 0, 1, 2 and 3"),
         ("[airflow.tiers.0]\nretries = 0\n", "2:1: airflow.tiers.0.retries", "at least 1"),
         ("[airflow.tiers.0]\nretry_delay = \"soon\"\n", "2:15", "soon"),
+        (
+            "[airflow.tiers.2]\nrows_per_second = 0\n",
+            "2:1: airflow.tiers.2.rows_per_second",
+            "no row would ever",
+        ),
+        ("[airflow.tiers.0]\npool = \"\"\n", "2:1: airflow.tiers.0.pool", "a shell may read"),
+        (
+            "[airflow.tiers.0]\nspark_pool = \"a'b\"\n",
+            "2:1: airflow.tiers.0.spark_pool",
+            "a shell may read",
+        ),
         (
             "[airflow.tiers.1]\nwait_timeout = \"1h\"\nwait_interval = \"2h\"\n",
             "3:1: airflow.tiers.1.wait_interval",

@@ -13,8 +13,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
+    hash::{BuildHasher as _, RandomState},
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -311,9 +313,11 @@ impl Drop for Staged {
     }
 }
 
-/// Airflow parses what ends in `.py` alone.
-fn staged_name(name: &str) -> String {
-    format!(".{name}.{}.new", std::process::id())
+/// Airflow parses what ends in `.py` alone. Two generators may write to one folder, and be the first process
+/// of a container each: a number of chance tells them apart.
+pub fn staged_name(name: &str) -> String {
+    static OURS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+    format!(".{name}.{}.new", *OURS)
 }
 
 fn is_staged(name: &str) -> bool {

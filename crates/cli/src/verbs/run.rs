@@ -339,8 +339,22 @@ pub fn range(
             .help("name a later period, or the views that are meant")
             .into());
     }
+    // Half a period cannot be run.
+    let starts = |field: &'static str, at: Timestamp| {
+        let into = (at.0 - schedule.start.0).rem_euclid(every);
+        if into == 0 {
+            return Ok(());
+        }
+        let start = Timestamp(at.0 - into);
+        let message =
+            format!("{at} is inside a period of {}, which begins at {start}", schedule.every);
+        let help = format!("name a period by its start, such as {start}; both ends are included");
+        Err(Failure::from(ApiError::invalid(message).at(field).help(help)))
+    };
+    starts("--from", from)?;
     let to = match to {
         Some(to) => {
+            starts("--to", to.0)?;
             if to.0 < from {
                 return Err(ApiError::invalid("the range ends before it begins")
                     .at("--to")

@@ -205,6 +205,11 @@ async fn check_types(
     Ok(findings)
 }
 
+/// Whether it could be the name of a source: no catalog's, and no file's.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// One view's query against the tables' columns.
 async fn check_view(
     engine: &dyn QueryEngine,
@@ -224,9 +229,13 @@ async fn check_view(
     if let Some(name) = read.find(|name| !known.iter().any(|own| own.eq_ignore_ascii_case(name))) {
         let help = match trivium_api::nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? The project has: {}", known.join(", ")),
-            None => {
+            None if is_plain(name) => {
                 format!("declare [sources.{name}] in trivium.toml; it has: {}", known.join(", "))
             }
+            None => format!(
+                "SQL reads sources by their names alone; the project has: {}",
+                known.join(", ")
+            ),
         };
         let at = position_of(&sql.text, name);
         let message = format!("the project has no source `{name}`");

@@ -197,8 +197,7 @@ fn nothing_is_put_in_its_place_before_all_is_written() {
     fixture.edit("configs/flights/carrier_daily.v1.json", "Punctuality", "Lateness");
     fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
     // Where the last one is written, a folder is in the way.
-    let process = std::process::id();
-    let way = fixture.path(&format!("dags/flights/.route_daily_v1.py.{process}.new"));
+    let way = fixture.path("dags/flights").join(tree::staged_name("route_daily_v1.py"));
     fs::create_dir(&way).unwrap();
     assert!(generate(&fixture.args(false, false)).is_err());
     assert_eq!(fs::read_to_string(fixture.path(dag)).unwrap(), before);

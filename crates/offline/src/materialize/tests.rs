@@ -507,17 +507,23 @@ fn a_lake_made_anew_takes_the_place_of_its_like() {
     }
 }
 
+/// A lake of one partition, which is loaded.
+fn loaded_once(view: &FeatureView, rows: &[TestRow]) -> (Arc<Store>, Lake, tempfile::TempDir) {
+    let store = Arc::new(Store::default());
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::volatile(folder.path());
+    publish(&lake, view, 0, rows);
+    load(&materializer(&lake, &store), view, None).unwrap();
+    (store, lake, folder)
+}
+
 #[test]
 fn a_first_revision_that_is_made_again_is_the_same() {
     for carryover in [Carryover::None, Carryover::LastValue { max_periods: 3 }] {
-        let store = Arc::new(Store::default());
         let view = FeatureView { carryover, ..view() };
-        let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::volatile(folder.path());
-        let loader = materializer(&lake, &store);
         let rows: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
-        publish(&lake, &view, 0, rows);
-        load(&loader, &view, None).unwrap();
+        let (store, lake, _folder) = loaded_once(&view, rows);
+        let loader = materializer(&lake, &store);
         let writes = store.writes.load(Ordering::Relaxed);
         std::fs::remove_dir_all(lake.view_folder(&view.reference()).join("ds=1970-01-01")).unwrap();
         publish(&lake, &view, 0, rows);
@@ -549,14 +555,10 @@ fn who_goes_with_a_head_of_a_lake_made_anew_goes() {
 #[test]
 fn a_load_that_died_is_held_against_a_lake_made_anew() {
     for after in [None, Some("2")] {
-        let store = Arc::new(Store::default());
         let view = view();
-        let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::volatile(folder.path());
-        let loader = materializer(&lake, &store);
         let rows: &[TestRow] = &[(1, 0, Some(1)), (2, 0, Some(1))];
-        publish(&lake, &view, 0, rows);
-        load(&loader, &view, None).unwrap();
+        let (store, lake, _folder) = loaded_once(&view, rows);
+        let loader = materializer(&lake, &store);
         publish(&lake, &view, 0, &[(1, 0, Some(1)), (2, 0, Some(2)), (3, 0, Some(2))]);
         // Notes what it begins, writes its rows, and dies before it can say so.
         store.lives.store(3, Ordering::Relaxed);

@@ -86,16 +86,17 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
         return airflow::create(global, &plan, stored, args, airflow).await;
     }
     let started = Instant::now();
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let report = if plan.to_run.is_empty() {
         RunReport::default()
     } else {
-        fill(&project, stored, &parts::upstream(&project, &snapshot), &plan, args).await?
+        let upstream = parts::upstream(&project, &snapshot);
+        fill(&project, stored, &upstream, &plan, args, &shutdown).await?
     };
     if global.output == Output::Table && !plan.to_run.is_empty() {
         run::print(&stored.view, &report, started.elapsed().as_secs_f64());
     }
     let table = if args.engine == Engine::Spark || !plan.to_run.is_empty() {
-        let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
         let (first, last) = plan.range;
         let ran = (first.start, last.end);
         table::follow(&project, args.engine, &stored.view, ran, &shutdown).await?
@@ -128,6 +129,7 @@ async fn fill(
     upstream: &Upstream,
     plan: &Plan,
     args: &BackfillArgs,
+    shutdown: &Shutdown,
 ) -> Result<RunReport, Failure> {
     let query = Arc::new(run::query(stored)?);
     for (first, last) in plan.segments() {
@@ -139,7 +141,6 @@ async fn fill(
     let journal = Journal::open(&plan.journal, plan.is_new)?;
     let (notes, to_write) = mpsc::channel();
     let journal = tokio::task::spawn_blocking(move || keep(journal, &to_write));
-    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
     let options = RunOptions {
         parallel: args.parallel.map_or_else(run::parallel, std::num::NonZero::get),
         group_periods: GROUP_PERIODS,
@@ -163,9 +164,7 @@ async fn fill(
             Engine::Local => {
                 runner.run(request, &progress).await.map_err(|error| failure::offline(&error))
             }
-            Engine::Spark => {
-                run_spark::run(project, &request, upstream, &shutdown, &progress).await
-            }
+            Engine::Spark => run_spark::run(project, &request, upstream, shutdown, &progress).await,
         };
         match ran {
             Ok(report) => add(&mut total, report),
