@@ -130,10 +130,10 @@ impl Plan {
     pub fn changes(&self, folder: &Path) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         for (path, text) in &self.shipped {
-            match read(&folder.join(path))? {
-                None => changes.push(Change::Add(path.clone())),
-                Some(now) if now == *text => {}
-                Some(now) => changes.push(match is_edited(path, &now) {
+            match now(&folder.join(path), text)? {
+                Now::Nothing => changes.push(Change::Add(path.clone())),
+                Now::Same => {}
+                Now::Other(now) => changes.push(match is_edited(path, &now) {
                     true => Change::Edited(path.clone()),
                     false => Change::Update(path.clone()),
                 }),
@@ -142,16 +142,16 @@ impl Plan {
         for (path, text) in &self.dags {
             let place = folder.join(path);
             // What is no file there is somebody else's: a pipe would not even end.
-            if fs::symlink_metadata(&place).is_ok()
-                && !fs::metadata(&place).is_ok_and(|about| about.is_file())
-            {
+            if fs::symlink_metadata(&place).is_ok_and(|about| {
+                !about.is_file() && !fs::metadata(&place).is_ok_and(|about| about.is_file())
+            }) {
                 changes.push(Change::Foreign(path.clone()));
                 continue;
             }
-            match read(&place)? {
-                None => changes.push(Change::Add(path.clone())),
-                Some(now) if now == *text => {}
-                Some(now) => changes.push(match origin(&now) {
+            match now(&place, text)? {
+                Now::Nothing => changes.push(Change::Add(path.clone())),
+                Now::Same => {}
+                Now::Other(now) => changes.push(match origin(&now) {
                     Origin::Ours => Change::Update(path.clone()),
                     Origin::Edited => Change::Edited(path.clone()),
                     Origin::Foreign => Change::Foreign(path.clone()),
@@ -162,10 +162,7 @@ impl Plan {
         for text in self.dags.values() {
             needed.extend(definition_of(text).map(str::to_owned));
         }
-        for (path, text) in existing(folder)? {
-            if self.dags.contains_key(&path) {
-                continue;
-            }
+        for (path, text) in existing(folder, |path| !self.dags.contains_key(path))? {
             if self.is_kept(&path) {
                 needed.extend(definition_of(&text).map(str::to_owned));
                 continue;
@@ -359,16 +356,39 @@ pub fn sweep(folder: &Path, now: SystemTime) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a file holds, beside what it should.
+enum Now {
+    Nothing,
+    Same,
+    Other(String),
+}
+
+/// Nearly all are as they should be: what they hold is not looked at any closer.
+fn now(path: &Path, text: &str) -> Result<Now, Error> {
+    Ok(match bytes(path)? {
+        None => Now::Nothing,
+        Some(bytes) if bytes == text.as_bytes() => Now::Same,
+        Some(bytes) => Now::Other(String::from_utf8_lossy(&bytes).into_owned()),
+    })
+}
+
 fn read(path: &Path) -> Result<Option<String>, Error> {
+    Ok(bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path)(error)),
     }
 }
 
-/// The Python files of the namespaces' folders.
-fn existing(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+/// The Python files of the namespaces' folders that are asked for.
+fn existing(
+    folder: &Path,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
     for namespace in names(folder)? {
         let inside = folder.join(&namespace);
@@ -376,12 +396,14 @@ fn existing(folder: &Path) -> Result<Vec<(String, String)>, Error> {
             continue;
         }
         for name in names(&inside)? {
+            let path = format!("{namespace}/{name}");
             // A folder or a pipe of somebody's is none of ours, whatever its name.
             if name.ends_with(".py")
+                && is_wanted(&path)
                 && fs::metadata(inside.join(&name)).is_ok_and(|about| about.is_file())
                 && let Some(text) = read(&inside.join(&name))?
             {
-                found.push((format!("{namespace}/{name}"), text));
+                found.push((path, text));
             }
         }
     }
