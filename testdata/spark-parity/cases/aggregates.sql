@@ -35,6 +35,19 @@ SELECT sum(l) AS v FROM nums WHERE id IN (5, 6)
 -- close
 SELECT g, stddev(i) AS a, stddev_samp(d) AS b, stddev_pop(d) AS c, variance(i) AS d, var_samp(l) AS e, var_pop(d) AS f, std(i) AS h FROM small GROUP BY g ORDER BY g
 
+-- case: specials by group
+-- close
+SELECT k, sum(x) AS a, avg(x) AS b, stddev_pop(x) AS c, var_samp(x) AS d, count(DISTINCT x) AS e, percentile(x, 0.5) AS f, avg(CAST(x AS float)) AS h FROM (SELECT id % 3 AS k, d AS x FROM nums WHERE id <> 5 UNION ALL SELECT 10 + id AS k, d AS x FROM nums WHERE id <> 5 UNION ALL SELECT 30 AS k, d AS x FROM nums WHERE id IN (8, 9) UNION ALL SELECT 31 AS k, -d AS x FROM nums WHERE id IN (1, 9)) GROUP BY k ORDER BY k
+
+-- case: deviation of one by group
+SELECT id, stddev(i) AS a, stddev_pop(i) AS b, var_samp(i) AS c, var_pop(i) AS d, covar_samp(i, l) AS e, covar_pop(i, l) AS f FROM small GROUP BY id ORDER BY id
+
+-- case: max_by of specials by group
+SELECT id % 3 AS k, max_by(id, d) AS a, min_by(id, d) AS b FROM nums WHERE id % 3 <> 0 GROUP BY id % 3 ORDER BY k
+
+-- case: nothing in a group
+SELECT id, sum(d) AS a, avg(d) AS b, min(p) AS c, max(g) AS d, count(dt) AS e, bool_and(b) AS f, percentile(i, 0.5) AS h, max(t) AS j, sum(p) AS k, avg(p) AS m FROM small WHERE id IN (3, 6, 8) GROUP BY id ORDER BY id
+
 -- case: deviation of one
 SELECT stddev(i) AS a, stddev_pop(i) AS b, var_samp(i) AS c, var_pop(i) AS d, covar_samp(i, l) AS e, covar_pop(i, l) AS f FROM small WHERE id = 1
 
