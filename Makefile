@@ -57,7 +57,7 @@ test-integration: build
 	@scripts/amundsen-env
 	@scripts/airflow-env
 	$(CARGO) build $(WHOLE) --bin trivium-serving $(WITH_TEST_FEATURES)
-	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q integration
+	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q --durations=20 integration
 
 test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, and serving nodes, against real servers.
 	@scripts/setup-stores
