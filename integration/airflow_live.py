@@ -160,10 +160,21 @@ class Live:
 
     def run_date(self, dag: str, date: str) -> None:
         """Asks for one date, as `airflow backfill` does: beside what the schedule has under way."""
-        self.command(
-            *("backfill", "create", "--dag-id", dag, "--max-active-runs", "1"),
-            *("--from-date", date, "--to-date", date),
-        )
+
+        def created() -> bool:
+            try:
+                self.command(
+                    *("backfill", "create", "--dag-id", dag, "--max-active-runs", "1"),
+                    *("--from-date", date, "--to-date", date),
+                )
+            except AssertionError as error:
+                # The scheduler notes some time after the last run that a backfill is over.
+                if "AlreadyRunningBackfill" not in str(error):
+                    raise
+                return False
+            return True
+
+        self.until("end of the DAG's last backfill", created)
 
     def chain_of(self, process: int) -> list[int]:
         """A process of a task and those above it, up to the scheduler: the worker is last."""

@@ -140,13 +140,13 @@ def test_a_scheduler_backfills_five_dates(lane, live, reference):
     check_table(lane, "carrier_daily", FIVE)
 
 
-def processes(*words: str) -> list[int]:
-    """Those whose arguments have all of these words."""
-    found = []
+def processes(lane: Lane, *words: str) -> list[int]:
+    """Those of the lane whose arguments have all of these words."""
+    found, ours = [], str(lane.root).encode()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if all(word in line for word in words):
+            if all(word in line for word in words) and ours in (process / "environ").read_bytes():
                 found.append(int(process.name))
     return sorted(found)
 
@@ -178,7 +178,7 @@ def test_a_worker_dies_in_the_middle_of_a_task(lane, live, reference, task):
                 Path(TRIVIUM).name,
             )
             try:
-                found = live.until("loader", lambda: processes(*words))
+                found = live.until("loader", lambda: processes(lane, *words))
                 # The shell that BashOperator starts has these words, too: the innermost counts.
                 chain = max((live.chain_of(one) for one in found), key=len)
                 # All of it: the worker, and what it started.
@@ -189,7 +189,7 @@ def test_a_worker_dies_in_the_middle_of_a_task(lane, live, reference, task):
                 frozen.send_signal(signal.SIGCONT)
         else:
             live.until("Spark's attempt", lambda: next(state.glob("*/extract/attempt-*"), None))
-            found = processes("org.apache.spark", f"{state}/", "/extract/job.json")
+            found = processes(lane, "org.apache.spark", f"{state}/", "/extract/job.json")
             chain = max((live.chain_of(one) for one in found), key=len)
             spark = [one for one in chain if one in found]
             # Only the worker and the task's own process: Spark is left without anybody, and writes
