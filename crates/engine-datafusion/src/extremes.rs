@@ -229,7 +229,7 @@ struct Frame {
 
 impl Accumulator for Frame {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in &*floats(&values[0])?.as_primitive::<Float64Type>() {
+        for value in floats(&values[0])?.as_primitive::<Float64Type>() {
             let row = self.came;
             self.came += 1;
             let Some(value) = value.map(plain) else { continue };
