@@ -100,7 +100,9 @@ mod tests {
     #[test]
     fn a_training_set_replaces_only_what_was_meant() {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+        // What is beside it is the test's own, too.
+        let root = folder.path().canonicalize().unwrap().join("root");
+        fs::create_dir(&root).unwrap();
         let path = |name: &str| root.join(name);
         let frame = path("frame.parquet");
         for file in ["frame.parquet", "old.parquet", "notes.txt"] {
