@@ -1,5 +1,7 @@
 //! One view's DAG file.
 
+use std::num::NonZeroU32;
+
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use sha2::{Digest, Sha256};
 use trivium_model::{FeatureView, Schedule, TimeSpan, ViewRef};
@@ -110,7 +112,7 @@ impl Renderer {
                     wait_interval => tier.wait_interval,
                     deadline => tier.deadline,
                     priority => tier.priority,
-                    rows_per_second => tier.rows_per_second,
+                    rows_per_second => tier.rows_per_second.map(NonZeroU32::get),
                     pool => pool,
                     spark_pool => spark_pool,
                 },

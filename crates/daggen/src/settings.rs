@@ -1,6 +1,6 @@
 //! `[airflow]` and `[spark]` of trivium.toml: what the platform team decides for all DAGs.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use serde::Deserialize;
 use trivium_model::{TimeSpan, ViewRef};
@@ -132,7 +132,7 @@ pub struct Tier {
     /// The priority of its tasks.
     pub priority: u32,
     /// Rows a second that are written online, at most.
-    pub rows_per_second: Option<u32>,
+    pub rows_per_second: Option<NonZeroU32>,
 }
 
 /// The project file, where none is named.
@@ -402,7 +402,7 @@ impl Settings {
             wait_interval: seconds(own.wait_interval, default.wait_interval),
             deadline: seconds(own.deadline, default.deadline),
             priority: own.priority.unwrap_or(default.priority),
-            rows_per_second: own.rows_per_second,
+            rows_per_second: own.rows_per_second.and_then(NonZeroU32::new),
         }
     }
 

@@ -22,7 +22,7 @@ use datafusion::{
 
 use crate::{
     error::{data_error, invalid_error, unsupported_error},
-    functions::{cast, decimal, overflow},
+    functions::{arithmetic::plain, cast, decimal, overflow},
     types::{is_float, is_numeric, spark_name},
 };
 
@@ -395,6 +395,11 @@ impl ExactGroups {
     }
 }
 
+/// Whether an aggregate's own `FILTER` lets the row in.
+pub fn is_kept(filter: Option<&BooleanArray>, row: usize) -> bool {
+    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+}
+
 impl GroupsAccumulator for ExactGroups {
     fn update_batch(
         &mut self,
@@ -405,10 +410,7 @@ impl GroupsAccumulator for ExactGroups {
     ) -> Result<()> {
         self.totals.resize(total, Total::default());
         each_exact(&values[0], |row, value| {
-            if filter.is_some_and(|filter| filter.is_null(row) || !filter.value(row)) {
-                return Ok(());
-            }
-            self.totals[groups[row]].add(value, 1)
+            if is_kept(filter, row) { self.totals[groups[row]].add(value, 1) } else { Ok(()) }
         })
     }
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
@@ -445,10 +447,7 @@ impl GroupsAccumulator for ExactGroups {
     ) -> Result<Vec<ArrayRef>> {
         let mut totals = vec![Total::default(); values[0].len()];
         each_exact(&values[0], |row, value| {
-            if filter.is_some_and(|filter| filter.is_null(row) || !filter.value(row)) {
-                return Ok(());
-            }
-            totals[row].add(value, 1)
+            if is_kept(filter, row) { totals[row].add(value, 1) } else { Ok(()) }
         })?;
         Ok(Self::state_of(&totals))
     }
@@ -464,7 +463,8 @@ struct SlidingFloats {
     is_avg: bool,
 }
 
-fn floats(array: &ArrayRef) -> Result<ArrayRef> {
+/// Exact for both floats.
+pub fn floats(array: &ArrayRef) -> Result<ArrayRef> {
     cast::convert(array, &DataType::Float64, false)
 }
 
@@ -537,7 +537,7 @@ impl Accumulator for Percentile {
             return Ok(ScalarValue::Float64(None));
         }
         for value in &mut self.values {
-            *value = if value.is_nan() { f64::NAN } else { *value + 0.0 };
+            *value = plain(*value);
         }
         self.values.sort_by(f64::total_cmp);
         let position = (self.values.len() - 1) as f64 * share;

@@ -19,7 +19,11 @@ use datafusion::{
     },
 };
 
-use crate::{functions::cast, types::is_float};
+use crate::{
+    aggregates::{floats, is_kept},
+    functions::{arithmetic::plain, cast},
+    types::is_float,
+};
 
 /// By internal name.
 pub fn all() -> [(String, Arc<AggregateUDF>); 2] {
@@ -100,26 +104,16 @@ impl AggregateUDFImpl for Extreme {
     }
 }
 
-/// One NaN.
-fn plain(value: f64) -> f64 {
-    if value.is_nan() { f64::NAN } else { value }
-}
-
 /// Spark's order: NaN above everything, and the zeros are one number, of which the first one stays.
 fn compare(left: f64, right: f64) -> Ordering {
-    (plain(left) + 0.0).total_cmp(&(plain(right) + 0.0))
+    plain(left).total_cmp(&plain(right))
 }
 
 fn take(best: &mut Option<f64>, value: f64, wanted: Ordering) {
     match best {
         Some(best) if compare(value, *best) != wanted => {}
-        _ => *best = Some(plain(value)),
+        _ => *best = Some(value),
     }
-}
-
-/// Exact for both floats.
-fn floats(array: &ArrayRef) -> Result<ArrayRef> {
-    cast::convert(array, &DataType::Float64, false)
 }
 
 fn given(values: impl Iterator<Item = Option<f64>>, gives: &DataType) -> Result<ArrayRef> {
@@ -184,7 +178,7 @@ impl GroupsAccumulator for Groups {
         let values = floats(&values[0])?;
         for (row, value) in values.as_primitive::<Float64Type>().iter().enumerate() {
             let Some(value) = value else { continue };
-            if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
+            if is_kept(filter, row) {
                 take(&mut self.best[groups[row]], value, self.wanted);
             }
         }
@@ -206,8 +200,7 @@ impl GroupsAccumulator for Groups {
     ) -> Result<Vec<ArrayRef>> {
         let values = floats(&values[0])?;
         let values = values.as_primitive::<Float64Type>().iter().enumerate();
-        let kept = |row| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-        let own = values.map(|(row, value)| value.filter(|_| kept(row)).map(plain));
+        let own = values.map(|(row, value)| value.filter(|_| is_kept(filter, row)));
         Ok(vec![given(own, &self.gives)?])
     }
     fn size(&self) -> usize {
@@ -232,7 +225,7 @@ impl Accumulator for Frame {
         for value in floats(&values[0])?.as_primitive::<Float64Type>() {
             let row = self.came;
             self.came += 1;
-            let Some(value) = value.map(plain) else { continue };
+            let Some(value) = value else { continue };
             let is_worse = |(_, other): &(usize, f64)| compare(value, *other) == self.wanted;
             while self.best.back().is_some_and(is_worse) {
                 self.best.pop_back();

@@ -171,7 +171,7 @@ impl<'a> Typing<'a> {
         match &expr {
             // A literal is made plain here and now.
             Expr::Literal(ScalarValue::Float64(Some(value)), metadata) => {
-                let plain = if value.is_nan() { f64::NAN } else { *value + 0.0 };
+                let plain = arithmetic::plain(*value);
                 Expr::Literal(ScalarValue::Float64(Some(plain)), metadata.clone())
             }
             _ if is_float(common) => self.plain(expr),

@@ -54,7 +54,9 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
         return Ok(());
     }
     let started = Instant::now();
-    let loaded = load(global, &project, &snapshot, &views, args.to, args.rows_per_second).await?;
+    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    let options = options(shutdown, args.rows_per_second);
+    let loaded = load(global, &project, &snapshot, &views, args.to, options).await?;
     match global.output {
         Output::Json => output::json(&json!({
             "views": loaded,
@@ -69,6 +71,11 @@ pub async fn run(global: &Global, args: &MaterializeArgs) -> Result<(), Failure>
     Ok(())
 }
 
+/// Those of a load that this stops, at this pace.
+pub fn options(shutdown: Shutdown, rows_per_second: Option<NonZeroU32>) -> MaterializeOptions {
+    MaterializeOptions { shutdown, rows_per_second, ..MaterializeOptions::default() }
+}
+
 /// Loads these views, says so of each, and gives what programs are told.
 pub async fn load(
     global: &Global,
@@ -76,10 +83,8 @@ pub async fn load(
     snapshot: &Snapshot,
     views: &[&StoredView],
     to: Option<args::Instant>,
-    rows_per_second: Option<NonZeroU32>,
+    options: MaterializeOptions,
 ) -> Result<Vec<Json>, Failure> {
-    let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let options = MaterializeOptions { shutdown, rows_per_second, ..MaterializeOptions::default() };
     let (door, checkpoints) = match target::address(global)? {
         Some(target::Address::Rest(base) | target::Address::Grpc(base)) => {
             parts::remote_door(&base, target::client_options(global)).await?

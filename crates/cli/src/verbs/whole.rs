@@ -3,8 +3,6 @@
 //! The steps and their order are those of the generated file; each can be done again at any time, so that what
 //! was killed is mended by the same command.
 
-use std::num::NonZeroU32;
-
 use serde_json::{Value as Json, json};
 use trivium_api::ApiError;
 use trivium_offline::Period;
@@ -71,10 +69,9 @@ impl Run<'_> {
         stop_asked()?;
         if view.online {
             let rows_per_second = settings.tier(view.urgency_tier).rows_per_second;
-            let rows_per_second = rows_per_second.and_then(NonZeroU32::new);
+            let options = materialize::options(shutdown.clone(), rows_per_second);
             let loaded =
-                materialize::load(global, project, snapshot, &[stored], None, rows_per_second)
-                    .await?;
+                materialize::load(global, project, snapshot, &[stored], None, options).await?;
             told["materialized"] = loaded.into_iter().next().unwrap_or_default();
         }
         stop_asked()?;

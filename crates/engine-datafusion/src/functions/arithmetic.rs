@@ -341,15 +341,18 @@ fn add_interval(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(moved.with_data_type(timestamp_type())))
 }
 
+/// One zero, one NaN.
+pub fn plain(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value + 0.0 }
+}
+
 /// Makes equal floats equal bit by bit: one zero, one NaN. Arrow compares and groups floats by their bits.
 fn plain_float(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     Ok(match gives {
         DataType::Float32 => Arc::new(map::<Float32Type, Float32Type>(&args[0], |v| {
             Ok(if v.is_nan() { f32::NAN } else { v + 0.0 })
         })?),
-        _ => Arc::new(map::<Float64Type, Float64Type>(&args[0], |v| {
-            Ok(if v.is_nan() { f64::NAN } else { v + 0.0 })
-        })?),
+        _ => Arc::new(map::<Float64Type, Float64Type>(&args[0], |v| Ok(plain(v)))?),
     })
 }
 

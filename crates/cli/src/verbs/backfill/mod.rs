@@ -8,7 +8,6 @@ mod plan;
 mod tests;
 
 use std::{
-    num::NonZeroU32,
     sync::{Arc, mpsc},
     time::Instant,
 };
@@ -105,8 +104,8 @@ pub async fn run(global: &Global, args: &BackfillArgs) -> Result<(), Failure> {
     };
     let materialized = if args.materialize {
         let rows_per_second = project.settings.tier(stored.view.urgency_tier).rows_per_second;
-        let rows_per_second = rows_per_second.and_then(NonZeroU32::new);
-        materialize::load(global, &project, &snapshot, &[stored], None, rows_per_second).await?
+        let options = materialize::options(shutdown, rows_per_second);
+        materialize::load(global, &project, &snapshot, &[stored], None, options).await?
     } else {
         Vec::new()
     };
