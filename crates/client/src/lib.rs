@@ -12,12 +12,11 @@ mod calls;
 mod door;
 mod error;
 mod options;
-pub mod wire;
 
 pub use calls::Client;
 pub use error::Error;
 pub use options::Options;
-pub use trivium_proto::v1;
+pub use trivium_proto::{v1, wire};
 
 #[cfg(test)]
 mod tests;

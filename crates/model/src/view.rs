@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataType, KeyType, Name, TimeSpan, Timestamp, Value, ViewRef};
+use crate::{DataType, KeyType, Name, StreamSource, TimeSpan, Timestamp, Value, ViewRef};
 
 /// How a view's rows arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -233,6 +233,9 @@ pub struct FeatureView {
     pub time_zone: Option<String>,
     /// The features, in the author's order; at least one.
     pub features: Vec<Feature>,
+    /// Where a stream view's rows come from; without one they come as envelopes in a payload topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<StreamSource>,
     /// When it runs; batch views have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,

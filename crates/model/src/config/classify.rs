@@ -3,10 +3,11 @@
 #![doc = include_str!("../../../../docs/change-rules.md")]
 
 use super::change::{ChangeClass, Difference};
+use super::view::lane_word;
 use crate::types::DECIMAL_PRECISION_MAX;
 use crate::{
-    Carryover, DataType, Feature, FeatureService, FeatureView, Lane, Owner, QualityCheck,
-    QualityRule, Rollup, Schedule, ServiceFeature,
+    Carryover, DataType, Feature, FeatureService, FeatureView, FieldPath, Name, Owner,
+    QualityCheck, QualityRule, Rollup, Schedule, ServiceFeature,
 };
 
 struct Differences(Vec<Difference>);
@@ -38,7 +39,7 @@ pub fn classify_view(old: &FeatureView, new: &FeatureView) -> Vec<Difference> {
     let mut found = Differences(Vec::new());
     identity(&mut found, &old.reference().to_string(), &new.reference().to_string());
     let changes = ", rows arrive another way";
-    found.compare(Behaviour, "lane", lane(old.lane), lane(new.lane), changes);
+    found.compare(Behaviour, "lane", lane_word(old.lane), lane_word(new.lane), changes);
     described(&mut found, &old.description, &new.description);
     owner(&mut found, "owner", Some(&old.owner), Some(&new.owner));
     let tier = |view: &FeatureView| view.urgency_tier.to_string();
@@ -63,6 +64,7 @@ pub fn classify_view(old: &FeatureView, new: &FeatureView) -> Vec<Difference> {
         "zone-less times mean other instants",
     );
     features(&mut found, old, new);
+    source(&mut found, old, new);
     schedule(&mut found, old.schedule.as_ref(), new.schedule.as_ref());
     optional(&mut found, "ttl", &old.ttl, &new.ttl, "rows count for another time");
     let (before, after) = (carryover(old.carryover), carryover(new.carryover));
@@ -168,14 +170,6 @@ fn optional<T: std::fmt::Display>(
     found.compare(ChangeClass::Behaviour, field, &shown(old), &shown(new), &why);
 }
 
-const fn lane(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Batch => "batch",
-        Lane::Stream => "stream",
-        Lane::Direct => "direct",
-    }
-}
-
 fn carryover(carryover: Carryover) -> String {
     match carryover {
         Carryover::None => "none".to_owned(),
@@ -261,6 +255,44 @@ fn features(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
     };
     if order(old, new) != order(new, old) {
         found.add(Cosmetic, "features", "the order changed; features are read by name");
+    }
+}
+
+/// Where rows come from may move; what a column is read from may not, or it means something else.
+fn source(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
+    use ChangeClass::{Behaviour, Compatible};
+    let (Some(before), Some(after)) = (&old.source, &new.source) else {
+        match (&old.source, &new.source) {
+            (None, Some(_)) => found.add(Behaviour, "source", "added: rows come from elsewhere"),
+            (Some(_), None) => found.add(Behaviour, "source", "removed: rows come from elsewhere"),
+            _ => {}
+        }
+        return;
+    };
+    let same = ", rows come from elsewhere and mean the same";
+    found.compare(Compatible, "source.system", before.system.word(), after.system.word(), same);
+    found.compare(Compatible, "source.topic", &before.topic, &after.topic, same);
+    let what = ", messages are read otherwise";
+    found.compare(Behaviour, "source.format", before.format.word(), after.format.word(), what);
+    let unit = |unit: Option<crate::TimeUnit>| unit.map_or("none", crate::TimeUnit::word);
+    let what = ", numbers mean other instants";
+    let (unit_before, unit_after) = (unit(before.time_unit), unit(after.time_unit));
+    found.compare(Behaviour, "source.time_unit", unit_before, unit_after, what);
+    let place = |source: &crate::StreamSource, column: &Name| {
+        source.columns.get(column).cloned().unwrap_or_else(|| FieldPath::own(column)).to_string()
+    };
+    let mapped: indexmap::IndexSet<&Name> =
+        before.columns.keys().chain(after.columns.keys()).collect();
+    for column in mapped {
+        // What is new, or is gone, is told as a feature.
+        let stays =
+            |view: &FeatureView| view.features.iter().any(|feature| feature.name == *column);
+        if stays(old) != stays(new) {
+            continue;
+        }
+        let (from, to) = (place(before, column), place(after, column));
+        let field = format!("source.columns.{column}");
+        found.compare(Behaviour, &field, &from, &to, ", it is read from elsewhere");
     }
 }
 

@@ -62,7 +62,9 @@ codes! {
     UNKNOWN_SUBJECT "unknown-subject" "`subject` is no join key of the view." "Name one of the entities.";
     BAD_DEFAULT "bad-default" "A default does not fit the feature's type." "Write a value of the type.";
     MISSING_SCHEDULE "missing-schedule" "A batch view has no schedule." "Add `schedule`.";
-    WRONG_LANE "wrong-lane" "A setting that only batch views have." "Remove it, or make the view a batch view.";
+    WRONG_LANE "wrong-lane" "A setting that views of this lane do not have." "Remove it, or change the lane.";
+    BAD_PATH "bad-path" "A column's place in a message is not written as places are, or the format has no such place." "Write `a.b`, `$key`, `$key.a`, `$header.name`, `$time`, or, of change events, `$event.a`.";
+    BAD_TOPIC "bad-topic" "A topic's name has characters that topics do not have." "Use letters, digits, `.`, `_` and `-`.";
     BAD_PERIOD "bad-period" "Periods of this length do not align with days." "Divide a day evenly, or take whole days.";
     UNALIGNED_START "unaligned-start" "The first period does not start where periods start." "Start at midnight UTC, or a whole number of periods after it.";
     START_OUT_OF_RANGE "start-out-of-range" "The first period lies at the edge of the years 0001 to 9999." "Start a day or more after 0001-01-01, and so that the period ends by 9999-12-30.";

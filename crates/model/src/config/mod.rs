@@ -1,7 +1,7 @@
 //! Configs: reading, checking, comparing them, and the JSON Schema of what they may say.
 //!
 //! `shape` says as data what may be written; `read` checks a file's form against it; `view`,
-//! `rollup`, `quality` and `service` check the meaning and build the model's types; `schema` writes
+//! `rollup`, `quality`, `source` and `service` check the meaning and build the model's types; `schema` writes
 //! the JSON Schema from the same data. Paths are only compared and shown: nothing is opened here.
 
 mod change;
@@ -15,6 +15,7 @@ mod rollup;
 mod schema;
 mod service;
 mod shape;
+mod source;
 mod tree;
 mod view;
 mod words;

@@ -209,6 +209,7 @@ impl<'t> Reader<'t> {
             | Kind::Tag
             | Kind::Name(_)
             | Kind::FeaturePath
+            | Kind::MessagePath
             | Kind::Word(_)
             | Kind::Span
             | Kind::Instant
@@ -306,6 +307,11 @@ impl<'t> Reader<'t> {
                 let message = format!("`{}` is not a feature of a view", short(text));
                 let help = "write `view@version:feature`, as in `carrier_daily@1:flights`, without the namespace";
                 self.error(start, codes::BAD_REFERENCE, message, help);
+            }
+            Kind::MessagePath if text.parse::<crate::FieldPath>().is_err() => {
+                let message = format!("`{}` is no place in a message", short(text));
+                let help = "write `a.b` for a field of the value, or `$key`, `$key.a`, `$header.name`, `$time`, `$event.a`";
+                self.error(start, codes::BAD_PATH, message, help);
             }
             Kind::Word(words) if !words.iter().any(|known| known.word == text) => {
                 let message = format!("{label} cannot be `{}`", short(text));

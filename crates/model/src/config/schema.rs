@@ -92,6 +92,11 @@ fn kind_schema(kind: &Kind) -> Json {
             let name = name_pattern("", "");
             json!({ "type": "string", "pattern": format!("^{name}@[1-9][0-9]{{0,9}}:{name}$") })
         }
+        Kind::MessagePath => json!({
+            "type": "string",
+            "pattern": "^(\\$key(\\.[^.]+)*|\\$header\\..+|\\$time|\\$event(\\.[^.]+)+|[^$.][^.]*(\\.[^.]+)*)$",
+            "maxLength": crate::source::PATH_BYTES_MAX,
+        }),
         Kind::Integer { min, max } => {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }

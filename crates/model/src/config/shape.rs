@@ -3,6 +3,7 @@
 
 mod checks;
 mod configs;
+mod sources;
 mod types;
 
 use super::limits::{
@@ -43,6 +44,8 @@ pub(super) enum Kind {
     Tag,
     Name(NameOf),
     FeaturePath,
+    /// A place in a message.
+    MessagePath,
     Integer {
         min: u64,
         max: u64,

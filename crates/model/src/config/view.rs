@@ -27,6 +27,7 @@ pub(super) fn build(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Featur
     let entities = entities(root);
     let features = features(reader, root);
     let subject = subject(reader, root);
+    let source = super::source::build(reader, root, lane, &columns);
     let schedule = schedule(reader, root, lane);
     let every = schedule.as_ref().map(|schedule| schedule.every);
     let ttl = get(root, "ttl").and_then(span);
@@ -51,6 +52,7 @@ pub(super) fn build(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Featur
         subject,
         time_zone: get(root, "time_zone").and_then(text).map(ToOwned::to_owned),
         features: features?,
+        source,
         schedule,
         ttl,
         carryover,
@@ -239,6 +241,15 @@ fn subject(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Name> {
     Some(subject)
 }
 
+/// The word used in configs.
+pub(super) const fn lane_word(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Batch => "batch",
+        Lane::Stream => "stream",
+        Lane::Direct => "direct",
+    }
+}
+
 /// Reports a setting that only batch views have.
 pub(super) fn only_batch(
     reader: &mut Reader<'_>,
@@ -247,8 +258,7 @@ pub(super) fn only_batch(
     lane: Option<Lane>,
 ) {
     if let Some(lane @ (Lane::Stream | Lane::Direct)) = lane {
-        let lane = if lane == Lane::Stream { "stream" } else { "direct" };
-        let message = format!("a {lane} view cannot have `{field}`");
+        let message = format!("a {} view cannot have `{field}`", lane_word(lane));
         let help = format!("remove `{field}`, or make the lane `batch`");
         reader.error(node.range().start, codes::WRONG_LANE, message, help);
     }

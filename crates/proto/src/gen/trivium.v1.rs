@@ -2153,6 +2153,45 @@ pub struct SourceColumn {
     #[prost(string, tag = "2")]
     pub column: ::prost::alloc::string::String,
 }
+/// A message's value. The message's key is the entity's: whoever writes it decides by it that rows of
+/// one entity stay in one partition, and so in order; the worker reads the entity from here.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Payload {
+    /// `flights/airport_live@1`. Absent: the message's header `trivium-view` names it, or the topic is
+    /// the source of one view.
+    #[prost(string, tag = "1")]
+    pub view: ::prost::alloc::string::String,
+    /// Join keys by name, all of the view's and no others.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub entity: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
+    /// When the fact was true, in microseconds since 1970-01-01T00:00:00Z.
+    #[prost(sfixed64, tag = "3")]
+    pub event_time_micros: i64,
+    /// Orders rows of one event time. Absent: the message's position in its partition does.
+    #[prost(uint64, optional, tag = "6")]
+    pub sequence: ::core::option::Option<u64>,
+    #[prost(oneof = "payload::Op", tags = "4, 5")]
+    pub op: ::core::option::Option<payload::Op>,
+}
+/// Nested message and enum types in `Payload`.
+pub mod payload {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Op {
+        #[prost(message, tag = "4")]
+        Put(super::PayloadRow),
+        #[prost(message, tag = "5")]
+        Delete(super::PayloadDelete),
+    }
+}
+/// The whole row: a feature that is left out is unset.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayloadRow {
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub values: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
+}
+/// The entity has no row any more, from the event time on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PayloadDelete {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoadCheckpointRequest {
     #[prost(string, tag = "1")]

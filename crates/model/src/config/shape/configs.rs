@@ -1,6 +1,7 @@
 //! The shapes of views and services.
 
 use super::checks::{CARRYOVERS, CHECKS};
+use super::sources::SOURCES;
 use super::types::{DATA_TYPE, KEY_TYPES};
 use super::{
     COLUMN, DESCRIPTION, Kind, NameOf, REFERENCE, SHORT_TEXT, Shape, TAGS, VERSION, Word, optional,
@@ -77,6 +78,12 @@ pub(in crate::config) static VIEW: Shape = Shape {
             Kind::List { item: &Kind::Object(&FEATURE), min: 1, max: FEATURES_MAX },
             "The typed columns of the view.",
             r#"[{ "name": "flights", "type": "int64", "description": "Departures." }]"#,
+        ),
+        optional(
+            "source",
+            Kind::Tagged { tag: "format", variants: SOURCES },
+            "Where a stream view's rows come from; without it they come as envelopes in a payload topic.",
+            r#"{ "format": "json", "topic": "flights.departures" }"#,
         ),
         optional(
             "schedule",

@@ -54,6 +54,7 @@ fn every_code_has_a_case() {
         include_str!("bad_words.rs"),
         include_str!("good.rs"),
         include_str!("limits.rs"),
+        include_str!("sources.rs"),
     ]
     .concat();
     for code in CODES {

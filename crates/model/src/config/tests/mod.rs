@@ -11,6 +11,7 @@ mod generated;
 mod good;
 mod limits;
 mod robust;
+mod sources;
 
 use expect_test::Expect;
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::v1::{self, key_value, value::Kind};
 use bytes::Bytes;
 use trivium_model::{
     DataType, KeyValue, Lane, Name, Timestamp, Value,
     json::{decimal_from_text, decimal_to_text},
 };
-use trivium_proto::v1::{self, key_value, value::Kind};
 
 /// A join key's value as a message.
 pub fn key_to_wire(value: &KeyValue) -> v1::KeyValue {

@@ -1,0 +1,107 @@
+//! Debezium's change events in JSON, with the schema beside the payload or without.
+
+use serde_json::Value as Json;
+use trivium_model::FieldPath;
+
+use crate::{Poison, Reason, column::Column, json::Places};
+
+/// What a change event does to the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is there, as it stands after.
+    Put,
+    /// It is not any more; it stood so before.
+    Delete,
+    /// Nothing about a row.
+    Nothing,
+}
+
+/// Where a change event's parts stand: once for events as they are, once for those in a `payload`.
+#[derive(Debug, Clone)]
+pub(crate) struct ChangePlaces {
+    places: Places,
+    columns: usize,
+}
+
+const WRAPPERS: [&[&str]; 2] = [&[], &["payload"]];
+
+impl ChangePlaces {
+    pub fn new(columns: &[Column]) -> Self {
+        let mut places = Places::default();
+        let count = columns.len();
+        for (wrapper, prefix) in WRAPPERS.into_iter().enumerate() {
+            let place = |steps: &[&str], rest: &[String]| -> Vec<String> {
+                let known = prefix.iter().chain(steps).map(|step| (*step).to_owned());
+                known.chain(rest.iter().cloned()).collect()
+            };
+            let first = wrapper * Self::numbers(count);
+            places.want(&place(&["op"], &[]), first);
+            for (index, column) in columns.iter().enumerate() {
+                let (after, before) = (first + 1 + index, first + 1 + count + index);
+                match &column.path {
+                    FieldPath::Value(steps) => {
+                        places.want(&place(&["after"], steps), after);
+                        places.want(&place(&["before"], steps), before);
+                    }
+                    FieldPath::Event(steps) => {
+                        places.want(&place(&[], steps), after);
+                        places.want(&place(&[], steps), before);
+                    }
+                    FieldPath::Key(_) | FieldPath::Header(_) | FieldPath::Time => {}
+                }
+            }
+        }
+        Self { places, columns: count }
+    }
+
+    /// Of one wrapper: what is done, and each column's value after and before.
+    const fn numbers(columns: usize) -> usize {
+        1 + 2 * columns
+    }
+
+    /// What the event does, and the columns' values in the row that it is about.
+    pub fn read(&self, bytes: &[u8]) -> Result<(Change, Vec<Option<Json>>), Poison> {
+        let numbers = Self::numbers(self.columns);
+        let mut found = vec![None; WRAPPERS.len() * numbers];
+        self.places.read(bytes, &mut found).map_err(|error| no_json(&error))?;
+        let wrapped = found.split_off(numbers);
+        let event = match (&found[0], &wrapped[0]) {
+            (None, Some(Json::Null)) => return Ok((Change::Nothing, Vec::new())),
+            (None, Some(_)) => wrapped,
+            _ => found,
+        };
+        let mut event = event.into_iter();
+        let change = match event.next().flatten().as_ref().and_then(Json::as_str) {
+            Some("c" | "u" | "r") => Change::Put,
+            Some("d") => Change::Delete,
+            Some("m") => return Ok((Change::Nothing, Vec::new())),
+            Some("t") => {
+                let message = "the table was truncated, which deletes no entity by name";
+                return Err(Poison::new(Reason::Undecodable, message).at("op").help(
+                    "delete the view's rows by an erasure or a new version, then drop this",
+                ));
+            }
+            Some(other) => {
+                let other: String = other.chars().take(20).collect();
+                let message = format!("`{other}` is no operation of a change event");
+                return Err(Poison::new(Reason::Undecodable, message).at("op"));
+            }
+            None => {
+                return Err(Poison::new(
+                    Reason::Undecodable,
+                    "it is no change event: it has no `op`",
+                )
+                .help("see the source's format"));
+            }
+        };
+        let side = usize::from(change == Change::Delete) * self.columns;
+        Ok((change, event.skip(side).take(self.columns).collect()))
+    }
+}
+
+pub(crate) fn no_json(error: &serde_json::Error) -> Poison {
+    Poison::new(
+        Reason::Undecodable,
+        format!("the value is not the JSON that was expected: {error}"),
+    )
+}

@@ -1,0 +1,21 @@
+//! Messages of streams: from their bytes to rows, and back for producers.
+//!
+//! A [`Decoder`] is made of one view; it gives an [`Event`] for a message, nothing where the message is
+//! about nothing that the view keeps, or a [`Poison`] that says what is wrong with it, where, and what
+//! to do. Pure: no I/O, no clock. What a message means depends on its bytes and on the view alone, so
+//! that one that is read twice is the same event twice.
+
+mod change;
+mod column;
+mod decoder;
+mod envelope;
+mod json;
+mod leaf;
+mod poison;
+
+pub use decoder::{Decoder, Event, Message};
+pub use envelope::{VIEW_HEADER, payload, view_of};
+pub use poison::{Poison, Reason};
+
+#[cfg(test)]
+mod tests;
