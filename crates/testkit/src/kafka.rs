@@ -149,6 +149,9 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
+# One that was killed is let in again only after its last session: by default nine seconds later.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 # Groups form at once, and members that die may be missed soon. With the newer protocol the server says when.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
