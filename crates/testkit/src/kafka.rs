@@ -209,7 +209,7 @@ fn java(jars: &Path, folder: &Path, class: &str, words: &[&str]) -> Vec<String> 
 
 /// Whether it says that it has a broker. It answers before: until the controller has let it in, it leads
 /// no partition, and topics cannot be made.
-fn is_ready(port: u16) -> bool {
+pub(crate) fn is_ready(port: u16) -> bool {
     const NO_TOPIC: [u8; 4] = [0; 4];
     let answer = wire::request(port, METADATA, 1, &NO_TOPIC);
     answer.is_ok_and(|answer| {

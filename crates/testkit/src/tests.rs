@@ -1,13 +1,14 @@
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     ops::Range,
     thread,
     time::Duration,
 };
 
 use crate::{
-    DynamoDb, Kafka, Kinesis, OpenSearch, Proxy, Valkey, ValkeyCluster, process::connect, wire,
+    DynamoDb, Kafka, Kinesis, OpenSearch, Proxy, Valkey, ValkeyCluster, kafka, process::connect,
+    wire,
 };
 
 fn is_gone(port: u16) -> bool {
@@ -168,6 +169,24 @@ fn a_kafka_keeps_what_it_has_when_killed_and_when_stopped() {
     assert!(held.contains("before it was stopped"), "{held}");
     drop(server);
     assert!(is_gone(port));
+}
+
+#[test]
+fn a_kafka_that_names_no_broker_is_not_ready() {
+    for brokers in [0_u8, 1] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            // The length, what is asked and in which version, the correlation, no name, no topic.
+            let mut request = [0; 4 + 4 + 4 + 2 + 4];
+            stream.read_exact(&mut request).unwrap();
+            let correlation = &request[8..12];
+            stream.write_all(&[&[0, 0, 0, 8], correlation, &[0, 0, 0, brokers]].concat()).unwrap();
+        });
+        assert_eq!(kafka::is_ready(port), brokers > 0);
+        server.join().unwrap();
+    }
 }
 
 #[test]
