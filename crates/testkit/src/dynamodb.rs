@@ -1,13 +1,10 @@
 //! DynamoDB Local.
 
-use std::{
-    io::{Read as _, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 use crate::{
     Error,
-    process::{Server, connect, free_port, installed, with_retries},
+    process::{Server, free_port, installed, jvm, speaks_http, with_retries},
 };
 
 /// An empty DynamoDB in memory. Takes any credentials.
@@ -21,7 +18,7 @@ impl DynamoDb {
         with_retries(|| {
             let port = free_port()?;
             let mut server = Server::start(Path::new("java"), port, |_| arguments(&jars, port))?;
-            server.wait_until(answers)?;
+            server.wait_until(speaks_http)?;
             Ok(Self(server))
         })
     }
@@ -38,25 +35,9 @@ impl DynamoDb {
 
 fn arguments(jars: &Path, port: u16) -> Vec<String> {
     let port = port.to_string();
-    // The client compiler and the serial collector: it starts twice as fast and needs a third.
-    let mut arguments = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]
-        .map(str::to_owned)
-        .to_vec();
-    arguments.push(format!("{}/*", jars.display()));
+    let mut arguments = jvm("512m", &format!("{}/*", jars.display()));
     arguments.push("software.amazon.dynamodb.services.local.main.ServerRunner".to_owned());
     arguments.extend(["-inMemory", "-sharedDb", "-disableTelemetry", "-port"].map(str::to_owned));
     arguments.push(port);
     arguments
-}
-
-/// Whether it speaks HTTP yet: anything but silence will do.
-fn answers(port: u16) -> bool {
-    let ask = || {
-        let mut stream = connect(port)?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-        let mut start = [0; 5];
-        stream.read_exact(&mut start)?;
-        Ok::<_, std::io::Error>(start)
-    };
-    ask().is_ok_and(|start| start == *b"HTTP/")
 }

@@ -1,4 +1,5 @@
-//! Real servers for tests: DynamoDB Local, OpenSearch and Valkey, as `scripts/setup-stores` installed them.
+//! Real servers for tests: DynamoDB Local, OpenSearch, Valkey, Kafka and kinesalite, as
+//! `scripts/setup-stores` installed them.
 //!
 //! Each runs on a free loopback port in a temporary folder, and ends with the value that started it,
 //! or with the test process, however that ends (a `static` is never dropped, a killed process drops
@@ -8,14 +9,19 @@
 
 mod dynamodb;
 mod error;
+mod kafka;
+mod kinesis;
 mod opensearch;
 mod process;
 mod proxy;
 mod resp;
 mod valkey;
+mod wire;
 
 pub use dynamodb::DynamoDb;
 pub use error::Error;
+pub use kafka::Kafka;
+pub use kinesis::Kinesis;
 pub use opensearch::OpenSearch;
 pub use process::Server;
 pub use proxy::{Proxy, Verdict};

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{
     Error,
-    process::{Server, connect, free_port, installed, with_retries},
+    process::{Server, connect, free_port, installed, jvm, with_retries},
 };
 
 /// One OpenSearch node without security, whose data outlive its process, but not this value.
@@ -79,11 +79,7 @@ fn start_server(home: &Path, port: u16, data: &Path) -> Result<Server, Error> {
 }
 
 fn arguments(home: &Path, config: &Path) -> Vec<String> {
-    // The client compiler and the serial collector: it starts twice as fast and needs a third.
-    let mut arguments = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]
-        .map(str::to_owned)
-        .to_vec();
-    arguments.push(format!("{0}/node:{0}/lib/*", home.display()));
+    let mut arguments = jvm("512m", &format!("{0}/node:{0}/lib/*", home.display()));
     arguments.push("OpenSearchNode".to_owned());
     arguments.extend([home, config].map(|path| path.display().to_string()));
     arguments

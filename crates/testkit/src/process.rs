@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -125,6 +125,22 @@ impl Server {
         }
         Ok(())
     }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&self) -> Result<(), Error> {
+        self.signal("TERM")?;
+        let started = Instant::now();
+        while self.is_running() {
+            if started.elapsed() > READY {
+                let said = self.log();
+                return Err(Error::new(format!(
+                    "the server did not end when asked; it said: {said}"
+                )));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -148,6 +164,27 @@ pub(crate) fn connect(port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     Ok(stream)
+}
+
+/// Whether it speaks HTTP yet: anything but silence will do.
+pub(crate) fn speaks_http(port: u16) -> bool {
+    let ask = || {
+        let mut stream = connect(port)?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut start = [0; 5];
+        stream.read_exact(&mut start)?;
+        Ok::<_, std::io::Error>(start)
+    };
+    ask().is_ok_and(|start| start == *b"HTTP/")
+}
+
+/// What every JVM here is started with, before the class.
+pub(crate) fn jvm(heap: &str, classes: &str) -> Vec<String> {
+    // The client compiler and the serial collector: it starts twice as fast and needs a third.
+    let heap = format!("-Xmx{heap}");
+    [&heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// Tries a start a few times: the port may be taken in between.
