@@ -13,7 +13,7 @@ mod json;
 mod leaf;
 mod poison;
 
-pub use decoder::{Decoder, Event, Message};
+pub use decoder::{Decoder, Event, Message, Reader};
 pub use envelope::{VIEW_HEADER, payload, view_of};
 pub use poison::{Poison, Reason};
 

@@ -1,0 +1,107 @@
+//! A batch: its messages read, and the rows of each entity put together.
+
+use std::{collections::HashMap, sync::Arc};
+
+use trivium_model::{KeyValue, ViewRef};
+use trivium_payload::{Decoder, Event, Message, Poison, Reader};
+use trivium_store::DoorOp;
+
+use crate::{
+    port::Record,
+    routes::Routes,
+    write::{Entry, Versions},
+};
+
+/// What a batch's messages ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// By view, in the order of their first message; of each, entities in the same order.
+    pub views: Vec<(ViewRef, Vec<Versions>)>,
+    /// Messages that ask for nothing that could be done.
+    pub poisoned: Vec<(usize, Option<ViewRef>, Poison)>,
+}
+
+/// The entities of a view, found again by their join keys.
+#[derive(Default)]
+struct Entities {
+    versions: Vec<Versions>,
+    by_keys: HashMap<Vec<KeyValue>, usize>,
+}
+
+impl Entities {
+    fn add(&mut self, entry: Entry) {
+        let at = *self.by_keys.entry(entry.entity.clone()).or_insert_with(|| {
+            self.versions.push(Vec::with_capacity(1));
+            self.versions.len() - 1
+        });
+        let versions = &mut self.versions[at];
+        // Nearly always at the end; messages of a partition may come out of order.
+        let newer = |other: &Entry| {
+            (other.event_time, other.sequence) <= (entry.event_time, entry.sequence)
+        };
+        let place = versions.iter().rposition(newer).map_or(0, |place| place + 1);
+        versions.insert(place, entry);
+    }
+}
+
+/// Reads messages of one topic.
+pub(crate) fn read(routes: &Routes, topic: &str, records: &[Record]) -> Batch {
+    let mut poisoned = Vec::new();
+    let mut asked: Vec<(usize, Arc<Decoder>)> = Vec::new();
+    for (number, record) in records.iter().enumerate() {
+        match routes.decoders(topic, record) {
+            Ok(decoders) => asked.extend(decoders.into_iter().map(|decoder| (number, decoder))),
+            Err(poison) => poisoned.push((number, None, poison)),
+        }
+    }
+    // The views, in the order of their first message.
+    let mut decoders: Vec<Arc<Decoder>> = Vec::new();
+    for (_, decoder) in &asked {
+        if !decoders.iter().any(|known| Arc::ptr_eq(known, decoder)) {
+            decoders.push(Arc::clone(decoder));
+        }
+    }
+    let mut views = Vec::new();
+    for decoder in &decoders {
+        let mut entities = Entities::default();
+        let mut reader = decoder.reader();
+        for (number, _) in asked.iter().filter(|(_, asked)| Arc::ptr_eq(asked, decoder)) {
+            match event(&mut reader, &records[*number]) {
+                Ok(Some(event)) => {
+                    entities.add(entry(*number, &records[*number], event, decoder));
+                }
+                Ok(None) => {}
+                Err(poison) => poisoned.push((*number, Some(decoder.view().clone()), poison)),
+            }
+        }
+        if !entities.versions.is_empty() {
+            views.push((decoder.view().clone(), entities.versions));
+        }
+    }
+    Batch { views, poisoned }
+}
+
+fn event(reader: &mut Reader<'_>, record: &Record) -> Result<Option<Event>, Poison> {
+    let headers: Vec<(&str, &[u8])> =
+        record.headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
+    reader.read(&Message {
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+        time: record.time,
+    })
+}
+
+fn entry(number: usize, record: &Record, event: Event, decoder: &Decoder) -> Entry {
+    let op = match event.row {
+        Some(row) => DoorOp::PutRow { row, schema: decoder.fingerprint() },
+        None => DoorOp::Delete,
+    };
+    Entry {
+        record: number,
+        entity: event.entity,
+        event_time: event.event_time,
+        sequence: event.sequence.unwrap_or(record.offset),
+        op,
+    }
+}

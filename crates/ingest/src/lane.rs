@@ -1,0 +1,237 @@
+//! One partition's messages, a batch at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use rand::RngExt as _;
+use trivium_model::{Timestamp, ViewRef};
+use trivium_payload::Poison;
+use trivium_runtime::{Clock, Shutdown};
+use trivium_store::WriteDoor;
+
+pub use crate::flood::FloodOptions;
+use crate::{
+    batch,
+    flood::Flood,
+    port::{DeadLetters, Letter, Partition, Record},
+    routes::Routes,
+    write::{Writer, Written},
+};
+
+/// How a lane works.
+#[derive(Debug, Clone)]
+pub struct LaneOptions {
+    /// Rows of one request to the door.
+    pub request_rows: usize,
+    /// How long a request may take.
+    pub request_time: Duration,
+    /// The longest pause after a first failure; each further one doubles it.
+    pub pause_first: Duration,
+    /// The longest pause of all.
+    pub pause_most: Duration,
+    /// When dead letters are too many.
+    pub flood: FloodOptions,
+}
+
+impl Default for LaneOptions {
+    fn default() -> Self {
+        Self {
+            request_rows: 1_000,
+            request_time: Duration::from_secs(10),
+            pause_first: Duration::from_millis(50),
+            pause_most: Duration::from_secs(10),
+            flood: FloodOptions::default(),
+        }
+    }
+}
+
+impl LaneOptions {
+    /// The pause after so many failures in a row: at random below a bound that doubles, so that
+    /// workers that failed together do not come back together.
+    pub(crate) fn pause(&self, failures: u32) -> Duration {
+        let doubled = self.pause_first.saturating_mul(1 << failures.saturating_sub(1).min(20));
+        let most = doubled.min(self.pause_most).max(Duration::from_millis(1));
+        rand::rng().random_range(most / 2..=most)
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneReport {
+    /// Messages.
+    pub records: u64,
+    /// Rows that are now the newest.
+    pub applied: u64,
+    /// Rows behind newer ones.
+    pub superseded: u64,
+    /// Rows of erased persons.
+    pub erased: u64,
+    /// Dead letters.
+    pub letters: u64,
+}
+
+/// Why a batch was not taken to its end. Its progress must not be moved; part of it may be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// It was asked to.
+    #[error("it was asked to stop")]
+    Asked,
+    /// Too many messages could not become rows: nothing was dead-lettered. The first of them says why.
+    #[error(
+        "{bad} of {all} messages cannot become rows, which is more than may be dead-lettered; {first}"
+    )]
+    Flood {
+        /// How many of this batch.
+        bad: usize,
+        /// Of how many.
+        all: usize,
+        /// What is wrong with the first, and where it stands.
+        first: String,
+    },
+}
+
+/// A partition's messages on their way.
+pub struct Lane {
+    partition: Partition,
+    routes: Arc<ArcSwap<Routes>>,
+    door: Arc<dyn WriteDoor>,
+    letters: Arc<dyn DeadLetters>,
+    clock: Arc<dyn Clock>,
+    options: LaneOptions,
+    flood: Flood,
+}
+
+impl Lane {
+    /// Of this partition.
+    pub fn new(
+        partition: Partition,
+        routes: Arc<ArcSwap<Routes>>,
+        door: Arc<dyn WriteDoor>,
+        letters: Arc<dyn DeadLetters>,
+        clock: Arc<dyn Clock>,
+        options: LaneOptions,
+    ) -> Self {
+        let flood = Flood::new(options.flood);
+        Self { partition, routes, door, letters, clock, options, flood }
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// After a flood somebody has looked: the same messages may be dead-lettered now.
+    pub fn let_pass(&mut self) {
+        self.flood.forget();
+    }
+
+    /// Takes messages to their end: when it returns well, each is durable in the store or among the
+    /// dead letters, and progress may be moved behind the last.
+    pub async fn take(
+        &mut self,
+        records: &[Record],
+        stop: &Shutdown,
+    ) -> Result<LaneReport, Stopped> {
+        let batch = batch::read(&self.routes.load(), &self.partition.topic, records);
+        let mut poisoned = batch.poisoned;
+        self.check_flood(records, &poisoned)?;
+        let writer = Writer { door: &self.door, options: &self.options, stop };
+        let mut report = LaneReport { records: records.len() as u64, ..LaneReport::default() };
+        for (view, entities) in batch.views {
+            let mut written = Written::default();
+            writer.write(&view, entities, &mut written).await?;
+            self.tell(&view, &written);
+            report.applied += written.applied;
+            report.superseded += written.superseded;
+            report.erased += written.erased;
+            let refused = written.refused.into_iter();
+            poisoned.extend(refused.map(|(record, poison)| (record, Some(view.clone()), poison)));
+        }
+        // What serving refused counts as well, now that it is known.
+        self.check_flood(records, &poisoned)?;
+        self.flood.count(records.len(), messages(&poisoned));
+        report.letters = poisoned.len() as u64;
+        self.put_away(records, poisoned, stop).await?;
+        Ok(report)
+    }
+
+    fn check_flood(
+        &self,
+        records: &[Record],
+        poisoned: &[(usize, Option<ViewRef>, Poison)],
+    ) -> Result<(), Stopped> {
+        let (all, bad) = (records.len(), messages(poisoned));
+        let Some((number, _, poison)) = poisoned.first() else { return Ok(()) };
+        if !self.flood.would_be(all, bad) {
+            return Ok(());
+        }
+        let first = format!("{} at {}: {poison}", self.partition, records[*number].offset);
+        Err(Stopped::Flood { bad, all, first })
+    }
+
+    /// Puts letters away, and tries until they are.
+    async fn put_away(
+        &self,
+        records: &[Record],
+        mut poisoned: Vec<(usize, Option<ViewRef>, Poison)>,
+        stop: &Shutdown,
+    ) -> Result<(), Stopped> {
+        if poisoned.is_empty() {
+            return Ok(());
+        }
+        poisoned.sort_by_key(|(number, ..)| *number);
+        let first_seen = Timestamp(self.clock.now_micros());
+        let letters: Vec<Letter> = poisoned
+            .into_iter()
+            .map(|(number, view, poison)| {
+                let record = records[number].clone();
+                Letter { partition: self.partition.clone(), record, view, poison, first_seen }
+            })
+            .collect();
+        let mut failures = 0;
+        while let Err(error) = self.letters.put(letters.clone()).await {
+            failures += 1;
+            let pause = self.options.pause(failures);
+            tracing::warn!(partition = %self.partition, letters = letters.len(), %error, "tried again");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.wait() => return Err(Stopped::Asked),
+            }
+        }
+        for letter in &letters {
+            let (topic, reason) = (self.partition.topic.to_string(), letter.poison.reason.word());
+            metrics::counter!("trivium_ingest_dead_letters_total", "topic" => topic, "reason" => reason)
+                .increment(1);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, view: &ViewRef, written: &Written) {
+        let view = view.to_string();
+        let count = |outcome: &'static str, rows: u64| {
+            if rows > 0 {
+                metrics::counter!(
+                    "trivium_ingest_rows_total", "view" => view.clone(), "outcome" => outcome
+                )
+                .increment(rows);
+            }
+        };
+        count("applied", written.applied);
+        count("superseded", written.superseded);
+        count("erased", written.erased);
+        let now = self.clock.now_micros();
+        let freshness =
+            metrics::histogram!("trivium_ingest_freshness_seconds", "view" => view.clone());
+        for event_time in &written.fresh {
+            freshness.record(now.saturating_sub(event_time.0).max(0) as f64 / 1e6);
+        }
+    }
+}
+
+/// A message counts once, however many views cannot take it.
+fn messages(poisoned: &[(usize, Option<ViewRef>, Poison)]) -> usize {
+    let mut numbers: Vec<usize> = poisoned.iter().map(|(number, ..)| *number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len()
+}

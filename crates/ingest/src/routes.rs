@@ -1,0 +1,86 @@
+//! Which messages are which views' rows.
+
+use std::{collections::HashMap, sync::Arc};
+
+use trivium_model::{Lane, StreamSystem, ViewRef};
+use trivium_payload::{Decoder, Poison, Reason, VIEW_HEADER, view_of};
+use trivium_registry::Snapshot;
+
+use crate::port::Record;
+
+/// The decoders of all stream views that are served online, by what leads to them.
+#[derive(Debug, Default)]
+pub struct Routes {
+    by_topic: HashMap<Arc<str>, Vec<Arc<Decoder>>>,
+    by_view: HashMap<ViewRef, Arc<Decoder>>,
+    payload_topics: Vec<String>,
+    unread: Vec<(ViewRef, String)>,
+}
+
+impl Routes {
+    /// Of the registry's views; messages in the payload topics name their views themselves.
+    pub fn of(snapshot: &Snapshot, system: StreamSystem, payload_topics: &[String]) -> Self {
+        let mut routes = Self { payload_topics: payload_topics.to_vec(), ..Self::default() };
+        for stored in snapshot.views.values() {
+            let view = &stored.view;
+            if view.lane != Lane::Stream || !view.online {
+                continue;
+            }
+            let decoder = match Decoder::new(view) {
+                Ok(decoder) => Arc::new(decoder),
+                Err(why) => {
+                    routes.unread.push((view.reference(), why));
+                    continue;
+                }
+            };
+            match &view.source {
+                Some(source) if source.system == system => {
+                    let topic: Arc<str> = source.topic.as_str().into();
+                    routes.by_topic.entry(topic).or_default().push(decoder);
+                }
+                Some(_) => {}
+                None => {
+                    routes.by_view.insert(view.reference(), decoder);
+                }
+            }
+        }
+        for decoders in routes.by_topic.values_mut() {
+            decoders.sort_by_cached_key(|decoder| decoder.view().to_string());
+        }
+        routes
+    }
+
+    /// The topics to read, each once, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        let own = self.by_topic.keys().map(ToString::to_string);
+        let mut topics: Vec<String> = own.chain(self.payload_topics.iter().cloned()).collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// Views whose messages nobody can read, and why.
+    pub fn unread(&self) -> &[(ViewRef, String)] {
+        &self.unread
+    }
+
+    /// The decoders of a message's views; none: a topic that nobody reads any more.
+    pub(crate) fn decoders(
+        &self,
+        topic: &str,
+        record: &Record,
+    ) -> Result<Vec<Arc<Decoder>>, Poison> {
+        let mut decoders = self.by_topic.get(topic).cloned().unwrap_or_default();
+        if self.payload_topics.iter().any(|payload| payload == topic) {
+            let header = record.headers.iter().rev().find(|(name, _)| name == VIEW_HEADER);
+            let view = view_of(header.map(|(_, value)| &value[..]), record.value.as_deref())?;
+            let decoder = self.by_view.get(&view).ok_or_else(|| {
+                Poison::new(Reason::UnknownView, format!("`{view}` takes no payloads from here"))
+                    .at("view")
+                    .help("it is no view, or it is not a stream view that is served online and has no source of its own")
+            })?;
+            decoders.push(Arc::clone(decoder));
+        }
+        Ok(decoders)
+    }
+}

@@ -1,0 +1,185 @@
+//! Writes a batch's rows through the door until each is taken, or refused for good.
+
+use std::{sync::Arc, time::Instant};
+
+use trivium_model::{KeyValue, Lane as Producer, Timestamp, ViewRef};
+use trivium_payload::{Poison, Reason};
+use trivium_runtime::Shutdown;
+use trivium_store::{
+    Condition, DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, Order, WriteDoor, WriteId,
+    WriteOutcome,
+};
+
+use crate::lane::{LaneOptions, Stopped};
+
+/// A row that a message asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its message, by its place in the batch.
+    pub record: usize,
+    pub entity: Vec<KeyValue>,
+    pub event_time: Timestamp,
+    pub sequence: u64,
+    pub op: DoorOp,
+}
+
+/// The rows of one entity in a batch, the newest last. Only the newest is written; the others count
+/// where the door refuses it.
+pub(crate) type Versions = Vec<Entry>;
+
+/// How a batch's rows ended.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub applied: u64,
+    pub superseded: u64,
+    pub erased: u64,
+    /// Event times of what was applied.
+    pub fresh: Vec<Timestamp>,
+    /// Messages whose rows were refused, by their place in the batch.
+    pub refused: Vec<(usize, Poison)>,
+}
+
+/// What the door says of a row that it did not take.
+enum Verdict {
+    /// Never.
+    Refused(Poison),
+    /// Not now.
+    Later(String),
+}
+
+fn verdict(error: &DoorError) -> Verdict {
+    match error {
+        DoorError::Invalid { message, field, help } if field != "schema_fingerprint" => {
+            // Its place in the request means nothing to who reads the letter.
+            let field = field.split_once("].").map_or("", |(_, field)| field);
+            let poison = Poison::new(Reason::Refused, message.clone()).at(field);
+            Verdict::Refused(poison.help(help.clone()))
+        }
+        DoorError::Store(trivium_store::Error::Invalid(message)) => {
+            Verdict::Refused(Poison::new(Reason::Refused, message.clone()))
+        }
+        // A view or a schema that serving has not heard of yet, a store that is away, or broken: none
+        // of it is the message's fault.
+        other => Verdict::Later(other.to_string()),
+    }
+}
+
+pub(crate) struct Writer<'w> {
+    pub door: &'w Arc<dyn WriteDoor>,
+    pub options: &'w LaneOptions,
+    pub stop: &'w Shutdown,
+}
+
+impl Writer<'_> {
+    /// Returns when every entity's newest row that is not refused is in the store, or a newer one.
+    pub async fn write(
+        &self,
+        view: &ViewRef,
+        mut entities: Vec<Versions>,
+        written: &mut Written,
+    ) -> Result<(), Stopped> {
+        let mut failures = 0;
+        while !entities.is_empty() {
+            if self.stop.is_triggered() {
+                return Err(Stopped::Asked);
+            }
+            let rest = entities.split_off(entities.len().min(self.options.request_rows));
+            let count = entities.len();
+            let (mut left, why) = self.once(view, entities, written).await;
+            // Part of a request that was taken is an answer, too.
+            failures = if left.len() < count { 0 } else { failures + 1 };
+            left.extend(rest);
+            entities = left;
+            if let Some(why) = why {
+                metrics::counter!("trivium_ingest_retries_total", "view" => view.to_string())
+                    .increment(1);
+                let pause = self.options.pause(failures);
+                tracing::warn!(
+                    %view, rows = entities.len(), pause_ms = pause.as_millis() as u64, why,
+                    "rows are not taken now; they are sent again"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.stop.wait() => return Err(Stopped::Asked),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One request: the entities that are not done with, and why.
+    async fn once(
+        &self,
+        view: &ViewRef,
+        entities: Vec<Versions>,
+        written: &mut Written,
+    ) -> (Vec<Versions>, Option<String>) {
+        let rows: Vec<DoorRow> =
+            entities.iter().filter_map(|versions| versions.last()).map(row).collect();
+        let request = DoorRequest {
+            view: view.clone(),
+            lane: Producer::Stream,
+            rows,
+            deadline: Instant::now().checked_add(self.options.request_time),
+        };
+        let outcomes = match self.door.write(request).await {
+            Ok(outcomes) if outcomes.len() == entities.len() => outcomes,
+            Ok(_) => {
+                return (entities, Some("the door answered for another number of rows".to_owned()));
+            }
+            // Of no single row: whoever may write nothing, or too many rows, blames no message.
+            Err(error) => return (entities, Some(error.to_string())),
+        };
+        let (mut left, mut why) = (Vec::new(), None);
+        for (mut versions, outcome) in entities.into_iter().zip(outcomes) {
+            match self.ended(outcome, &versions, written) {
+                None => {}
+                Some(Verdict::Later(reason)) => {
+                    why.get_or_insert(reason);
+                    left.push(versions);
+                }
+                Some(Verdict::Refused(poison)) => {
+                    if let Some(newest) = versions.pop() {
+                        written.refused.push((newest.record, poison));
+                    }
+                    if !versions.is_empty() {
+                        left.push(versions);
+                    }
+                }
+            }
+        }
+        (left, why)
+    }
+
+    fn ended(
+        &self,
+        outcome: DoorOutcome,
+        versions: &Versions,
+        written: &mut Written,
+    ) -> Option<Verdict> {
+        match outcome {
+            Ok(WriteOutcome::Applied(_)) => {
+                written.applied += 1;
+                written.superseded += versions.len() as u64 - 1;
+                written.fresh.extend(versions.last().map(|newest| newest.event_time));
+            }
+            // The person asked to be forgotten, and this is from before.
+            Ok(WriteOutcome::Erased(_)) => written.erased += versions.len() as u64,
+            Ok(WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_)) => {
+                written.superseded += versions.len() as u64;
+            }
+            Err(error) => return Some(verdict(&error)),
+        }
+        None
+    }
+}
+
+fn row(entry: &Entry) -> DoorRow {
+    DoorRow {
+        entity: entry.entity.clone(),
+        op: entry.op.clone(),
+        order: Order::At { event_time: entry.event_time, sequence: Some(entry.sequence) },
+        condition: Condition::None,
+        write_id: WriteId(0),
+    }
+}
