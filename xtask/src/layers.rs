@@ -31,12 +31,12 @@ pub const RULES: &[Rule] = &[
     rule("trivium-store", 1, &["trivium-codec", "trivium-model", "trivium-runtime"]),
     rule(
         "trivium-payload",
-        2,
+        1,
         &["trivium-codec", "trivium-model", "trivium-proto", "trivium-store"],
     ),
     rule(
         "trivium-ingest",
-        3,
+        2,
         &[
             "trivium-model",
             "trivium-payload",
@@ -44,6 +44,11 @@ pub const RULES: &[Rule] = &[
             "trivium-runtime",
             "trivium-store",
         ],
+    ),
+    rule(
+        "trivium-ingest-kafka",
+        3,
+        &["trivium-ingest", "trivium-model", "trivium-runtime", "trivium-store"],
     ),
     rule("trivium-spark-runner", 0, &[]),
     rule("trivium-testkit", 0, &[]),
@@ -195,6 +200,7 @@ pub const LIGHT: &[&str] = &[
     "trivium-client",
     "trivium-payload",
     "trivium-ingest",
+    "trivium-ingest-kafka",
     "trivium-offline",
     "trivium-catalog",
     "trivium-spark",

@@ -99,6 +99,8 @@ pub struct Lane {
     clock: Arc<dyn Clock>,
     options: LaneOptions,
     flood: Flood,
+    /// Messages that are no flood whatever they are.
+    passing: u64,
 }
 
 impl Lane {
@@ -112,7 +114,7 @@ impl Lane {
         options: LaneOptions,
     ) -> Self {
         let flood = Flood::new(options.flood);
-        Self { partition, routes, door, letters, clock, options, flood }
+        Self { partition, routes, door, letters, clock, options, flood, passing: 0 }
     }
 
     /// The partition.
@@ -120,9 +122,10 @@ impl Lane {
         &self.partition
     }
 
-    /// After a flood somebody has looked: the same messages may be dead-lettered now.
-    pub fn let_pass(&mut self) {
+    /// After a flood somebody has looked: of the next messages, at least so many may be dead-lettered.
+    pub fn let_pass(&mut self, messages: u64) {
         self.flood.forget();
+        self.passing = messages;
     }
 
     /// Takes messages to their end: when it returns well, each is durable in the store or among the
@@ -149,7 +152,10 @@ impl Lane {
         }
         // What serving refused counts as well, now that it is known.
         self.check_flood(records, &poisoned)?;
-        self.flood.count(records.len(), messages(&poisoned));
+        if self.passing == 0 {
+            self.flood.count(records.len(), messages(&poisoned));
+        }
+        self.passing = self.passing.saturating_sub(records.len() as u64);
         report.letters = poisoned.len() as u64;
         self.put_away(records, poisoned, stop).await?;
         Ok(report)
@@ -162,7 +168,7 @@ impl Lane {
     ) -> Result<(), Stopped> {
         let (all, bad) = (records.len(), messages(poisoned));
         let Some((number, _, poison)) = poisoned.first() else { return Ok(()) };
-        if !self.flood.would_be(all, bad) {
+        if self.passing > 0 || !self.flood.would_be(all, bad) {
             return Ok(());
         }
         let first = format!("{} at {}: {poison}", self.partition, records[*number].offset);

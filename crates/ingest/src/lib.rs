@@ -19,7 +19,7 @@ pub mod port;
 pub mod routes;
 mod write;
 
-pub use lane::{Lane, LaneOptions, LaneReport, Stopped};
+pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Stopped};
 
 #[cfg(test)]
 mod tests;

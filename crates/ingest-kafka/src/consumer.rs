@@ -1,0 +1,295 @@
+//! The consumer: one thread that polls, tells the lanes, and commits what they have done.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientContext, Message as _, Offset, TopicPartitionList,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _, Timestamp as KafkaTime},
+};
+use tokio::runtime::Handle;
+use trivium_ingest::port::Record;
+use trivium_model::Timestamp;
+use trivium_runtime::Shutdown;
+
+use crate::{
+    Error, KafkaOptions,
+    lanes::{Flow, LaneHealth, Lanes, PartitionId, Parts},
+};
+
+/// How long the thread waits for messages before it looks at anything else.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What librdkafka tells.
+struct Context {
+    lanes: Arc<Lanes>,
+    /// Set once the consumer is there.
+    flow: std::sync::OnceLock<Arc<dyn Flow>>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, "{message}");
+            }
+            // A broker that is away is told of in errors.
+            _ => tracing::debug!(facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka");
+    }
+
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        Err("tokens are not made here".into())
+    }
+}
+
+fn ids(list: &TopicPartitionList) -> Vec<PartitionId> {
+    list.elements().iter().map(|one| (one.topic().to_owned(), one.partition())).collect()
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        metrics::counter!("trivium_ingest_rebalances_total", "what" => "revoked").increment(1);
+        // Before anybody else gets them: what is durable is said to be, and nothing is on its way.
+        let progress = self.lanes.end(Some(&ids(list)));
+        if !consumer.assignment_lost() {
+            commit(consumer, &progress, CommitMode::Sync);
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                metrics::counter!("trivium_ingest_rebalances_total", "what" => "assigned")
+                    .increment(1);
+                if let Some(flow) = self.flow.get() {
+                    self.lanes.begin(ids(list), flow);
+                }
+            }
+            Rebalance::Error(error) => tracing::warn!(%error, "the group is not agreed"),
+            Rebalance::Revoke(_) => {}
+        }
+    }
+}
+
+struct ConsumerFlow(Weak<BaseConsumer<Context>>);
+
+impl ConsumerFlow {
+    fn with(
+        &self,
+        id: &PartitionId,
+        what: impl FnOnce(&BaseConsumer<Context>, &TopicPartitionList),
+    ) {
+        let Some(consumer) = self.0.upgrade() else { return };
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&id.0, id.1);
+        what(&consumer, &list);
+    }
+}
+
+impl Flow for ConsumerFlow {
+    fn pause(&self, id: &PartitionId) {
+        self.with(id, |consumer, list| {
+            if let Err(error) = consumer.pause(list) {
+                tracing::warn!(%error, topic = id.0, partition = id.1, "not paused");
+            }
+        });
+    }
+    fn resume(&self, id: &PartitionId) {
+        self.with(id, |consumer, list| {
+            if let Err(error) = consumer.resume(list) {
+                tracing::warn!(%error, topic = id.0, partition = id.1, "not resumed");
+            }
+        });
+    }
+}
+
+/// Commits progress; whether it is known to be committed.
+fn commit(
+    consumer: &BaseConsumer<Context>,
+    progress: &[(PartitionId, i64)],
+    mode: CommitMode,
+) -> bool {
+    if progress.is_empty() {
+        return true;
+    }
+    let mut list = TopicPartitionList::with_capacity(progress.len());
+    for ((topic, partition), offset) in progress {
+        if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*offset)) {
+            tracing::error!(%error, topic, partition, offset, "progress is not committed");
+        }
+    }
+    match consumer.commit(&list, mode) {
+        Ok(()) => true,
+        Err(error) => {
+            // The messages are read again, and their rows are what is there already.
+            tracing::warn!(%error, "progress is not committed");
+            false
+        }
+    }
+}
+
+/// A worker: a consumer and its lanes. Cheap to clone.
+#[derive(Clone)]
+pub struct KafkaWorker {
+    lanes: Arc<Lanes>,
+    options: KafkaOptions,
+    parts: Parts,
+    /// Whether the group has let it in.
+    joined: Arc<AtomicBool>,
+}
+
+impl KafkaWorker {
+    /// Asks nobody yet. Lanes run on this runtime.
+    pub fn new(parts: Parts, options: KafkaOptions, handle: Handle) -> Self {
+        let lanes = Arc::new(Lanes::new(parts.clone(), options.clone(), handle));
+        Self { lanes, options, parts, joined: Arc::default() }
+    }
+
+    /// How each partition is.
+    pub fn health(&self) -> Vec<LaneHealth> {
+        self.lanes.health()
+    }
+
+    /// Lets a partition go on that a flood has stopped, for so many messages; false: it is none of this
+    /// worker's.
+    pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        self.lanes.let_pass(partition, messages)
+    }
+
+    /// Whether the group has given it partitions once.
+    pub fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Works until the shutdown, on a thread of its own.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let spawned = std::thread::Builder::new().name("kafka".to_owned()).spawn(move || {
+            // Nobody waits for it any more: then nobody is told.
+            let _ = ended.send(self.work(&shutdown));
+        });
+        spawned.map_err(|error| Error::Failed(format!("no thread for the consumer: {error}")))?;
+        end.await.unwrap_or_else(|_| Err(Error::Failed("the consumer's thread died".to_owned())))
+    }
+
+    fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
+        let context = Context { lanes: Arc::clone(&self.lanes), flow: std::sync::OnceLock::new() };
+        let consumer: BaseConsumer<Context> = self
+            .options
+            .consumer()
+            .create_with_context(context)
+            .map_err(|error| Error::Options(error.to_string()))?;
+        let consumer = Arc::new(consumer);
+        let flow: Arc<dyn Flow> = Arc::new(ConsumerFlow(Arc::downgrade(&consumer)));
+        let _ = consumer.context().flow.set(Arc::clone(&flow));
+        let worked = self.poll(&consumer, &flow, shutdown);
+        let progress = self.lanes.end(None);
+        commit(&consumer, &progress, CommitMode::Sync);
+        worked
+    }
+
+    fn poll(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        flow: &Arc<dyn Flow>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut topics = Vec::new();
+        let mut committed = Instant::now();
+        while !shutdown.is_triggered() {
+            let wanted = self.parts.routes.load().topics();
+            if wanted != topics {
+                subscribe(consumer, &wanted)?;
+                topics = wanted;
+            }
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    self.joined.store(true, Ordering::Relaxed);
+                    let id = (message.topic().to_owned(), message.partition());
+                    self.lanes.feed(&id, record(&message), flow);
+                }
+                Some(Err(error)) => fatal(&error)?,
+                None => {}
+            }
+            if let Some((code, reason)) = consumer.client().fatal_error() {
+                return Err(Error::Fenced(format!("{code}: {reason}")));
+            }
+            if committed.elapsed() >= self.options.commit_every {
+                committed = Instant::now();
+                let progress = self.lanes.progress();
+                if commit(consumer, &progress, CommitMode::Async) {
+                    self.lanes.committed(&progress);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn subscribe(consumer: &BaseConsumer<Context>, topics: &[String]) -> Result<(), Error> {
+    tracing::info!(?topics, "the topics to read");
+    if topics.is_empty() {
+        consumer.unsubscribe();
+        return Ok(());
+    }
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics).map_err(|error| Error::Failed(error.to_string()))
+}
+
+/// Most errors pass: librdkafka goes on trying.
+fn fatal(error: &KafkaError) -> Result<(), Error> {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
+            Err(Error::Fenced(error.to_string()))
+        }
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            tracing::warn!(%error, "a topic is not there yet");
+            Ok(())
+        }
+        _ => {
+            tracing::warn!(%error, "Kafka");
+            Ok(())
+        }
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(|headers| {
+        let header = |header: rdkafka::message::Header<'_, &[u8]>| {
+            (header.key.to_owned(), Bytes::copy_from_slice(header.value.unwrap_or_default()))
+        };
+        headers.iter().map(header).collect()
+    });
+    let time = match message.timestamp() {
+        KafkaTime::CreateTime(millis) | KafkaTime::LogAppendTime(millis) => {
+            Some(Timestamp(millis.saturating_mul(1_000)))
+        }
+        KafkaTime::NotAvailable => None,
+    };
+    Record {
+        offset: u64::try_from(message.offset()).unwrap_or_default(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: headers.unwrap_or_default(),
+        time,
+    }
+}

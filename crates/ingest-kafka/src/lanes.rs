@@ -1,0 +1,335 @@
+//! The lanes of a worker's partitions: begun, fed, paused and ended.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+};
+use trivium_ingest::{
+    Lane, LaneOptions, Stopped,
+    port::{DeadLetters, Partition, Record},
+    routes::Routes,
+};
+use trivium_runtime::{Clock, Shutdown};
+use trivium_store::WriteDoor;
+
+use crate::KafkaOptions;
+
+/// What lanes are made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Which messages are which views' rows.
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// Where rows go.
+    pub door: Arc<dyn WriteDoor>,
+    /// Where the rest goes.
+    pub letters: Arc<dyn DeadLetters>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// How each lane works.
+    pub lane: LaneOptions,
+}
+
+/// How a partition's lane is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneHealth {
+    /// The partition.
+    pub partition: Partition,
+    /// Behind the last message that is done with; none yet.
+    pub progress: Option<i64>,
+    /// Bytes of messages that wait.
+    pub waiting_bytes: usize,
+    /// For how long what is being written has been.
+    pub busy: Option<Duration>,
+    /// Why it does not go on, if it does not.
+    pub stopped: Option<String>,
+}
+
+/// What the consumer's thread and a lane's task share.
+struct Shared {
+    partition: Partition,
+    waiting: AtomicUsize,
+    /// The next offset to read; below zero: unknown.
+    progress: AtomicI64,
+    /// What was committed last.
+    committed: AtomicI64,
+    paused: Mutex<bool>,
+    state: Mutex<State>,
+    stop: Shutdown,
+    /// Messages that may pass whatever they are, once somebody has said so.
+    passing: AtomicU64,
+    pass: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    busy: Option<Instant>,
+    stopped: Option<String>,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    feed: mpsc::UnboundedSender<Record>,
+    done: std::sync::mpsc::Receiver<()>,
+}
+
+/// A partition by topic and number.
+pub(crate) type PartitionId = (String, i32);
+
+/// Stops and starts the flow of a partition's messages.
+pub(crate) trait Flow: Send + Sync {
+    fn pause(&self, partition: &PartitionId);
+    fn resume(&self, partition: &PartitionId);
+}
+
+/// The lanes of all partitions that are this worker's.
+pub(crate) struct Lanes {
+    parts: Parts,
+    options: KafkaOptions,
+    handle: Handle,
+    running: Mutex<HashMap<PartitionId, Running>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lanes {
+    pub fn new(parts: Parts, options: KafkaOptions, handle: Handle) -> Self {
+        Self { parts, options, handle, running: Mutex::default() }
+    }
+
+    /// Begins the lanes of partitions that have become this worker's.
+    pub fn begin(&self, partitions: impl IntoIterator<Item = PartitionId>, flow: &Arc<dyn Flow>) {
+        for id in partitions {
+            let partition =
+                Partition { topic: id.0.as_str().into(), name: id.1.to_string().into() };
+            tracing::info!(%partition, "a partition has come");
+            let shared = Arc::new(Shared {
+                partition: partition.clone(),
+                waiting: AtomicUsize::new(0),
+                progress: AtomicI64::new(-1),
+                committed: AtomicI64::new(-1),
+                paused: Mutex::new(false),
+                state: Mutex::default(),
+                stop: Shutdown::new(),
+                passing: AtomicU64::new(0),
+                pass: Notify::new(),
+            });
+            let (feed, fed) = mpsc::unbounded_channel();
+            // Its other end falls when the task does, however that ends.
+            let (ends, done) = std::sync::mpsc::channel();
+            let lane = Lane::new(
+                partition,
+                Arc::clone(&self.parts.routes),
+                Arc::clone(&self.parts.door),
+                Arc::clone(&self.parts.letters),
+                Arc::clone(&self.parts.clock),
+                self.parts.lane.clone(),
+            );
+            let work = Work {
+                lane,
+                id: id.clone(),
+                shared: Arc::clone(&shared),
+                options: self.options.clone(),
+                flow: Arc::clone(flow),
+            };
+            self.handle.spawn(async move {
+                work.run(fed).await;
+                drop(ends);
+            });
+            locked(&self.running).insert(id, Running { shared, feed, done });
+        }
+    }
+
+    /// A message for a lane; one whose partition is nobody's here is dropped, and read again by its new
+    /// owner.
+    pub fn feed(&self, id: &PartitionId, record: Record, flow: &Arc<dyn Flow>) {
+        let running = locked(&self.running);
+        let share = self.options.waiting_bytes / running.len().max(1);
+        let Some(lane) = running.get(id) else { return };
+        let bytes = record.bytes();
+        let waiting = lane.shared.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        if lane.feed.send(record).is_err() {
+            return;
+        }
+        if waiting > share {
+            let mut paused = locked(&lane.shared.paused);
+            // The lane may have caught up since.
+            if !*paused && lane.shared.waiting.load(Ordering::Acquire) > share / 2 {
+                flow.pause(id);
+                *paused = true;
+            }
+        }
+    }
+
+    /// Progress that has not been committed yet.
+    pub fn progress(&self) -> Vec<(PartitionId, i64)> {
+        let running = locked(&self.running);
+        let moved = running.iter().filter_map(|(id, lane)| {
+            let progress = lane.shared.progress.load(Ordering::Acquire);
+            let committed = lane.shared.committed.load(Ordering::Acquire);
+            (progress > committed).then(|| (id.clone(), progress))
+        });
+        moved.collect()
+    }
+
+    /// What was committed.
+    pub fn committed(&self, of: &[(PartitionId, i64)]) {
+        let running = locked(&self.running);
+        for (id, offset) in of {
+            if let Some(lane) = running.get(id) {
+                lane.shared.committed.fetch_max(*offset, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Ends the lanes of these partitions, or of all, and gives their progress. One that does not end in
+    /// time goes on, and its rows are superseded by those of whoever has the partition then.
+    pub fn end(&self, of: Option<&[PartitionId]>) -> Vec<(PartitionId, i64)> {
+        let ending: Vec<(PartitionId, Running)> = {
+            let mut running = locked(&self.running);
+            match of {
+                Some(ids) => ids.iter().filter_map(|id| running.remove_entry(id)).collect(),
+                None => running.drain().collect(),
+            }
+        };
+        for (_, lane) in &ending {
+            lane.shared.stop.trigger();
+        }
+        let until = Instant::now() + self.options.release_time;
+        let mut progress = Vec::new();
+        for (id, lane) in ending {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = lane.done.recv_timeout(left) {
+                tracing::warn!(partition = %lane.shared.partition, "its last batch is still being written");
+            }
+            let at = lane.shared.progress.load(Ordering::Acquire);
+            tracing::info!(partition = %lane.shared.partition, progress = at, "a partition has gone");
+            if at >= 0 {
+                progress.push((id, at));
+            }
+        }
+        progress
+    }
+
+    /// How each lane is, sorted.
+    pub fn health(&self) -> Vec<LaneHealth> {
+        let mut health: Vec<LaneHealth> = locked(&self.running)
+            .values()
+            .map(|lane| {
+                let shared = &lane.shared;
+                let state = locked(&shared.state);
+                let progress = shared.progress.load(Ordering::Acquire);
+                LaneHealth {
+                    partition: shared.partition.clone(),
+                    progress: (progress >= 0).then_some(progress),
+                    waiting_bytes: shared.waiting.load(Ordering::Acquire),
+                    busy: state.busy.map(|since| since.elapsed()),
+                    stopped: state.stopped.clone(),
+                }
+            })
+            .collect();
+        health.sort_by(|a, b| a.partition.cmp(&b.partition));
+        health
+    }
+
+    /// Lets a partition go on that a flood has stopped: of the next so many messages those that cannot
+    /// become rows are dead-lettered.
+    pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        let running = locked(&self.running);
+        let mut named =
+            running.values().filter(|lane| lane.shared.partition.to_string() == partition);
+        named.next().is_some_and(|lane| {
+            lane.shared.passing.store(messages, Ordering::Release);
+            lane.shared.pass.notify_one();
+            true
+        })
+    }
+}
+
+/// A lane's task.
+struct Work {
+    lane: Lane,
+    id: PartitionId,
+    shared: Arc<Shared>,
+    options: KafkaOptions,
+    flow: Arc<dyn Flow>,
+}
+
+impl Work {
+    async fn run(mut self, mut fed: mpsc::UnboundedReceiver<Record>) {
+        let stop = self.shared.stop.clone();
+        let mut batch = Vec::new();
+        loop {
+            batch.clear();
+            let count = tokio::select! {
+                biased;
+                () = stop.wait() => return,
+                count = fed.recv_many(&mut batch, self.options.batch_records) => count,
+            };
+            let Some(last) = batch.last() else { return };
+            debug_assert_eq!(count, batch.len());
+            let next =
+                i64::try_from(last.offset).map_or(i64::MAX, |offset| offset.saturating_add(1));
+            metrics::histogram!("trivium_ingest_batch_records").record(count as f64);
+            locked(&self.shared.state).busy = Some(Instant::now());
+            if !self.finish(&batch, &stop).await {
+                return;
+            }
+            locked(&self.shared.state).busy = None;
+            self.shared.progress.store(next, Ordering::Release);
+            self.done_with(batch.iter().map(Record::bytes).sum());
+        }
+    }
+
+    /// Takes a batch to its end, however long a flood lasts; false: it was asked to stop.
+    async fn finish(&mut self, batch: &[Record], stop: &Shutdown) -> bool {
+        loop {
+            match self.lane.take(batch, stop).await {
+                Ok(_) => {
+                    locked(&self.shared.state).stopped = None;
+                    return true;
+                }
+                Err(Stopped::Asked) => return false,
+                Err(flood @ Stopped::Flood { .. }) => {
+                    let why = flood.to_string();
+                    let partition = &self.shared.partition;
+                    let before = locked(&self.shared.state).stopped.replace(why.clone());
+                    if before.as_deref() != Some(&why) {
+                        tracing::error!(%partition, why, "the partition is stopped");
+                    }
+                    metrics::counter!("trivium_ingest_floods_total", "topic" => partition.topic.to_string())
+                        .increment(1);
+                    tokio::select! {
+                        () = stop.wait() => return false,
+                        () = self.shared.pass.notified() => {
+                            self.lane.let_pass(self.shared.passing.swap(0, Ordering::AcqRel));
+                        }
+                        // A mended config needs nobody to say so.
+                        () = tokio::time::sleep(self.options.flood_retry) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn done_with(&self, bytes: usize) {
+        let waiting = self.shared.waiting.fetch_sub(bytes, Ordering::AcqRel) - bytes;
+        let mut paused = locked(&self.shared.paused);
+        // What is little whatever the share is: more partitions may have come since.
+        if *paused && waiting <= self.options.waiting_bytes / 64 {
+            self.flow.resume(&self.id);
+            *paused = false;
+        }
+    }
+}
