@@ -1,4 +1,5 @@
 //! Workers on a real Kafka: what they read, what they give away, what they do when others die.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod fixture;
 
