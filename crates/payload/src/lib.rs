@@ -11,6 +11,8 @@ mod column;
 mod decoder;
 mod document;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod leaf;
 mod places;

@@ -11,7 +11,7 @@ mod json;
 use trivium_codec::{LayoutReader, Layouts, Row, Schema};
 use trivium_model::{FeatureView, Name, Timestamp, Value, config::parse_view};
 
-use crate::{AvroSchemas, Decoder, Event, Message, Poison, Reason, Unread};
+use crate::{AvroSchemas, Decoder, Event, Message, Poison, Reason, Unread, fuzzing::FORMATS};
 
 const VIEW: &str = r#"{
   "namespace": "flights", "name": "live", "version": 1, "lane": "stream",
@@ -79,4 +79,12 @@ fn feature(view: &FeatureView, event: &Event, name: &str) -> Option<Value> {
 fn poison(view: &FeatureView, message: &Message<'_>) -> (Reason, String, String) {
     let Poison { reason, field, message, .. } = read_with(view, message).unwrap_err();
     (reason, field, message)
+}
+
+#[test]
+fn every_format_and_reason_is_in_the_documents() {
+    let text = include_str!("../../../../docs/streams.md");
+    for word in Reason::ALL.map(Reason::word).into_iter().chain(FORMATS.map(|(f, _)| f.word())) {
+        assert!(text.contains(&format!("\n| `{word}` | ")), "docs/streams.md lacks `{word}`");
+    }
 }
