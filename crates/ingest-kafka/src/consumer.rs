@@ -18,13 +18,13 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _, Timestamp as KafkaTime},
 };
 use tokio::runtime::Handle;
-use trivium_ingest::port::Record;
+use trivium_ingest::{Parts, port::Record};
 use trivium_model::Timestamp;
 use trivium_runtime::Shutdown;
 
 use crate::{
     Error, KafkaOptions,
-    lanes::{Flow, LaneHealth, Lanes, PartitionId, Parts},
+    lanes::{Flow, LaneHealth, Lanes, PartitionId},
 };
 
 /// How long the thread waits for messages before it looks at anything else.

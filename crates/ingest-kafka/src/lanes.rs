@@ -9,35 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
 };
 use trivium_ingest::{
-    Lane, LaneOptions, Stopped,
-    port::{DeadLetters, Partition, Record},
-    routes::Routes,
+    Lane, Parts, Stopped,
+    port::{Partition, Record},
 };
-use trivium_runtime::{Clock, Shutdown};
-use trivium_store::WriteDoor;
+use trivium_runtime::Shutdown;
 
 use crate::KafkaOptions;
-
-/// What lanes are made of.
-#[derive(Clone)]
-pub struct Parts {
-    /// Which messages are which views' rows.
-    pub routes: Arc<ArcSwap<Routes>>,
-    /// Where rows go.
-    pub door: Arc<dyn WriteDoor>,
-    /// Where the rest goes.
-    pub letters: Arc<dyn DeadLetters>,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// How each lane works.
-    pub lane: LaneOptions,
-}
 
 /// How a partition's lane is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,14 +110,7 @@ impl Lanes {
             let (feed, fed) = mpsc::unbounded_channel();
             // Its other end falls when the task does, however that ends.
             let (ends, done) = std::sync::mpsc::channel();
-            let lane = Lane::new(
-                partition,
-                Arc::clone(&self.parts.routes),
-                Arc::clone(&self.parts.door),
-                Arc::clone(&self.parts.letters),
-                Arc::clone(&self.parts.clock),
-                self.parts.lane.clone(),
-            );
+            let lane = Lane::new(partition, self.parts.clone());
             let work = Work {
                 lane,
                 id: id.clone(),

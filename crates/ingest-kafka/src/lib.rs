@@ -12,7 +12,7 @@ mod options;
 
 pub use consumer::KafkaWorker;
 pub use dead_letters::{DeadLetterTopic, HEADER_PREFIX};
-pub use lanes::{LaneHealth, Parts};
+pub use lanes::LaneHealth;
 pub use options::KafkaOptions;
 
 /// What ends a worker, or keeps it from beginning.

@@ -1,9 +1,12 @@
 //! A batch: its messages read, and the rows of each entity put together.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use trivium_model::{KeyValue, ViewRef};
-use trivium_payload::{Decoder, Event, Message, Poison, Reader};
+use trivium_payload::{AvroSchemas, Decoder, Event, Message, Poison, Reader, Unread};
 use trivium_store::DoorOp;
 
 use crate::{
@@ -19,6 +22,8 @@ pub(crate) struct Batch {
     pub views: Vec<(ViewRef, Vec<Versions>)>,
     /// Messages that ask for nothing that could be done.
     pub poisoned: Vec<(usize, Option<ViewRef>, Poison)>,
+    /// Schemas that are needed first; then the rest says nothing yet.
+    pub schemas: BTreeSet<u32>,
 }
 
 /// The entities of a view, found again by their join keys.
@@ -45,8 +50,13 @@ impl Entities {
 }
 
 /// Reads messages of one topic.
-pub(crate) fn read(routes: &Routes, topic: &str, records: &[Record]) -> Batch {
-    let mut poisoned = Vec::new();
+pub(crate) fn read(
+    routes: &Routes,
+    schemas: &AvroSchemas,
+    topic: &str,
+    records: &[Record],
+) -> Batch {
+    let (mut poisoned, mut needed) = (Vec::new(), BTreeSet::new());
     let mut asked: Vec<(usize, Arc<Decoder>)> = Vec::new();
     for (number, record) in records.iter().enumerate() {
         match routes.decoders(topic, record) {
@@ -66,30 +76,40 @@ pub(crate) fn read(routes: &Routes, topic: &str, records: &[Record]) -> Batch {
         let mut entities = Entities::default();
         let mut reader = decoder.reader();
         for (number, _) in asked.iter().filter(|(_, asked)| Arc::ptr_eq(asked, decoder)) {
-            match event(&mut reader, &records[*number]) {
+            match event(&mut reader, &records[*number], schemas) {
                 Ok(Some(event)) => {
                     entities.add(entry(*number, &records[*number], event, decoder));
                 }
                 Ok(None) => {}
-                Err(poison) => poisoned.push((*number, Some(decoder.view().clone()), poison)),
+                Err(Unread::Poison(poison)) => {
+                    poisoned.push((*number, Some(decoder.view().clone()), poison));
+                }
+                Err(Unread::SchemaNeeded(id)) => {
+                    needed.insert(id);
+                }
             }
         }
         if !entities.versions.is_empty() {
             views.push((decoder.view().clone(), entities.versions));
         }
     }
-    Batch { views, poisoned }
+    Batch { views, poisoned, schemas: needed }
 }
 
-fn event(reader: &mut Reader<'_>, record: &Record) -> Result<Option<Event>, Poison> {
+fn event(
+    reader: &mut Reader<'_>,
+    record: &Record,
+    schemas: &AvroSchemas,
+) -> Result<Option<Event>, Unread> {
     let headers: Vec<(&str, &[u8])> =
         record.headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
-    reader.read(&Message {
+    let message = Message {
         key: record.key.as_deref(),
         value: record.value.as_deref(),
         headers: &headers,
         time: record.time,
-    })
+    };
+    reader.read(&message, schemas)
 }
 
 fn entry(number: usize, record: &Record, event: Event, decoder: &Decoder) -> Entry {

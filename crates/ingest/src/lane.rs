@@ -11,7 +11,8 @@ use trivium_store::WriteDoor;
 
 pub use crate::flood::FloodOptions;
 use crate::{
-    batch,
+    Schemas,
+    batch::{self, Batch},
     flood::Flood,
     port::{DeadLetters, Letter, Partition, Record},
     routes::Routes,
@@ -90,14 +91,27 @@ pub enum Stopped {
     },
 }
 
+/// What all lanes of a worker share. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// Which messages are which views' rows.
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// What Avro's messages were written under.
+    pub schemas: Arc<Schemas>,
+    /// Where rows go.
+    pub door: Arc<dyn WriteDoor>,
+    /// Where what cannot become a row goes.
+    pub letters: Arc<dyn DeadLetters>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// How each lane works.
+    pub options: LaneOptions,
+}
+
 /// A partition's messages on their way.
 pub struct Lane {
     partition: Partition,
-    routes: Arc<ArcSwap<Routes>>,
-    door: Arc<dyn WriteDoor>,
-    letters: Arc<dyn DeadLetters>,
-    clock: Arc<dyn Clock>,
-    options: LaneOptions,
+    parts: Parts,
     flood: Flood,
     /// Messages that are no flood whatever they are.
     passing: u64,
@@ -105,16 +119,9 @@ pub struct Lane {
 
 impl Lane {
     /// Of this partition.
-    pub fn new(
-        partition: Partition,
-        routes: Arc<ArcSwap<Routes>>,
-        door: Arc<dyn WriteDoor>,
-        letters: Arc<dyn DeadLetters>,
-        clock: Arc<dyn Clock>,
-        options: LaneOptions,
-    ) -> Self {
-        let flood = Flood::new(options.flood);
-        Self { partition, routes, door, letters, clock, options, flood, passing: 0 }
+    pub fn new(partition: Partition, parts: Parts) -> Self {
+        let flood = Flood::new(parts.options.flood);
+        Self { partition, parts, flood, passing: 0 }
     }
 
     /// The partition.
@@ -135,10 +142,10 @@ impl Lane {
         records: &[Record],
         stop: &Shutdown,
     ) -> Result<LaneReport, Stopped> {
-        let batch = batch::read(&self.routes.load(), &self.partition.topic, records);
+        let batch = self.read(records, stop).await?;
         let mut poisoned = batch.poisoned;
         self.check_flood(records, &poisoned)?;
-        let writer = Writer { door: &self.door, options: &self.options, stop };
+        let writer = Writer { door: &self.parts.door, options: &self.parts.options, stop };
         let mut report = LaneReport { records: records.len() as u64, ..LaneReport::default() };
         for (view, entities) in batch.views {
             let mut written = Written::default();
@@ -159,6 +166,21 @@ impl Lane {
         report.letters = poisoned.len() as u64;
         self.put_away(records, poisoned, stop).await?;
         Ok(report)
+    }
+
+    /// The messages, read; schemas that they name are brought first.
+    async fn read(&self, records: &[Record], stop: &Shutdown) -> Result<Batch, Stopped> {
+        let schemas = &self.parts.schemas;
+        let mut refused = Vec::new();
+        loop {
+            let routes = self.parts.routes.load_full();
+            let batch = batch::read(&routes, schemas.known(), &self.partition.topic, records);
+            if batch.schemas.is_empty() {
+                schemas.forget(&refused);
+                return Ok(batch);
+            }
+            refused.extend(schemas.bring(&batch.schemas, &self.parts.options, stop).await?);
+        }
     }
 
     fn check_flood(
@@ -186,7 +208,7 @@ impl Lane {
             return Ok(());
         }
         poisoned.sort_by_key(|(number, ..)| *number);
-        let first_seen = Timestamp(self.clock.now_micros());
+        let first_seen = Timestamp(self.parts.clock.now_micros());
         let letters: Vec<Letter> = poisoned
             .into_iter()
             .map(|(number, view, poison)| {
@@ -195,9 +217,9 @@ impl Lane {
             })
             .collect();
         let mut failures = 0;
-        while let Err(error) = self.letters.put(letters.clone()).await {
+        while let Err(error) = self.parts.letters.put(letters.clone()).await {
             failures += 1;
-            let pause = self.options.pause(failures);
+            let pause = self.parts.options.pause(failures);
             tracing::warn!(partition = %self.partition, letters = letters.len(), %error, "tried again");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -225,7 +247,7 @@ impl Lane {
         count("applied", written.applied);
         count("superseded", written.superseded);
         count("erased", written.erased);
-        let now = self.clock.now_micros();
+        let now = self.parts.clock.now_micros();
         let freshness =
             metrics::histogram!("trivium_ingest_freshness_seconds", "view" => view.clone());
         for event_time in &written.fresh {

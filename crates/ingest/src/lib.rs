@@ -17,9 +17,11 @@ mod flood;
 mod lane;
 pub mod port;
 pub mod routes;
+mod schemas;
 mod write;
 
-pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Stopped};
+pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Parts, Stopped};
+pub use schemas::Schemas;
 
 #[cfg(test)]
 mod tests;

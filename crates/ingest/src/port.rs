@@ -63,6 +63,24 @@ pub struct Letter {
     pub first_seen: Timestamp,
 }
 
+/// Why a writer's schema was not given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// There is none of this id: who wrote the message is to blame.
+    #[error("{0}")]
+    Unknown(String),
+    /// Nobody says; it is asked for again.
+    #[error("{0}")]
+    Away(String),
+}
+
+/// Who knows the schemas that messages were written under.
+#[async_trait]
+pub trait SchemaSource: Send + Sync {
+    /// The schema of this id, in JSON.
+    async fn schema(&self, id: u32) -> Result<String, SchemaError>;
+}
+
 /// Why dead letters could not be put away.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the dead letters are not taken: {0}")]

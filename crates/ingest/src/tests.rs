@@ -20,9 +20,9 @@ use trivium_store::{
 };
 
 use crate::{
-    Lane, LaneOptions, LaneReport, Stopped,
+    Lane, LaneOptions, LaneReport, Parts, Schemas, Stopped,
     lane::FloodOptions,
-    port::{DeadLetters, Letter, LetterError, Partition, Record},
+    port::{DeadLetters, Letter, LetterError, Partition, Record, SchemaError, SchemaSource},
     routes::Routes,
 };
 
@@ -110,6 +110,29 @@ impl DeadLetters for Letters {
     }
 }
 
+/// A schema registry.
+#[derive(Default)]
+struct Source {
+    texts: Mutex<HashMap<u32, String>>,
+    /// So often it is away first.
+    away: Mutex<usize>,
+    asked: Mutex<Vec<u32>>,
+}
+
+#[async_trait]
+impl SchemaSource for Source {
+    async fn schema(&self, id: u32) -> Result<String, SchemaError> {
+        self.asked.lock().unwrap().push(id);
+        let mut away = self.away.lock().unwrap();
+        if *away > 0 {
+            *away -= 1;
+            return Err(SchemaError::Away("it is away".into()));
+        }
+        let text = self.texts.lock().unwrap().get(&id).cloned();
+        text.ok_or_else(|| SchemaError::Unknown("there is none of this id".into()))
+    }
+}
+
 fn stored(name: &str, source: serde_json::Value) -> StoredView {
     let mut config = json!({
         "namespace": "n", "name": name, "version": 1, "lane": "stream", "description": "d",
@@ -147,6 +170,7 @@ fn json_source() -> serde_json::Value {
 struct Fixture {
     door: Arc<Door>,
     letters: Arc<Letters>,
+    schemas: Arc<Source>,
     routes: Arc<ArcSwap<Routes>>,
     lane: Lane,
     stop: Shutdown,
@@ -167,15 +191,17 @@ fn fixture_of(views: Vec<StoredView>, topic: &str) -> Fixture {
     let routes = Arc::new(ArcSwap::from_pointee(routes));
     let (door, letters) = (Arc::new(Door::default()), Arc::new(Letters::default()));
     let partition = Partition { topic: topic.into(), name: "0".into() };
-    let lane = Lane::new(
-        partition,
-        Arc::clone(&routes),
-        Arc::clone(&door) as _,
-        Arc::clone(&letters) as _,
-        Arc::new(FixedClock(NOW)),
-        options(),
-    );
-    Fixture { door, letters, routes, lane, stop: Shutdown::new() }
+    let schemas = Arc::new(Source::default());
+    let parts = Parts {
+        routes: Arc::clone(&routes),
+        schemas: Arc::new(Schemas::new(Some(Arc::clone(&schemas) as _))),
+        door: Arc::clone(&door) as _,
+        letters: Arc::clone(&letters) as _,
+        clock: Arc::new(FixedClock(NOW)),
+        options: options(),
+    };
+    let lane = Lane::new(partition, parts);
+    Fixture { door, letters, schemas, routes, lane, stop: Shutdown::new() }
 }
 
 fn fixture() -> Fixture {
@@ -391,4 +417,44 @@ async fn definitions_change_between_batches() {
     lane.routes.store(Arc::new(Routes::of(&views, StreamSystem::Kafka, &[])));
     assert_eq!(lane.routes.load().topics(), ["events"]);
     assert_eq!(lane.take(&[event(1, 1, 10)]).await.unwrap().applied, 1);
+}
+
+/// `id`, `at` and `x` as Avro's longs, under this schema.
+fn avro(offset: u64, schema: u32, id: i64, at: i64) -> Record {
+    let zigzag = |value: i64| {
+        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+        let mut bytes = Vec::new();
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    };
+    let mut value = vec![0];
+    value.extend(schema.to_be_bytes());
+    value.extend([id, at, 7].into_iter().flat_map(zigzag));
+    Record { value: Some(value.into()), ..record(offset, "") }
+}
+
+#[tokio::test]
+async fn schemas_are_brought_once_and_those_that_do_not_exist_blame_the_message() {
+    const SCHEMA: &str = r#"{ "type": "record", "name": "r", "fields": [
+        { "name": "id", "type": "long" },
+        { "name": "at", "type": { "type": "long", "logicalType": "timestamp-micros" } },
+        { "name": "x", "type": "long" } ] }"#;
+    let view = stored("a", json!({ "format": "avro", "topic": "events" }));
+    let mut lane = fixture_of(vec![view], "events");
+    lane.schemas.texts.lock().unwrap().extend([(5, SCHEMA.to_owned()), (6, "{".to_owned())]);
+    *lane.schemas.away.lock().unwrap() = 2;
+    let records = [avro(0, 5, 1, 10), avro(1, 6, 2, 10), avro(2, 7, 3, 10), avro(3, 5, 4, 10)];
+    let report = lane.take(&records).await.unwrap();
+    assert_eq!((report.applied, report.letters), (2, 2));
+    assert_eq!(lane.reasons(), [(1, Reason::Undecodable), (2, Reason::Undecodable)]);
+    assert_eq!(*lane.schemas.asked.lock().unwrap(), [5, 5, 5, 6, 7]);
+    // What is known is not asked for again; what does not exist may do so later.
+    lane.schemas.texts.lock().unwrap().insert(7, SCHEMA.to_owned());
+    let report = lane.take(&records).await.unwrap();
+    assert_eq!((report.applied, report.letters), (1, 1));
+    assert_eq!(*lane.schemas.asked.lock().unwrap(), [5, 5, 5, 6, 7, 7]);
 }

@@ -1,9 +1,8 @@
-//! Debezium's change events in JSON, with the schema beside the payload or without.
+//! Debezium's change events; in JSON with the schema beside the payload or without.
 
-use serde_json::Value as Json;
 use trivium_model::FieldPath;
 
-use crate::{Poison, Reason, column::Column, json::Places};
+use crate::{Poison, Reason, Unread, column::Column, leaf::Leaf, places::Places};
 
 /// What a change event does to the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,48 +59,44 @@ impl ChangePlaces {
     }
 
     /// What the event does, and the columns' values in the row that it is about.
-    pub fn read(&self, bytes: &[u8]) -> Result<(Change, Vec<Option<Json>>), Poison> {
+    pub fn read<'m>(
+        &self,
+        document: impl FnOnce(&Places, &mut [Leaf<'m>]) -> Result<(), Unread>,
+    ) -> Result<(Change, Vec<Leaf<'m>>), Unread> {
         let numbers = Self::numbers(self.columns);
-        let mut found = vec![None; WRAPPERS.len() * numbers];
-        self.places.read(bytes, &mut found).map_err(|error| no_json(&error))?;
+        let mut found = vec![Leaf::Absent; WRAPPERS.len() * numbers];
+        document(&self.places, &mut found)?;
         let wrapped = found.split_off(numbers);
         let event = match (&found[0], &wrapped[0]) {
-            (None, Some(Json::Null)) => return Ok((Change::Nothing, Vec::new())),
-            (None, Some(_)) => wrapped,
+            (Leaf::Absent, null) if null.is_null() => return Ok((Change::Nothing, Vec::new())),
+            (Leaf::Absent, op) if !op.is_absent() => wrapped,
             _ => found,
         };
         let mut event = event.into_iter();
-        let change = match event.next().flatten().as_ref().and_then(Json::as_str) {
-            Some("c" | "u" | "r") => Change::Put,
-            Some("d") => Change::Delete,
-            Some("m") => return Ok((Change::Nothing, Vec::new())),
-            Some("t") => {
-                let message = "the table was truncated, which deletes no entity by name";
-                return Err(Poison::new(Reason::Undecodable, message).at("op").help(
-                    "delete the view's rows by an erasure or a new version, then drop this",
-                ));
-            }
-            Some(other) => {
-                let other: String = other.chars().take(20).collect();
-                let message = format!("`{other}` is no operation of a change event");
-                return Err(Poison::new(Reason::Undecodable, message).at("op"));
-            }
-            None => {
-                return Err(Poison::new(
-                    Reason::Undecodable,
-                    "it is no change event: it has no `op`",
-                )
-                .help("see the source's format"));
-            }
-        };
+        let op = event.next().unwrap_or_default();
+        let change = of_op(op.text())?;
         let side = usize::from(change == Change::Delete) * self.columns;
         Ok((change, event.skip(side).take(self.columns).collect()))
     }
 }
 
-pub(crate) fn no_json(error: &serde_json::Error) -> Poison {
-    Poison::new(
-        Reason::Undecodable,
-        format!("the value is not the JSON that was expected: {error}"),
-    )
+fn of_op(op: Option<&str>) -> Result<Change, Poison> {
+    let poison = |message: String| Poison::new(Reason::Undecodable, message);
+    match op {
+        Some("c" | "u" | "r") => Ok(Change::Put),
+        Some("d") => Ok(Change::Delete),
+        Some("m") => Ok(Change::Nothing),
+        Some("t") => {
+            let message = "the table was truncated, which deletes no entity by name";
+            Err(poison(message.to_owned())
+                .at("op")
+                .help("delete the view's rows by an erasure or a new version, then drop this"))
+        }
+        Some(other) => {
+            let other: String = other.chars().take(20).collect();
+            Err(poison(format!("`{other}` is no operation of a change event")).at("op"))
+        }
+        None => Err(poison("it is no change event: it has no `op`".to_owned())
+            .help("see the source's format")),
+    }
 }

@@ -1,6 +1,5 @@
 //! From a message to an event of one view.
 
-use serde_json::Value as Json;
 use trivium_codec::{
     Error as CodecError, Fingerprint, KeyShape, Row, RowEncoder, Schema, ValueRef,
 };
@@ -11,12 +10,14 @@ use trivium_model::{
 use trivium_store::door::ROW_BYTES_MAX;
 
 use crate::{
-    Poison, Reason,
-    change::{Change, ChangePlaces, no_json},
+    AvroSchemas, Poison, Reason, Unread,
+    avro::Known,
+    change::{Change, ChangePlaces},
     column::{Column, Role, columns},
+    document::Language,
     envelope,
-    json::Places,
     leaf::{Leaf, Reading},
+    places::Places,
 };
 
 /// A message as its system gives it.
@@ -61,6 +62,7 @@ pub struct Decoder {
     columns: Vec<Column>,
     reading: Reading,
     form: Form,
+    language: Language,
     /// Of the key, as far as columns stand in its fields.
     key_places: Places,
 }
@@ -68,7 +70,7 @@ pub struct Decoder {
 #[derive(Debug, Clone)]
 enum Form {
     Envelope,
-    Json(Places),
+    Document(Places),
     Change(Box<ChangePlaces>),
 }
 
@@ -81,18 +83,17 @@ impl Decoder {
         let format = view.source.as_ref().map_or(PayloadFormat::Envelope, |source| source.format);
         let form = match format {
             PayloadFormat::Envelope => Form::Envelope,
-            PayloadFormat::Json => {
+            PayloadFormat::Json | PayloadFormat::Avro => {
                 let mut places = Places::default();
                 for (number, column) in columns.iter().enumerate() {
                     if let FieldPath::Value(steps) = &column.path {
                         places.want(steps, number);
                     }
                 }
-                Form::Json(places)
+                Form::Document(places)
             }
-            PayloadFormat::DebeziumJson => Form::Change(Box::new(ChangePlaces::new(&columns))),
-            PayloadFormat::Avro | PayloadFormat::DebeziumAvro => {
-                return Err(format!("messages of format {} are not read yet", format.word()));
+            PayloadFormat::DebeziumJson | PayloadFormat::DebeziumAvro => {
+                Form::Change(Box::new(ChangePlaces::new(&columns)))
             }
         };
         let mut key_places = Places::default();
@@ -110,7 +111,9 @@ impl Decoder {
             }
         }
         let reading = Reading::of(view);
-        Ok(Self { view: view.reference(), schema, keys, columns, reading, form, key_places })
+        let language = Language::of(format);
+        let view = view.reference();
+        Ok(Self { view, schema, keys, columns, reading, form, language, key_places })
     }
 
     /// The view.
@@ -138,29 +141,39 @@ pub struct Reader<'d> {
 
 impl Reader<'_> {
     /// What the message says; nothing where it is about nothing that the view keeps.
-    pub fn read(&mut self, message: &Message<'_>) -> Result<Option<Event>, Poison> {
+    pub fn read(
+        &mut self,
+        message: &Message<'_>,
+        schemas: &AvroSchemas,
+    ) -> Result<Option<Event>, Unread> {
         let decoder = self.decoder;
+        let schemas = schemas.known();
         let parts = match &decoder.form {
             Form::Envelope => {
                 envelope::read(message.value, &decoder.view, &decoder.keys, &decoder.schema)?
             }
-            Form::Json(places) => {
-                let mut found = vec![None; decoder.columns.len()];
+            Form::Document(places) => {
+                let mut found = vec![Leaf::Absent; decoder.columns.len()];
                 if let Some(value) = message.value {
-                    places.read(value, &mut found).map_err(|error| no_json(&error))?;
+                    decoder.language.read("value", places, value, &schemas, &mut found)?;
                 }
-                decoder.parts(message, found, message.value.is_none())?
+                decoder.parts(message, found, message.value.is_none(), &schemas)?
             }
             Form::Change(places) => {
                 // A tombstone, for compaction: the deletion was the message before it.
                 let Some(value) = message.value else { return Ok(None) };
-                match places.read(value)? {
+                let language = decoder.language;
+                let read = places
+                    .read(|places, found| language.read("value", places, value, &schemas, found))?;
+                match read {
                     (Change::Nothing, _) => return Ok(None),
-                    (change, found) => decoder.parts(message, found, change == Change::Delete)?,
+                    (change, found) => {
+                        decoder.parts(message, found, change == Change::Delete, &schemas)?
+                    }
                 }
             }
         };
-        self.event(parts).map(Some)
+        Ok(Some(self.event(parts)?))
     }
 
     fn event(&mut self, parts: envelope::Parts) -> Result<Event, Poison> {
@@ -213,13 +226,14 @@ impl Reader<'_> {
 
 impl Decoder {
     /// The parts of a message whose columns stand in fields.
-    fn parts(
+    fn parts<'m>(
         &self,
-        message: &Message<'_>,
-        mut found: Vec<Option<Json>>,
+        message: &Message<'m>,
+        mut found: Vec<Leaf<'m>>,
         is_delete: bool,
-    ) -> Result<envelope::Parts, Poison> {
-        let mut of_key = self.key_fields(message)?;
+        schemas: &'m Known,
+    ) -> Result<envelope::Parts, Unread> {
+        let mut of_key = self.key_fields(message, schemas)?;
         let mut entity = Vec::with_capacity(self.keys.key_names().len());
         let mut event_time = None;
         let mut values = vec![None; if is_delete { 0 } else { self.schema.len() }];
@@ -228,8 +242,8 @@ impl Decoder {
                 continue;
             }
             let leaf = match &column.path {
-                FieldPath::Value(_) | FieldPath::Event(_) => leaf_of(found[number].take()),
-                FieldPath::Key(steps) if !steps.is_empty() => leaf_of(of_key[number].take()),
+                FieldPath::Value(_) | FieldPath::Event(_) => std::mem::take(&mut found[number]),
+                FieldPath::Key(steps) if !steps.is_empty() => std::mem::take(&mut of_key[number]),
                 FieldPath::Key(_) => message.key.map_or(Leaf::Absent, Leaf::Raw),
                 FieldPath::Header(name) => message.header(name).map_or(Leaf::Absent, Leaf::Raw),
                 FieldPath::Time => message.time.map_or(Leaf::Absent, Leaf::Instant),
@@ -256,12 +270,11 @@ impl Decoder {
             let (name, path) = column.map_or((String::new(), String::new()), |column| {
                 (column.name.to_string(), column.path.to_string())
             });
-            return Err(Poison::new(
-                Reason::Missing,
-                format!("there is no event time at `{path}`"),
-            )
-            .at(name)
-            .help("say in `source.columns` where it stands, or take `$time`"));
+            let message = format!("there is no event time at `{path}`");
+            return Err(Poison::new(Reason::Missing, message)
+                .at(name)
+                .help("say in `source.columns` where it stands, or take `$time`")
+                .into());
         };
         Ok(envelope::Parts {
             entity,
@@ -272,25 +285,28 @@ impl Decoder {
     }
 
     /// What columns are in the key's fields.
-    fn key_fields(&self, message: &Message<'_>) -> Result<Vec<Option<Json>>, Poison> {
+    fn key_fields<'m>(
+        &self,
+        message: &Message<'m>,
+        schemas: &'m Known,
+    ) -> Result<Vec<Leaf<'m>>, Unread> {
         if self.key_places.is_empty() {
             return Ok(Vec::new());
         }
         let count = self.columns.len();
-        let mut found = vec![None; 2 * count];
+        let mut found = vec![Leaf::Absent; 2 * count];
         if let Some(key) = message.key {
-            self.key_places.read(key, &mut found).map_err(|error| {
-                Poison::new(Reason::Undecodable, format!("the key is no JSON object: {error}"))
-                    .at("$key")
+            let read = self.language.read("key", &self.key_places, key, schemas, &mut found);
+            read.map_err(|unread| match unread {
+                Unread::Poison(poison) => Unread::Poison(poison.at("$key")),
+                needed @ Unread::SchemaNeeded(_) => needed,
             })?;
         }
         let wrapped = found.split_off(count);
-        Ok(found.into_iter().zip(wrapped).map(|(direct, wrapped)| direct.or(wrapped)).collect())
+        let either =
+            |(direct, wrapped): (Leaf<'m>, _)| if direct.is_absent() { wrapped } else { direct };
+        Ok(found.into_iter().zip(wrapped).map(either).collect())
     }
-}
-
-fn leaf_of(json: Option<Json>) -> Leaf<'static> {
-    json.map_or(Leaf::Absent, Leaf::Json)
 }
 
 fn key_of(column: &Column, value: Option<Value>) -> Result<KeyValue, Poison> {

@@ -1,6 +1,6 @@
 //! A column's value as it stands in a message, and what it is as a value of the column's type.
 
-use chrono::{LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 use serde_json::Value as Json;
 use trivium_model::{
@@ -8,18 +8,45 @@ use trivium_model::{
     json::{day_from_text, decimal_from_text, value_from_json},
 };
 
+use crate::avro::Datum;
+
 /// A column's value as it stands in a message.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) enum Leaf<'m> {
     /// It does not.
     #[default]
     Absent,
     /// Of a JSON document.
     Json(Json),
+    /// Of an Avro datum.
+    Avro(Datum<'m>),
     /// A key as a whole, or a header.
     Raw(&'m [u8]),
     /// The message's own time.
     Instant(Timestamp),
+}
+
+impl Leaf<'_> {
+    pub const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub fn is_null(&self) -> bool {
+        match self {
+            Self::Json(json) => json.is_null(),
+            Self::Avro(datum) => datum.is_null(),
+            Self::Absent | Self::Raw(_) | Self::Instant(_) => false,
+        }
+    }
+
+    /// The text, where the document has text there.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Json(json) => json.as_str(),
+            Self::Avro(datum) => datum.text(),
+            Self::Absent | Self::Raw(_) | Self::Instant(_) => None,
+        }
+    }
 }
 
 /// What a view says of its messages' values.
@@ -54,11 +81,12 @@ impl Reading {
                 other => return Err(format!("expected {other}, found an instant")),
             },
             Leaf::Json(json) => self.of_json(data_type, json)?,
+            Leaf::Avro(datum) => self.of_avro(data_type, &datum)?,
             Leaf::Raw(bytes) => self.of_bytes(data_type, bytes)?,
         }))
     }
 
-    fn of_json(&self, data_type: &DataType, json: Json) -> Result<Value, String> {
+    pub(crate) fn of_json(&self, data_type: &DataType, json: Json) -> Result<Value, String> {
         match (data_type, &json) {
             (DataType::Timestamp, Json::Number(number)) => {
                 let Some(unit) = self.time_unit else {
@@ -130,16 +158,32 @@ impl Reading {
             .iter()
             .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
             .or_else(day)?;
-        let at = match zone.from_local_datetime(&local) {
-            // Spark's choices: the earlier of two, and past a gap as much as it was in it.
-            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at,
-            LocalResult::None => {
-                let before = zone.from_local_datetime(&(local - TimeDelta::hours(3))).earliest()?;
-                before + TimeDelta::hours(3)
-            }
-        };
         // Cut, as parsing without a zone does.
         let below = utc.0 - local.and_utc().timestamp_micros();
-        Some(Value::Timestamp(Timestamp(at.timestamp_micros() + below)))
+        Some(Value::Timestamp(Timestamp(in_zone(zone, local)? + below)))
     }
+
+    /// The instant at which clocks in the view's zone show this, counted as if it were UTC.
+    pub(crate) fn local(&self, micros: i64) -> Value {
+        let shown = Timestamp(micros);
+        // Beyond the calendar it is refused in any zone, and chrono has an end.
+        let at = self
+            .zone
+            .filter(|_| shown.in_calendar())
+            .and_then(|zone| in_zone(zone, DateTime::from_timestamp_micros(micros)?.naive_utc()));
+        Value::Timestamp(at.map_or(shown, Timestamp))
+    }
+}
+
+/// When clocks in the zone show this, in microseconds.
+fn in_zone(zone: Tz, local: NaiveDateTime) -> Option<i64> {
+    let at = match zone.from_local_datetime(&local) {
+        // Spark's choices: the earlier of two, and past a gap as much as it was in it.
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at,
+        LocalResult::None => {
+            let before = zone.from_local_datetime(&(local - TimeDelta::hours(3))).earliest()?;
+            before + TimeDelta::hours(3)
+        }
+    };
+    Some(at.timestamp_micros())
 }

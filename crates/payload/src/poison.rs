@@ -98,3 +98,29 @@ impl fmt::Display for Poison {
     }
 }
 impl std::error::Error for Poison {}
+
+/// Why a message was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// It cannot become a row.
+    Poison(Poison),
+    /// It is written under the Avro schema of this id, which [`crate::AvroSchemas`] does not have: fetch
+    /// it, put it in, and read the message again.
+    SchemaNeeded(u32),
+}
+
+impl From<Poison> for Unread {
+    fn from(poison: Poison) -> Self {
+        Self::Poison(poison)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poison(poison) => poison.fmt(f),
+            Self::SchemaNeeded(id) => write!(f, "the Avro schema {id} is not at hand"),
+        }
+    }
+}
+impl std::error::Error for Unread {}

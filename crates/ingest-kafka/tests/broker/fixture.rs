@@ -20,8 +20,8 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use trivium_ingest::{FloodOptions, LaneOptions, routes::Routes};
-use trivium_ingest_kafka::{DeadLetterTopic, Error, KafkaOptions, KafkaWorker, LaneHealth, Parts};
+use trivium_ingest::{FloodOptions, LaneOptions, Parts, Schemas, routes::Routes};
+use trivium_ingest_kafka::{DeadLetterTopic, Error, KafkaOptions, KafkaWorker, LaneHealth};
 use trivium_model::{KeyValue, StreamSystem, Timestamp, config::parse_view};
 use trivium_registry::{Revision, Snapshot, StoredView};
 use trivium_runtime::{Shutdown, SystemClock};
@@ -264,7 +264,8 @@ impl Member {
             door: Arc::clone(door) as _,
             letters: Arc::new(DeadLetterTopic::new(&options, "dead").unwrap()),
             clock: Arc::new(SystemClock),
-            lane: LaneOptions {
+            schemas: Arc::new(Schemas::new(None)),
+            options: LaneOptions {
                 pause_first: Duration::from_millis(2),
                 pause_most: Duration::from_millis(20),
                 flood: FloodOptions { share: 0.5, among: 10 },
