@@ -37,10 +37,13 @@ enum Say {
     Half(DoorError),
 }
 
-/// Rows by view and entity, newest wins.
+/// Event time, sequence, and whether it is gone, by view and entity.
+type Rows = HashMap<(String, Vec<KeyValue>), (i64, u64, bool)>;
+
+/// Newest wins.
 #[derive(Default)]
 struct Door {
-    rows: Mutex<HashMap<(String, Vec<KeyValue>), (i64, u64, bool)>>,
+    rows: Mutex<Rows>,
     say: Mutex<VecDeque<Say>>,
     /// Requests, with their rows.
     requests: Mutex<Vec<usize>>,

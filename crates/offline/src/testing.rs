@@ -40,6 +40,7 @@ pub(crate) fn view() -> FeatureView {
         subject: None,
         time_zone: None,
         features: vec![feature("flights", DataType::Int64), feature("delay", DataType::Float64)],
+        source: None,
         schedule: Some(Schedule { every: TimeSpan::DAY, start: Timestamp(0) }),
         ttl: None,
         carryover: Carryover::None,
