@@ -165,13 +165,11 @@ impl Reading {
 
     /// The instant at which clocks in the view's zone show this, counted as if it were UTC.
     pub(crate) fn local(&self, micros: i64) -> Value {
-        let shown = Timestamp(micros);
-        // Beyond the calendar it is refused in any zone, and chrono has an end.
+        // Where chrono has no such time it is beyond the calendar, and refused for that.
         let at = self
             .zone
-            .filter(|_| shown.in_calendar())
             .and_then(|zone| in_zone(zone, DateTime::from_timestamp_micros(micros)?.naive_utc()));
-        Value::Timestamp(at.map_or(shown, Timestamp))
+        Value::Timestamp(Timestamp(at.unwrap_or(micros)))
     }
 }
 
