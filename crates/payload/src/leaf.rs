@@ -80,14 +80,22 @@ impl Reading {
                 DataType::Int64 => Value::Int64(at.0),
                 other => return Err(format!("expected {other}, found an instant")),
             },
-            Leaf::Json(json) => self.of_json(data_type, json)?,
+            Leaf::Json(json) => self.of_json(data_type, &json)?,
             Leaf::Avro(datum) => self.of_avro(data_type, &datum)?,
             Leaf::Raw(bytes) => self.of_bytes(data_type, bytes)?,
         }))
     }
 
-    pub(crate) fn of_json(&self, data_type: &DataType, json: Json) -> Result<Value, String> {
-        match (data_type, &json) {
+    pub(crate) fn of_json(&self, data_type: &DataType, json: &Json) -> Result<Value, String> {
+        match (data_type, json) {
+            // Of each item as of a column.
+            (DataType::List(item_type), Json::Array(items)) => {
+                let values = items.iter().enumerate().map(|(index, item)| {
+                    let value = self.of_json(item_type, item);
+                    value.map_err(|wrong| format!("item {index}: {wrong}"))
+                });
+                Ok(Value::List(values.collect::<Result<_, _>>()?))
+            }
             (DataType::Timestamp, Json::Number(number)) => {
                 let Some(unit) = self.time_unit else {
                     return Err(format!(
@@ -101,14 +109,14 @@ impl Reading {
                 Ok(Value::Timestamp(Timestamp(micros)))
             }
             (DataType::Timestamp, Json::String(text)) if self.zone.is_some() => {
-                self.instant(text).map_or_else(|| value_from_json(data_type, &json), Ok)
+                self.instant(text).map_or_else(|| value_from_json(data_type, json), Ok)
             }
             (DataType::Date, Json::Number(number)) if self.numbered_days => {
                 let days = number.as_i64().and_then(|days| i32::try_from(days).ok());
                 days.map(Value::Date)
                     .ok_or_else(|| format!("expected a number of days, found {number}"))
             }
-            _ => value_from_json(data_type, &json),
+            _ => value_from_json(data_type, json),
         }
     }
 
@@ -142,7 +150,7 @@ impl Reading {
             }
             DataType::List(_) | DataType::Embedding { .. } => {
                 let json = serde_json::from_str(text).map_err(|_| wrong())?;
-                self.of_json(data_type, json)?
+                self.of_json(data_type, &json)?
             }
             DataType::Bytes => return Err(wrong()),
         })
@@ -165,13 +173,11 @@ impl Reading {
 
     /// The instant at which clocks in the view's zone show this, counted as if it were UTC.
     pub(crate) fn local(&self, micros: i64) -> Value {
-        let shown = Timestamp(micros);
-        // Beyond the calendar it is refused in any zone, and chrono has an end.
+        // Where chrono has no such time it is beyond the calendar, and refused for that.
         let at = self
             .zone
-            .filter(|_| shown.in_calendar())
             .and_then(|zone| in_zone(zone, DateTime::from_timestamp_micros(micros)?.naive_utc()));
-        Value::Timestamp(at.map_or(shown, Timestamp))
+        Value::Timestamp(Timestamp(at.unwrap_or(micros)))
     }
 }
 

@@ -27,7 +27,7 @@ impl Reading {
         let wrong = || format!("expected {data_type}, found {}", of.kind.word());
         match &of.kind {
             Kind::Null => Ok(Value::Null),
-            Kind::Bool => self.of_json(data_type, Json::Bool(cursor.bool()?)),
+            Kind::Bool => self.of_json(data_type, &Json::Bool(cursor.bool()?)),
             Kind::Int => self.whole(data_type, of.meaning, i64::from(cursor.int()?)),
             Kind::Long => self.whole(data_type, of.meaning, cursor.long()?),
             Kind::Float => {
@@ -50,7 +50,7 @@ impl Reading {
                     DataType::String => Ok(Value::String(text.to_owned())),
                     // What JSON has no other way to write than as text.
                     DataType::Timestamp | DataType::Date | DataType::Decimal { .. } => {
-                        self.of_json(data_type, Json::String(text.to_owned()))
+                        self.of_json(data_type, &Json::String(text.to_owned()))
                     }
                     _ => Err(wrong()),
                 }
@@ -132,7 +132,7 @@ impl Reading {
             }
             (DataType::Float32, _) if !is_exact::<24>(count) => Err(inexact(data_type, count)),
             (DataType::Float64, _) if !is_exact::<53>(count) => Err(inexact(data_type, count)),
-            _ => self.of_json(data_type, Json::from(count)),
+            _ => self.of_json(data_type, &Json::from(count)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Reading {
             None => Json::from("-Infinity"),
         };
         matches!(data_type, DataType::Float32 | DataType::Float64)
-            .then(|| self.of_json(data_type, json))
+            .then(|| self.of_json(data_type, &json))
     }
 }
 

@@ -218,10 +218,12 @@ fn values_of_nothing_have_an_end() {
         assert_eq!(poison.reason, Reason::Undecodable, "{poison}");
         assert!(poison.message.contains(expected), "{poison}");
     }
-    // A few are taken.
-    let bytes = [0, 0, 0, 0, 1, 20, 0];
-    let poison = read(&view, &message(&bytes), &schemas(&[nulls])).unwrap_err();
-    assert_eq!(poison.reason, Reason::Missing, "{poison}");
+    // So many are taken.
+    for (last, reason) in [(0xa0, Reason::Missing), (0xa2, Reason::Undecodable)] {
+        let bytes = [0, 0, 0, 0, 1, last, 0x9c, 1, 0];
+        let poison = read(&view, &message(&bytes), &schemas(&[nulls])).unwrap_err();
+        assert_eq!(poison.reason, reason, "{poison}");
+    }
     let bytes = [0, 0, 0, 0, 1, 2, 2, 0];
     let poison = read(&view, &message(&bytes), &schemas(&[linked])).unwrap_err();
     assert_eq!(poison.reason, Reason::Missing, "{poison}");
@@ -303,6 +305,23 @@ fn a_place_may_lie_within_another() {
 }
 
 #[test]
+fn a_second_field_of_one_name_takes_the_place_of_the_first() {
+    let source = r#"{ "format": "avro", "topic": "t", "columns": {
+        "tail": "at.tail", "leg": "$header.leg", "event_ts": "$time" } }"#;
+    let at = r#"{ "type": "map", "values": { "type": "map", "values": "string" } }"#;
+    let read = |datum: &[u8]| {
+        let bytes = [&[0, 0, 0, 0, 1], datum].concat();
+        let message = Message { headers: &[("leg", b"8")], ..message(&bytes) };
+        read(&view(source), &message, &schemas(&[at]))
+    };
+    let event = read(b"\x04\x04at\0\x04at\x02\x08tail\x04N1\0\0").unwrap().unwrap();
+    assert_eq!(event.entity[1], KeyValue::String("N1".into()));
+    // As a whole: what the second does not have is not there.
+    let poison = read(b"\x04\x04at\x02\x08tail\x04N1\0\x04at\0\0").unwrap_err();
+    assert_eq!((poison.reason, poison.field.as_str()), (Reason::Missing, "tail"));
+}
+
+#[test]
 fn a_message_without_a_value_deletes_what_its_key_names() {
     let source = r#"{ "format": "avro", "topic": "t", "columns": { "tail": "$key.tail", "leg": "$key.leg" } }"#;
     let view = view(source);
@@ -370,6 +389,10 @@ fn change_events_put_and_delete() {
         let poison = read(&view, &message(&bytes), &schemas).unwrap_err();
         assert_eq!(poison.reason, reason, "{poison}");
     }
+    // An instant is no number of days, though plain numbers are.
+    let day = super::view(&source.replace("\"event_ts\"", "\"day\": \"seen\", \"event_ts\""));
+    let poison = read(&day, &message(&change("c", &null, &row)), &schemas).unwrap_err();
+    assert_eq!((poison.reason, poison.field.as_str()), (Reason::WrongType, "day"));
     let plain = framed(1, ROW, &self::row());
     let poison = read(&view, &message(&plain), &super::avro::schemas(&[ROW])).unwrap_err();
     assert!(poison.message.contains("no `op`"), "{poison}");

@@ -190,7 +190,8 @@ fn times_that_name_no_zone_are_in_the_views() {
     let instant = Datum::TimestampMicros(5);
     let found = read_value(&zoned, &logical("long", "timestamp-micros"), instant);
     assert_eq!(found, Ok(Value::Timestamp(Timestamp(5))));
-    for far in [i64::MIN, i64::MAX] {
+    // The ends of 64 bits, and of what chrono counts.
+    for far in [i64::MIN, i64::MAX, 8_210_266_876_799_999_999, -8_334_601_228_800_000_000] {
         let found = read_value(&zoned, &local, Datum::LocalTimestampMicros(far));
         assert_eq!(found.unwrap_err().0, Reason::OutOfBounds);
     }

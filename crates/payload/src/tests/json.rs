@@ -149,3 +149,23 @@ fn times_without_a_zone_are_in_the_views() {
         assert_eq!(event(&view, &value(&text)).event_time, expected, "{given}");
     }
 }
+
+#[test]
+fn items_of_lists_are_read_as_columns_are() {
+    let zoned = VIEW
+        .replace(
+            "SOURCE",
+            ",\n  \"source\": { \"format\": \"json\", \"topic\": \"t\", \"time_unit\": \"s\" }",
+        )
+        .replace("\"list\": \"string\"", "\"list\": \"timestamp\"")
+        .replace("\"urgency_tier\"", "\"time_zone\": \"America/New_York\", \"urgency_tier\"");
+    let view = parse_view("configs/flights/live.v1.json", &zoned).unwrap();
+    let text = r#"{ "tail": "N1", "leg": 7, "event_ts": 5, "stops": [5, "2013-01-01", null] }"#;
+    let at = |text: &str| Value::Timestamp(Timestamp::parse(text).unwrap());
+    let expected = vec![at("1970-01-01T00:00:05Z"), at("2013-01-01T05:00:00Z"), Value::Null];
+    let read = event(&view, &value(text));
+    assert_eq!(feature(&view, &read, "stops"), Some(Value::List(expected)));
+    let (reason, _, message) = poison(&view, &value(&text.replace("[5,", "[5.5,")));
+    assert_eq!(reason, Reason::WrongType);
+    assert!(message.contains("item 0: expected a whole number of s"), "{message}");
+}
