@@ -489,8 +489,9 @@ fn values_come_back_from_the_wire() {
         (DataType::Int64, Value::Null),
     ] {
         let wired = wire::value_to_wire(&data_type, &value);
-        assert_eq!(wire::value_from_wire(&data_type, wired), Some(value));
+        assert_eq!(wire::value_from_wire(&data_type, wired), Ok(value));
     }
     let wrong = wire::value_to_wire(&DataType::Int32, &Value::Int32(1));
-    assert_eq!(wire::value_from_wire(&DataType::Int64, wrong), None);
+    let refused = wire::value_from_wire(&DataType::Int64, wrong).unwrap_err();
+    assert_eq!(refused, "expected int64, found int32");
 }

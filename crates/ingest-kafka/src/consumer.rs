@@ -14,11 +14,11 @@ use rdkafka::{
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _, Timestamp as KafkaTime},
 };
 use tokio::runtime::Handle;
-use trivium_ingest::{Parts, port::Record};
+use trivium_ingest::{Parts, port::Record, routes::Routes};
 use trivium_model::Timestamp;
 use trivium_runtime::Shutdown;
 
@@ -35,6 +35,7 @@ struct Context {
     lanes: Arc<Lanes>,
     /// Set once the consumer is there.
     flow: std::sync::OnceLock<Arc<dyn Flow>>,
+    joined: Arc<AtomicBool>,
 }
 
 impl ClientContext for Context {
@@ -43,7 +44,10 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(facility, "{message}");
             }
-            // A broker that is away is told of in errors.
+            // That a position is gone from the log is told so, among others.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                tracing::warn!(facility, "{message}");
+            }
             _ => tracing::debug!(facility, "{message}"),
         }
     }
@@ -80,6 +84,7 @@ impl ConsumerContext for Context {
             Rebalance::Assign(list) => {
                 metrics::counter!("trivium_ingest_rebalances_total", "what" => "assigned")
                     .increment(1);
+                self.joined.store(true, Ordering::Relaxed);
                 if let Some(flow) = self.flow.get() {
                     self.lanes.begin(ids(list), flow);
                 }
@@ -87,6 +92,22 @@ impl ConsumerContext for Context {
             Rebalance::Error(error) => tracing::warn!(%error, "the group is not agreed"),
             Rebalance::Revoke(_) => {}
         }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            // It is committed with the next progress, or read again, and then it is what is there.
+            tracing::warn!(%error, "progress is not committed");
+            return;
+        }
+        let of = |one: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            let Offset::Offset(offset) = one.offset() else { return None };
+            one.error().ok()?;
+            Some(((one.topic().to_owned(), one.partition()), offset))
+        };
+        let committed: Vec<(PartitionId, i64)> =
+            offsets.elements().into_iter().filter_map(of).collect();
+        self.lanes.committed(&committed);
     }
 }
 
@@ -122,14 +143,10 @@ impl Flow for ConsumerFlow {
     }
 }
 
-/// Commits progress; whether it is known to be committed.
-fn commit(
-    consumer: &BaseConsumer<Context>,
-    progress: &[(PartitionId, i64)],
-    mode: CommitMode,
-) -> bool {
+/// Commits progress. What came of it the callback is told.
+fn commit(consumer: &BaseConsumer<Context>, progress: &[(PartitionId, i64)], mode: CommitMode) {
     if progress.is_empty() {
-        return true;
+        return;
     }
     let mut list = TopicPartitionList::with_capacity(progress.len());
     for ((topic, partition), offset) in progress {
@@ -137,13 +154,9 @@ fn commit(
             tracing::error!(%error, topic, partition, offset, "progress is not committed");
         }
     }
-    match consumer.commit(&list, mode) {
-        Ok(()) => true,
-        Err(error) => {
-            // The messages are read again, and their rows are what is there already.
-            tracing::warn!(%error, "progress is not committed");
-            false
-        }
+    if let Err(error) = consumer.commit(&list, mode) {
+        // The messages are read again, and their rows are what is there already.
+        tracing::warn!(%error, "progress is not committed");
     }
 }
 
@@ -192,7 +205,11 @@ impl KafkaWorker {
     }
 
     fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
-        let context = Context { lanes: Arc::clone(&self.lanes), flow: std::sync::OnceLock::new() };
+        let context = Context {
+            lanes: Arc::clone(&self.lanes),
+            flow: std::sync::OnceLock::new(),
+            joined: Arc::clone(&self.joined),
+        };
         let consumer: BaseConsumer<Context> = self
             .options
             .consumer()
@@ -214,31 +231,38 @@ impl KafkaWorker {
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut topics = Vec::new();
+        let mut known: Option<Arc<Routes>> = None;
         let mut committed = Instant::now();
         while !shutdown.is_triggered() {
-            let wanted = self.parts.routes.load().topics();
-            if wanted != topics {
-                subscribe(consumer, &wanted)?;
-                topics = wanted;
+            let routes = self.parts.routes.load();
+            if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &routes)) {
+                let wanted = routes.topics();
+                if wanted != topics {
+                    subscribe(consumer, &wanted)?;
+                    topics = wanted;
+                }
+                known = Some(Arc::clone(&routes));
             }
+            drop(routes);
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    self.joined.store(true, Ordering::Relaxed);
                     let id = (message.topic().to_owned(), message.partition());
                     self.lanes.feed(&id, record(&message), flow);
                 }
                 Some(Err(error)) => fatal(&error)?,
-                None => {}
-            }
-            if let Some((code, reason)) = consumer.client().fatal_error() {
-                return Err(Error::Fenced(format!("{code}: {reason}")));
+                None => {
+                    if let Some((code, reason)) = consumer.client().fatal_error() {
+                        return Err(Error::Fenced(format!("{code}: {reason}")));
+                    }
+                }
             }
             if committed.elapsed() >= self.options.commit_every {
                 committed = Instant::now();
-                let progress = self.lanes.progress();
-                if commit(consumer, &progress, CommitMode::Async) {
-                    self.lanes.committed(&progress);
+                if let Some(why) = self.lanes.died() {
+                    return Err(Error::Failed(why));
                 }
+                let progress = self.lanes.progress();
+                commit(consumer, &progress, CommitMode::Async);
             }
         }
         Ok(())
@@ -261,6 +285,13 @@ fn fatal(error: &KafkaError) -> Result<(), Error> {
         Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
             Err(Error::Fenced(error.to_string()))
         }
+        // These do not pass by themselves, and a worker that reads nothing looks idle.
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed,
+        ) => Err(Error::Failed(error.to_string())),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
             tracing::warn!(%error, "a topic is not there yet");
             Ok(())
@@ -273,23 +304,35 @@ fn fatal(error: &KafkaError) -> Result<(), Error> {
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().map(|headers| {
-        let header = |header: rdkafka::message::Header<'_, &[u8]>| {
-            (header.key.to_owned(), Bytes::copy_from_slice(header.value.unwrap_or_default()))
-        };
-        headers.iter().map(header).collect()
-    });
     let time = match message.timestamp() {
         KafkaTime::CreateTime(millis) | KafkaTime::LogAppendTime(millis) => {
             Some(Timestamp(millis.saturating_mul(1_000)))
         }
         KafkaTime::NotAvailable => None,
     };
+    let (headers, broken) = match headers(message) {
+        Some(headers) => (headers, None),
+        None => (Vec::new(), Some("the name of a header is not UTF-8".to_owned())),
+    };
     Record {
         offset: u64::try_from(message.offset()).unwrap_or_default(),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers.unwrap_or_default(),
+        headers,
         time,
+        broken,
     }
+}
+
+/// The headers; none where one has a name that is not UTF-8, over which rdkafka panics: such a message
+/// would end every worker that meets it.
+fn headers(message: &BorrowedMessage<'_>) -> Option<Vec<(String, Option<Bytes>)>> {
+    let Some(headers) = message.headers() else { return Some(Vec::new()) };
+    let read = || -> Vec<(String, Option<Bytes>)> {
+        let header = |header: rdkafka::message::Header<'_, &[u8]>| {
+            (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))
+        };
+        headers.iter().map(header).collect()
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
 }

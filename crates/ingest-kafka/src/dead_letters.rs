@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
@@ -53,33 +54,51 @@ fn about(letter: &Letter) -> Vec<(&'static str, String)> {
     .collect()
 }
 
+impl DeadLetterTopic {
+    async fn send(&self, letter: &Letter, value: Option<&[u8]>) -> Result<(), KafkaError> {
+        let record = &letter.record;
+        let mut about = about(letter);
+        if value.is_none()
+            && let Some(value) = &record.value
+        {
+            about.push(("value-bytes", value.len().to_string()));
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + about.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: value.as_deref() });
+        }
+        for (name, value) in &about {
+            let key = format!("{HEADER_PREFIX}{name}");
+            headers = headers.insert(Header { key: &key, value: Some(value) });
+        }
+        let mut message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(headers);
+        if let Some(key) = &record.key {
+            message = message.key(&key[..]);
+        }
+        if let Some(value) = value {
+            message = message.payload(value);
+        }
+        let queue_full = Timeout::After(Duration::from_secs(10));
+        self.producer.send(message, queue_full).await.map(|_| ()).map_err(|(error, _)| error)
+    }
+}
+
 #[async_trait]
 impl DeadLetters for DeadLetterTopic {
     async fn put(&self, letters: Vec<Letter>) -> Result<(), LetterError> {
-        let sends = letters.iter().map(|letter| async {
-            let record = &letter.record;
-            let about = about(letter);
-            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + about.len());
-            for (key, value) in &record.headers {
-                headers = headers.insert(Header { key, value: Some(&value[..]) });
+        let sends = letters.iter().map(|letter| async move {
+            let sent = self.send(letter, letter.record.value.as_deref()).await;
+            match sent.as_ref().err().and_then(KafkaError::rdkafka_error_code) {
+                // The topic takes no message of this size: its place says where the value still is.
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) if letter.record.value.is_some() => {
+                    self.send(letter, None).await
+                }
+                _ => sent,
             }
-            for (name, value) in &about {
-                let key = format!("{HEADER_PREFIX}{name}");
-                headers = headers.insert(Header { key: &key, value: Some(value) });
-            }
-            let mut message: FutureRecord<'_, [u8], [u8]> =
-                FutureRecord::to(&self.topic).headers(headers);
-            if let Some(key) = &record.key {
-                message = message.key(&key[..]);
-            }
-            if let Some(value) = &record.value {
-                message = message.payload(&value[..]);
-            }
-            let queue_full = Timeout::After(Duration::from_secs(10));
-            self.producer.send(message, queue_full).await
         });
         for sent in join_all(sends).await {
-            sent.map_err(|(error, _)| LetterError(format!("topic `{}`: {error}", self.topic)))?;
+            sent.map_err(|error| LetterError(format!("topic `{}`: {error}", self.topic)))?;
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ struct Running {
     shared: Arc<Shared>,
     feed: mpsc::UnboundedSender<Record>,
     done: std::sync::mpsc::Receiver<()>,
+    flow: Arc<dyn Flow>,
 }
 
 /// A partition by topic and number.
@@ -79,6 +80,8 @@ pub(crate) struct Lanes {
     options: KafkaOptions,
     handle: Handle,
     running: Mutex<HashMap<PartitionId, Running>>,
+    /// Why the worker cannot go on: a lane's task died.
+    died: Arc<Mutex<Option<String>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,7 +90,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Lanes {
     pub fn new(parts: Parts, options: KafkaOptions, handle: Handle) -> Self {
-        Self { parts, options, handle, running: Mutex::default() }
+        Self { parts, options, handle, running: Mutex::default(), died: Arc::default() }
     }
 
     /// Begins the lanes of partitions that have become this worker's.
@@ -118,12 +121,22 @@ impl Lanes {
                 options: self.options.clone(),
                 flow: Arc::clone(flow),
             };
+            let (died, handle) = (Arc::clone(&self.died), self.handle.clone());
             self.handle.spawn(async move {
-                work.run(fed).await;
+                let name = work.shared.partition.to_string();
+                if let Err(error) = handle.spawn(work.run(fed)).await {
+                    locked(&died).get_or_insert(format!("the lane of {name} died: {error}"));
+                }
                 drop(ends);
             });
-            locked(&self.running).insert(id, Running { shared, feed, done });
+            locked(&self.running)
+                .insert(id, Running { shared, feed, done, flow: Arc::clone(flow) });
         }
+    }
+
+    /// Why the worker cannot go on, if it cannot.
+    pub fn died(&self) -> Option<String> {
+        locked(&self.died).clone()
     }
 
     /// A message for a lane; one whose partition is nobody's here is dropped, and read again by its new
@@ -153,7 +166,8 @@ impl Lanes {
         let moved = running.iter().filter_map(|(id, lane)| {
             let progress = lane.shared.progress.load(Ordering::Acquire);
             let committed = lane.shared.committed.load(Ordering::Acquire);
-            (progress > committed).then(|| (id.clone(), progress))
+            // Lower, too: a broker may have lost messages, and those that came since count from there.
+            (progress >= 0 && progress != committed).then(|| (id.clone(), progress))
         });
         moved.collect()
     }
@@ -163,7 +177,7 @@ impl Lanes {
         let running = locked(&self.running);
         for (id, offset) in of {
             if let Some(lane) = running.get(id) {
-                lane.shared.committed.fetch_max(*offset, Ordering::AcqRel);
+                lane.shared.committed.store(*offset, Ordering::Release);
             }
         }
     }
@@ -178,8 +192,13 @@ impl Lanes {
                 None => running.drain().collect(),
             }
         };
-        for (_, lane) in &ending {
+        for (id, lane) in &ending {
             lane.shared.stop.trigger();
+            // A pause outlives the assignment: whoever gets the partition back would wait for ever.
+            let mut paused = locked(&lane.shared.paused);
+            if std::mem::take(&mut *paused) {
+                lane.flow.resume(id);
+            }
         }
         let until = Instant::now() + self.options.release_time;
         let mut progress = Vec::new();
@@ -222,13 +241,15 @@ impl Lanes {
     /// become rows are dead-lettered.
     pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
         let running = locked(&self.running);
-        let mut named =
-            running.values().filter(|lane| lane.shared.partition.to_string() == partition);
-        named.next().is_some_and(|lane| {
-            lane.shared.passing.store(messages, Ordering::Release);
-            lane.shared.pass.notify_one();
-            true
-        })
+        let named = running.values().filter(|lane| lane.shared.partition.to_string() == partition);
+        // Only what is stopped: said beforehand, it would let a flood of next week pass.
+        let mut stopped = named.filter(|lane| locked(&lane.shared.state).stopped.is_some());
+        messages > 0
+            && stopped.next().is_some_and(|lane| {
+                lane.shared.passing.store(messages, Ordering::Release);
+                lane.shared.pass.notify_one();
+                true
+            })
     }
 }
 
@@ -276,22 +297,29 @@ impl Work {
                     return true;
                 }
                 Err(Stopped::Asked) => return false,
-                Err(flood @ Stopped::Flood { .. }) => {
-                    let why = flood.to_string();
+                Err(stopped) => {
+                    let why = stopped.to_string();
                     let partition = &self.shared.partition;
                     let before = locked(&self.shared.state).stopped.replace(why.clone());
                     if before.as_deref() != Some(&why) {
                         tracing::error!(%partition, why, "the partition is stopped");
                     }
-                    metrics::counter!("trivium_ingest_floods_total", "topic" => partition.topic.to_string())
-                        .increment(1);
+                    let again = match stopped {
+                        Stopped::Flood { .. } => {
+                            let topic = partition.topic.to_string();
+                            metrics::counter!("trivium_ingest_floods_total", "topic" => topic)
+                                .increment(1);
+                            self.options.flood_retry
+                        }
+                        _ => self.options.flood_retry.min(Duration::from_secs(1)),
+                    };
                     tokio::select! {
                         () = stop.wait() => return false,
                         () = self.shared.pass.notified() => {
                             self.lane.let_pass(self.shared.passing.swap(0, Ordering::AcqRel));
                         }
                         // A mended config needs nobody to say so.
-                        () = tokio::time::sleep(self.options.flood_retry) => {}
+                        () = tokio::time::sleep(again) => {}
                     }
                 }
             }
@@ -301,6 +329,10 @@ impl Work {
     fn done_with(&self, bytes: usize) {
         let waiting = self.shared.waiting.fetch_sub(bytes, Ordering::AcqRel) - bytes;
         let mut paused = locked(&self.shared.paused);
+        // Whether the partition flows is its next owner's to say.
+        if self.shared.stop.is_triggered() {
+            return;
+        }
         // What is little whatever the share is: more partitions may have come since.
         if *paused && waiting <= self.options.waiting_bytes / 64 {
             self.flow.resume(&self.id);

@@ -97,6 +97,8 @@ impl KafkaOptions {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", "30000")
+            // What a topic takes is its own to say.
+            .set("message.max.bytes", "1000000000")
             // Letters are few: they go at once.
             .set("linger.ms", "5");
         config

@@ -1,12 +1,12 @@
 //! A batch: its messages read, and the rows of each entity put together.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use trivium_model::{KeyValue, ViewRef};
-use trivium_payload::{AvroSchemas, Decoder, Event, Message, Poison, Reader, Unread};
+use trivium_payload::{AvroSchemas, Decoder, Event, Message, Poison, Reader, Reason, Unread};
 use trivium_store::DoorOp;
 
 use crate::{
@@ -24,6 +24,13 @@ pub(crate) struct Batch {
     pub poisoned: Vec<(usize, Option<ViewRef>, Poison)>,
     /// Schemas that are needed first; then the rest says nothing yet.
     pub schemas: BTreeSet<u32>,
+}
+
+/// The schemas that a batch can be read under.
+pub(crate) struct Brought<'s> {
+    pub known: &'s AvroSchemas,
+    /// Those that cannot be had, and why.
+    pub refused: &'s BTreeMap<u32, String>,
 }
 
 /// The entities of a view, found again by their join keys.
@@ -52,13 +59,17 @@ impl Entities {
 /// Reads messages of one topic.
 pub(crate) fn read(
     routes: &Routes,
-    schemas: &AvroSchemas,
+    schemas: &Brought<'_>,
     topic: &str,
     records: &[Record],
 ) -> Batch {
     let (mut poisoned, mut needed) = (Vec::new(), BTreeSet::new());
     let mut asked: Vec<(usize, Arc<Decoder>)> = Vec::new();
     for (number, record) in records.iter().enumerate() {
+        if let Some(broken) = &record.broken {
+            poisoned.push((number, None, Poison::new(Reason::Undecodable, broken.clone())));
+            continue;
+        }
         match routes.decoders(topic, record) {
             Ok(decoders) => asked.extend(decoders.into_iter().map(|decoder| (number, decoder))),
             Err(poison) => poisoned.push((number, None, poison)),
@@ -76,7 +87,7 @@ pub(crate) fn read(
         let mut entities = Entities::default();
         let mut reader = decoder.reader();
         for (number, _) in asked.iter().filter(|(_, asked)| Arc::ptr_eq(asked, decoder)) {
-            match event(&mut reader, &records[*number], schemas) {
+            match event(&mut reader, &records[*number], schemas.known) {
                 Ok(Some(event)) => {
                     entities.add(entry(*number, &records[*number], event, decoder));
                 }
@@ -84,9 +95,16 @@ pub(crate) fn read(
                 Err(Unread::Poison(poison)) => {
                     poisoned.push((*number, Some(decoder.view().clone()), poison));
                 }
-                Err(Unread::SchemaNeeded(id)) => {
-                    needed.insert(id);
-                }
+                Err(Unread::SchemaNeeded(id)) => match schemas.refused.get(&id) {
+                    Some(why) => {
+                        let why = format!("the Avro schema {id} is not known: {why}");
+                        let poison = Poison::new(Reason::Undecodable, why).at("schema");
+                        poisoned.push((*number, Some(decoder.view().clone()), poison));
+                    }
+                    None => {
+                        needed.insert(id);
+                    }
+                },
             }
         }
         if !entities.versions.is_empty() {
@@ -101,8 +119,11 @@ fn event(
     record: &Record,
     schemas: &AvroSchemas,
 ) -> Result<Option<Event>, Unread> {
-    let headers: Vec<(&str, &[u8])> =
-        record.headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
+    let headers: Vec<(&str, &[u8])> = record
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()))
+        .collect();
     let message = Message {
         key: record.key.as_deref(),
         value: record.value.as_deref(),

@@ -7,13 +7,16 @@ use std::collections::VecDeque;
 pub struct FloodOptions {
     /// The greatest share of dead letters among the last messages, above 0 and at most 1.
     pub share: f64,
-    /// Among how many messages; fewer than these are never a flood.
+    /// Among how many of the last messages.
     pub among: usize,
+    /// Fewer messages than these are never a flood. Of a lane that has just begun this many say enough:
+    /// what it held before must not pass because it has forgotten.
+    pub least: usize,
 }
 
 impl Default for FloodOptions {
     fn default() -> Self {
-        Self { share: 0.2, among: 1_000 }
+        Self { share: 0.2, among: 1_000, least: 100 }
     }
 }
 
@@ -35,7 +38,7 @@ impl Flood {
     /// Whether with these messages the share would be above the limit.
     pub fn would_be(&self, all: usize, bad: usize) -> bool {
         let (all, bad) = (self.all + all, self.bad + bad);
-        all >= self.options.among && bad as f64 > self.options.share * all as f64
+        all >= self.options.least && bad as f64 > self.options.share * all as f64
     }
 
     /// Counts messages that are done with.

@@ -1,22 +1,26 @@
 //! One partition's messages, a batch at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use rand::RngExt as _;
 use trivium_model::{Timestamp, ViewRef};
-use trivium_payload::Poison;
+use trivium_payload::{Poison, Reason};
 use trivium_runtime::{Clock, Shutdown};
 use trivium_store::WriteDoor;
 
 pub use crate::flood::FloodOptions;
 use crate::{
     Schemas,
-    batch::{self, Batch},
+    batch::{self, Batch, Brought},
     flood::Flood,
     port::{DeadLetters, Letter, Partition, Record},
     routes::Routes,
-    write::{Writer, Written},
+    write::{Unwritten, Writer, Written},
 };
 
 /// How a lane works.
@@ -32,6 +36,8 @@ pub struct LaneOptions {
     pub pause_most: Duration,
     /// When dead letters are too many.
     pub flood: FloodOptions,
+    /// How long a view that is not known here is waited for: longer than definitions need to come.
+    pub patience: Duration,
 }
 
 impl Default for LaneOptions {
@@ -42,6 +48,7 @@ impl Default for LaneOptions {
             pause_first: Duration::from_millis(50),
             pause_most: Duration::from_secs(10),
             flood: FloodOptions::default(),
+            patience: Duration::from_secs(10),
         }
     }
 }
@@ -89,6 +96,9 @@ pub enum Stopped {
         /// What is wrong with the first, and where it stands.
         first: String,
     },
+    /// A view of the topic cannot be read by this worker, or none reads it: its messages wait.
+    #[error("the topic is not read: {0}")]
+    Unread(String),
 }
 
 /// What all lanes of a worker share. Cheap to clone.
@@ -115,13 +125,15 @@ pub struct Lane {
     flood: Flood,
     /// Messages that are no flood whatever they are.
     passing: u64,
+    /// Since when messages have named views that these definitions do not have.
+    unknown: Option<(Arc<Routes>, Instant)>,
 }
 
 impl Lane {
     /// Of this partition.
     pub fn new(partition: Partition, parts: Parts) -> Self {
         let flood = Flood::new(parts.options.flood);
-        Self { partition, parts, flood, passing: 0 }
+        Self { partition, parts, flood, passing: 0, unknown: None }
     }
 
     /// The partition.
@@ -142,15 +154,44 @@ impl Lane {
         records: &[Record],
         stop: &Shutdown,
     ) -> Result<LaneReport, Stopped> {
-        let batch = self.read(records, stop).await?;
+        loop {
+            if let Some(report) = self.try_to_take(records, stop).await? {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// None: definitions have changed in the middle, and what was read may mean something else now.
+    /// Rows that are written already are written again as what they are.
+    async fn try_to_take(
+        &mut self,
+        records: &[Record],
+        stop: &Shutdown,
+    ) -> Result<Option<LaneReport>, Stopped> {
+        let routes = self.parts.routes.load_full();
+        if let Some(why) = routes.waiting(&self.partition.topic) {
+            return Err(Stopped::Unread(why));
+        }
+        let batch = self.read(&routes, records, stop).await?;
         let mut poisoned = batch.poisoned;
+        if self.should_wait_for_views(&routes, &poisoned) {
+            tokio::select! {
+                () = tokio::time::sleep(self.parts.options.pause_first) => return Ok(None),
+                () = stop.wait() => return Err(Stopped::Asked),
+            }
+        }
         self.check_flood(records, &poisoned)?;
-        let writer = Writer { door: &self.parts.door, options: &self.parts.options, stop };
+        let writer = Writer { parts: &self.parts, routes: &routes, stop };
         let mut report = LaneReport { records: records.len() as u64, ..LaneReport::default() };
         for (view, entities) in batch.views {
             let mut written = Written::default();
-            writer.write(&view, entities, &mut written).await?;
+            let ended = writer.write(&view, entities, &mut written).await;
             self.tell(&view, &written);
+            match ended {
+                Ok(()) => {}
+                Err(Unwritten::Asked) => return Err(Stopped::Asked),
+                Err(Unwritten::Changed) => return Ok(None),
+            }
             report.applied += written.applied;
             report.superseded += written.superseded;
             report.erased += written.erased;
@@ -165,22 +206,55 @@ impl Lane {
         self.passing = self.passing.saturating_sub(records.len() as u64);
         report.letters = poisoned.len() as u64;
         self.put_away(records, poisoned, stop).await?;
-        Ok(report)
+        Ok(Some(report))
     }
 
     /// The messages, read; schemas that they name are brought first.
-    async fn read(&self, records: &[Record], stop: &Shutdown) -> Result<Batch, Stopped> {
+    async fn read(
+        &self,
+        routes: &Routes,
+        records: &[Record],
+        stop: &Shutdown,
+    ) -> Result<Batch, Stopped> {
+        // More than one round is needed only where more schemas are named than are kept.
+        const ROUNDS_MAX: usize = 20;
         let schemas = &self.parts.schemas;
-        let mut refused = Vec::new();
-        loop {
-            let routes = self.parts.routes.load_full();
-            let batch = batch::read(&routes, schemas.known(), &self.partition.topic, records);
+        let mut refused = BTreeMap::new();
+        for round in 0.. {
+            let brought = Brought { known: schemas.known(), refused: &refused };
+            let batch = batch::read(routes, &brought, &self.partition.topic, records);
             if batch.schemas.is_empty() {
-                schemas.forget(&refused);
                 return Ok(batch);
             }
-            refused.extend(schemas.bring(&batch.schemas, &self.parts.options, stop).await?);
+            if round == ROUNDS_MAX {
+                let why = "one batch names more schemas than are kept";
+                refused.extend(batch.schemas.iter().map(|id| (*id, why.to_owned())));
+            } else {
+                schemas.bring(&batch.schemas, &mut refused, &self.parts.options, stop).await?;
+            }
         }
+        Err(Stopped::Asked)
+    }
+
+    /// Whether messages name views that may only not be known here yet. So they are waited for, once
+    /// for each state of the definitions.
+    fn should_wait_for_views(
+        &mut self,
+        routes: &Arc<Routes>,
+        poisoned: &[(usize, Option<ViewRef>, Poison)],
+    ) -> bool {
+        if !poisoned.iter().any(|(_, _, poison)| poison.reason == Reason::UnknownView) {
+            return false;
+        }
+        let since = match &self.unknown {
+            Some((seen, since)) if Arc::ptr_eq(seen, routes) => *since,
+            _ => {
+                let now = Instant::now();
+                self.unknown = Some((Arc::clone(routes), now));
+                now
+            }
+        };
+        since.elapsed() < self.parts.options.patience
     }
 
     fn check_flood(
@@ -217,7 +291,13 @@ impl Lane {
             })
             .collect();
         let mut failures = 0;
-        while let Err(error) = self.parts.letters.put(letters.clone()).await {
+        loop {
+            let put = tokio::select! {
+                put = self.parts.letters.put(letters.clone()) => put,
+                // They may be put away all the same, and are there twice then.
+                () = stop.wait() => return Err(Stopped::Asked),
+            };
+            let Err(error) = put else { break };
             failures += 1;
             let pause = self.parts.options.pause(failures);
             tracing::warn!(partition = %self.partition, letters = letters.len(), %error, "tried again");

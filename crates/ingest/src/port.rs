@@ -31,10 +31,12 @@ pub struct Record {
     pub key: Option<Bytes>,
     /// The value; none: a tombstone.
     pub value: Option<Bytes>,
-    /// Headers, in their order.
-    pub headers: Vec<(String, Bytes)>,
+    /// Headers, in their order; some have no value.
+    pub headers: Vec<(String, Option<Bytes>)>,
     /// When it was made, as the broker says.
     pub time: Option<Timestamp>,
+    /// What of it could not even be taken over from the broker; such a message is a dead letter.
+    pub broken: Option<String>,
 }
 
 impl Record {
@@ -42,8 +44,7 @@ impl Record {
     pub fn bytes(&self) -> usize {
         const BESIDE: usize = 128;
         let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
-        let headers: usize =
-            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value)).sum();
         BESIDE + of(&self.key) + of(&self.value) + headers
     }
 }

@@ -15,6 +15,7 @@ pub struct Routes {
     by_view: HashMap<ViewRef, Arc<Decoder>>,
     payload_topics: Vec<String>,
     unread: Vec<(ViewRef, String)>,
+    unread_topics: HashMap<Arc<str>, (ViewRef, String)>,
 }
 
 impl Routes {
@@ -29,6 +30,10 @@ impl Routes {
             let decoder = match Decoder::new(view) {
                 Ok(decoder) => Arc::new(decoder),
                 Err(why) => {
+                    if let Some(source) = &view.source {
+                        let topic: Arc<str> = source.topic.as_str().into();
+                        routes.unread_topics.insert(topic, (view.reference(), why.clone()));
+                    }
                     routes.unread.push((view.reference(), why));
                     continue;
                 }
@@ -64,7 +69,17 @@ impl Routes {
         &self.unread
     }
 
-    /// The decoders of a message's views; none: a topic that nobody reads any more.
+    /// Why a topic's messages have to wait: their views may be back, or be read by the next release.
+    pub(crate) fn waiting(&self, topic: &str) -> Option<String> {
+        if let Some((view, why)) = self.unread_topics.get(topic) {
+            return Some(format!("{view} cannot be read: {why}"));
+        }
+        let is_read = self.by_topic.contains_key(topic)
+            || self.payload_topics.iter().any(|payload| payload == topic);
+        (!is_read).then(|| "no view reads it any more".to_owned())
+    }
+
+    /// The decoders of a message's views.
     pub(crate) fn decoders(
         &self,
         topic: &str,
@@ -73,7 +88,8 @@ impl Routes {
         let mut decoders = self.by_topic.get(topic).cloned().unwrap_or_default();
         if self.payload_topics.iter().any(|payload| payload == topic) {
             let header = record.headers.iter().rev().find(|(name, _)| name == VIEW_HEADER);
-            let view = view_of(header.map(|(_, value)| &value[..]), record.value.as_deref())?;
+            let header = header.and_then(|(_, value)| value.as_deref());
+            let view = view_of(header, record.value.as_deref())?;
             let decoder = self.by_view.get(&view).ok_or_else(|| {
                 Poison::new(Reason::UnknownView, format!("`{view}` takes no payloads from here"))
                     .at("view")

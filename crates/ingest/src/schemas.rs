@@ -1,6 +1,9 @@
 //! The schemas that a worker's messages were written under, asked for when one is met.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use trivium_payload::AvroSchemas;
 use trivium_runtime::Shutdown;
@@ -26,22 +29,29 @@ impl Schemas {
         &self.known
     }
 
-    /// Brings these; gives those that do not exist, whose messages are poison now.
+    /// Brings these; those that do not exist are told apart, whose messages are poison.
     pub(crate) async fn bring(
         &self,
         ids: &BTreeSet<u32>,
+        refused: &mut BTreeMap<u32, String>,
         options: &LaneOptions,
         stop: &Shutdown,
-    ) -> Result<Vec<u32>, Stopped> {
-        let mut refused = Vec::new();
+    ) -> Result<(), Stopped> {
         for id in ids {
             let mut failures = 0;
-            let why = loop {
-                let answer = match &self.source {
-                    Some(source) => source.schema(*id).await,
-                    None => Err(SchemaError::Away(
-                        "no schema registry is configured, and a message names a schema".to_owned(),
-                    )),
+            loop {
+                let asked = async {
+                    match &self.source {
+                        Some(source) => source.schema(*id).await,
+                        None => Err(SchemaError::Away(
+                            "no schema registry is configured, and a message names a schema"
+                                .to_owned(),
+                        )),
+                    }
+                };
+                let answer = tokio::select! {
+                    answer = asked => answer,
+                    () = stop.wait() => return Err(Stopped::Asked),
                 };
                 match answer {
                     Ok(text) => {
@@ -49,9 +59,12 @@ impl Schemas {
                         if let Err(poison) = self.known.insert(*id, &text) {
                             tracing::warn!(id, %poison, "a schema is not taken");
                         }
-                        break None;
+                        break;
                     }
-                    Err(SchemaError::Unknown(why)) => break Some(why),
+                    Err(SchemaError::Unknown(why)) => {
+                        refused.insert(*id, why);
+                        break;
+                    }
                     Err(SchemaError::Away(why)) => {
                         failures += 1;
                         tracing::warn!(id, why, "a schema is not known yet; it is asked for again");
@@ -61,17 +74,8 @@ impl Schemas {
                         }
                     }
                 }
-            };
-            if let Some(why) = why {
-                self.known.refuse(*id, &why);
-                refused.push(*id);
             }
         }
-        Ok(refused)
-    }
-
-    /// What does not exist now may, when it is met again.
-    pub(crate) fn forget(&self, refused: &[u32]) {
-        refused.iter().for_each(|id| self.known.forget(*id));
+        Ok(())
     }
 }

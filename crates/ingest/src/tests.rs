@@ -47,6 +47,8 @@ struct Door {
     say: Mutex<VecDeque<Say>>,
     /// Requests, with their rows.
     requests: Mutex<Vec<usize>>,
+    /// This view is not known.
+    unknown: Mutex<Option<String>>,
     /// Rows from this event time on are refused.
     refused_from: Mutex<Option<i64>>,
 }
@@ -58,6 +60,9 @@ impl WriteDoor for Door {
         let say = self.say.lock().unwrap().pop_front();
         if let Some(Say::All(error)) = &say {
             return Err(error.clone());
+        }
+        if self.unknown.lock().unwrap().as_ref() == Some(&request.view.to_string()) {
+            return Err(DoorError::UnknownView(request.view));
         }
         let refused_from = *self.refused_from.lock().unwrap();
         let mut rows = self.rows.lock().unwrap();
@@ -184,7 +189,8 @@ fn options() -> LaneOptions {
         request_rows: 10,
         pause_first: Duration::from_millis(1),
         pause_most: Duration::from_millis(2),
-        flood: FloodOptions { share: 0.5, among: 20 },
+        flood: FloodOptions { share: 0.5, among: 20, least: 20 },
+        patience: Duration::from_millis(20),
         ..LaneOptions::default()
     }
 }
@@ -230,7 +236,7 @@ impl Fixture {
 
 fn record(offset: u64, value: &str) -> Record {
     let value = Some(Bytes::copy_from_slice(value.as_bytes()));
-    Record { offset, key: None, value, headers: Vec::new(), time: Some(Timestamp(5)) }
+    Record { offset, key: None, value, headers: Vec::new(), time: Some(Timestamp(5)), broken: None }
 }
 
 fn event(offset: u64, id: i64, at: i64) -> Record {
@@ -294,7 +300,7 @@ async fn poison_is_put_away_whole_and_the_rest_is_written() {
     *lane.letters.failures.lock().unwrap() = 2;
     let mut records = vec![event(7, 1, 10), record(8, "{"), event(9, 2, 10), record(10, "{}")];
     records[1].key = Some(Bytes::from_static(b"k"));
-    records[1].headers = vec![("h".into(), Bytes::from_static(b"v"))];
+    records[1].headers = vec![("h".into(), Some(Bytes::from_static(b"v")))];
     let report = lane.take(&records).await.unwrap();
     assert_eq!((report.applied, report.letters), (2, 2));
     assert_eq!(lane.reasons(), [(8, Reason::Undecodable), (10, Reason::Missing)]);
@@ -317,6 +323,41 @@ async fn a_refused_row_does_not_take_the_older_ones_with_it() {
     assert_eq!((report.applied, report.superseded, report.letters), (1, 1, 3));
     assert_eq!(lane.reasons(), [2, 3, 4].map(|offset| (offset, Reason::Refused)));
     assert_eq!(lane.letters.put.lock().unwrap()[0].poison.field, "event_time");
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_for_one_row_blames_that_row_alone() {
+    let mut lane = fixture();
+    let of_row = |row: usize| {
+        let field = format!("rows[{row}].entity");
+        DoorError::Invalid { message: "the key is too long".into(), field, help: String::new() }
+    };
+    // The second of three, then the first of the two that are left; rows of another number blame nobody.
+    lane.say([Say::All(of_row(1)), Say::All(of_row(0)), Say::All(of_row(7)), Say::Half(of_row(9))]);
+    let records = [event(0, 1, 10), event(1, 2, 10), event(2, 3, 10)];
+    let report = lane.take(&records).await.unwrap();
+    assert_eq!((report.applied, report.letters), (1, 2));
+    assert_eq!(lane.reasons(), [(0, Reason::Refused), (1, Reason::Refused)]);
+    assert_eq!(lane.row("n/a@1", 3), Some((10, 2, false)));
+    assert_eq!(lane.letters.put.lock().unwrap()[0].poison.field, "entity");
+}
+
+#[tokio::test]
+async fn definitions_that_change_while_rows_are_refused_are_heard() {
+    let mut lane =
+        fixture_of(vec![stored("a", json_source()), stored("b", json_source())], "events");
+    // One of the topic's views goes, and serving does not know it any more.
+    *lane.door.unknown.lock().unwrap() = Some("n/a@1".into());
+    let routes = Arc::clone(&lane.routes);
+    let left = snapshot(vec![stored("b", json_source())]);
+    let changing = async {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        routes.store(Arc::new(Routes::of(&left, StreamSystem::Kafka, &[])));
+    };
+    let records = [event(0, 1, 10)];
+    let (report, ()) = tokio::join!(lane.lane.take(&records, &lane.stop), changing);
+    assert_eq!(report.unwrap().applied, 1);
+    assert_eq!((lane.row("n/a@1", 1), lane.row("n/b@1", 1)), (None, Some((10, 0, false))));
 }
 
 #[tokio::test]
@@ -403,7 +444,7 @@ async fn a_topic_feeds_many_views_and_payloads_name_their_own() {
     let mut lane = fixture_of(vec![view.clone(), stored("a", json_source())], "payloads");
     let of = |offset: u64, value: Bytes| Record { value: Some(value), ..record(offset, "") };
     let mut named = of(1, payload(30));
-    named.headers = vec![("trivium-view".into(), Bytes::from_static(b"n/a@1"))];
+    named.headers = vec![("trivium-view".into(), Some(Bytes::from_static(b"n/a@1")))];
     let records = [of(0, payload(20)), named, record(2, "\u{1}")];
     let report = lane.take(&records).await.unwrap();
     assert_eq!((report.applied, report.letters), (1, 2));
@@ -414,8 +455,9 @@ async fn a_topic_feeds_many_views_and_payloads_name_their_own() {
 #[tokio::test]
 async fn definitions_change_between_batches() {
     let mut lane = fixture_of(Vec::new(), "events");
-    // Nobody reads the topic: there is nothing to do, and nothing is wrong.
-    assert_eq!(lane.take(&[event(0, 1, 10)]).await.unwrap().applied, 0);
+    // Nobody reads the topic: its messages wait, in case that somebody does again.
+    let waits = lane.take(&[event(0, 1, 10)]).await;
+    assert!(matches!(waits, Err(Stopped::Unread(_))), "{waits:?}");
     let views = snapshot(vec![stored("a", json_source())]);
     lane.routes.store(Arc::new(Routes::of(&views, StreamSystem::Kafka, &[])));
     assert_eq!(lane.routes.load().topics(), ["events"]);

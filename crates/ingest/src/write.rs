@@ -6,11 +6,10 @@ use trivium_model::{KeyValue, Lane as Producer, Timestamp, ViewRef};
 use trivium_payload::{Poison, Reason};
 use trivium_runtime::Shutdown;
 use trivium_store::{
-    Condition, DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, Order, WriteDoor, WriteId,
-    WriteOutcome,
+    Condition, DoorError, DoorOp, DoorOutcome, DoorRequest, DoorRow, Order, WriteId, WriteOutcome,
 };
 
-use crate::lane::{LaneOptions, Stopped};
+use crate::{lane::Parts, routes::Routes};
 
 /// A row that a message asks for.
 #[derive(Debug, Clone)]
@@ -47,14 +46,23 @@ enum Verdict {
     Later(String),
 }
 
-fn verdict(error: &DoorError) -> Verdict {
+/// The row that an error is about, and where in it: `rows[3].entity`.
+fn row_of(field: &str) -> Option<(usize, &str)> {
+    let (number, rest) = field.strip_prefix("rows[")?.split_once(']')?;
+    Some((number.parse().ok()?, rest.strip_prefix('.').unwrap_or(rest)))
+}
+
+/// Of a row, by its place in the request. An error that is about another row, or about none, says nothing
+/// of this one: it went with the others, or the caller may write nothing at all.
+fn verdict(error: &DoorError, place: usize) -> Verdict {
     match error {
-        DoorError::Invalid { message, field, help } if field != "schema_fingerprint" => {
-            // Its place in the request means nothing to who reads the letter.
-            let field = field.split_once("].").map_or("", |(_, field)| field);
-            let poison = Poison::new(Reason::Refused, message.clone()).at(field);
-            Verdict::Refused(poison.help(help.clone()))
-        }
+        DoorError::Invalid { message, field, help } => match row_of(field) {
+            Some((row, field)) if row == place => {
+                let poison = Poison::new(Reason::Refused, message.clone()).at(field);
+                Verdict::Refused(poison.help(help.clone()))
+            }
+            _ => Verdict::Later(error.to_string()),
+        },
         DoorError::Store(trivium_store::Error::Invalid(message)) => {
             Verdict::Refused(Poison::new(Reason::Refused, message.clone()))
         }
@@ -65,9 +73,18 @@ fn verdict(error: &DoorError) -> Verdict {
 }
 
 pub(crate) struct Writer<'w> {
-    pub door: &'w Arc<dyn WriteDoor>,
-    pub options: &'w LaneOptions,
+    pub parts: &'w Parts,
+    /// What the batch was read by.
+    pub routes: &'w Arc<Routes>,
     pub stop: &'w Shutdown,
+}
+
+/// Why a batch's rows are not all written.
+pub(crate) enum Unwritten {
+    /// It was asked to stop.
+    Asked,
+    /// Definitions have changed: what is not taken may mean something else now, or nothing.
+    Changed,
 }
 
 impl Writer<'_> {
@@ -77,15 +94,20 @@ impl Writer<'_> {
         view: &ViewRef,
         mut entities: Vec<Versions>,
         written: &mut Written,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Unwritten> {
+        let options = &self.parts.options;
         let mut failures = 0;
         while !entities.is_empty() {
             if self.stop.is_triggered() {
-                return Err(Stopped::Asked);
+                return Err(Unwritten::Asked);
             }
-            let rest = entities.split_off(entities.len().min(self.options.request_rows));
+            let rest = entities.split_off(entities.len().min(options.request_rows.max(1)));
             let count = entities.len();
-            let (mut left, why) = self.once(view, entities, written).await;
+            let (mut left, why) = tokio::select! {
+                done = self.once(view, entities, written) => done,
+                // The rows may be written all the same: they are met again as what they are.
+                () = self.stop.wait() => return Err(Unwritten::Asked),
+            };
             // Part of a request that was taken is an answer, too.
             failures = if left.len() < count { 0 } else { failures + 1 };
             left.extend(rest);
@@ -93,14 +115,17 @@ impl Writer<'_> {
             if let Some(why) = why {
                 metrics::counter!("trivium_ingest_retries_total", "view" => view.to_string())
                     .increment(1);
-                let pause = self.options.pause(failures);
+                let pause = options.pause(failures);
                 tracing::warn!(
                     %view, rows = entities.len(), pause_ms = pause.as_millis() as u64, why,
                     "rows are not taken now; they are sent again"
                 );
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = self.stop.wait() => return Err(Stopped::Asked),
+                    () = self.stop.wait() => return Err(Unwritten::Asked),
+                }
+                if !Arc::ptr_eq(self.routes, &self.parts.routes.load_full()) {
+                    return Err(Unwritten::Changed);
                 }
             }
         }
@@ -120,19 +145,29 @@ impl Writer<'_> {
             view: view.clone(),
             lane: Producer::Stream,
             rows,
-            deadline: Instant::now().checked_add(self.options.request_time),
+            deadline: Instant::now().checked_add(self.parts.options.request_time),
         };
-        let outcomes = match self.door.write(request).await {
+        let outcomes = match self.parts.door.write(request).await {
             Ok(outcomes) if outcomes.len() == entities.len() => outcomes,
             Ok(_) => {
                 return (entities, Some("the door answered for another number of rows".to_owned()));
             }
-            // Of no single row: whoever may write nothing, or too many rows, blames no message.
-            Err(error) => return (entities, Some(error.to_string())),
+            // Some doors refuse a request for one of its rows, and then none was tried.
+            Err(error) => {
+                let place = match &error {
+                    DoorError::Invalid { field, .. } => row_of(field).map(|(row, _)| row),
+                    _ => None,
+                };
+                return match place.filter(|place| *place < entities.len()) {
+                    Some(place) => (without(entities, place, &error, written), None),
+                    // Whoever may write nothing, or too many rows, blames no message.
+                    None => (entities, Some(error.to_string())),
+                };
+            }
         };
         let (mut left, mut why) = (Vec::new(), None);
-        for (mut versions, outcome) in entities.into_iter().zip(outcomes) {
-            match self.ended(outcome, &versions, written) {
+        for (place, (mut versions, outcome)) in entities.into_iter().zip(outcomes).enumerate() {
+            match self.ended(outcome, place, &versions, written) {
                 None => {}
                 Some(Verdict::Later(reason)) => {
                     why.get_or_insert(reason);
@@ -154,6 +189,7 @@ impl Writer<'_> {
     fn ended(
         &self,
         outcome: DoorOutcome,
+        place: usize,
         versions: &Versions,
         written: &mut Written,
     ) -> Option<Verdict> {
@@ -168,10 +204,28 @@ impl Writer<'_> {
             Ok(WriteOutcome::Superseded(_) | WriteOutcome::Conflict(_)) => {
                 written.superseded += versions.len() as u64;
             }
-            Err(error) => return Some(verdict(&error)),
+            Err(error) => return Some(verdict(&error, place)),
         }
         None
     }
+}
+
+/// The entities but for the newest row of this one, which is refused.
+fn without(
+    mut entities: Vec<Versions>,
+    place: usize,
+    error: &DoorError,
+    written: &mut Written,
+) -> Vec<Versions> {
+    if let Verdict::Refused(poison) = verdict(error, place)
+        && let Some(newest) = entities[place].pop()
+    {
+        written.refused.push((newest.record, poison));
+        if entities[place].is_empty() {
+            entities.swap_remove(place);
+        }
+    }
+    entities
 }
 
 fn row(entry: &Entry) -> DoorRow {

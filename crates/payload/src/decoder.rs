@@ -195,6 +195,10 @@ impl Reader<'_> {
                 return Err(out(name, "the join key"));
             }
         }
+        // What no store could hold is told here, where one message is to blame and not a request.
+        if let Err(error) = self.decoder.keys.encode(&entity) {
+            return Err(Poison::new(Reason::TooLarge, error.to_string()).at("entity"));
+        }
         let row = values.map(|values| self.row(&values)).transpose()?;
         Ok(Event { entity, event_time, sequence, row })
     }

@@ -138,9 +138,8 @@ fn features(
                 .help("leave it out, or send it to the version that has it"));
         };
         let data_type = &schema.fields()[index].data_type;
-        let value = wire::value_from_wire(data_type, value).ok_or_else(|| {
-            Poison::new(Reason::WrongType, format!("expected {data_type}"))
-                .at(format!("put.values.{name}"))
+        let value = wire::value_from_wire(data_type, value).map_err(|wrong| {
+            Poison::new(Reason::WrongType, wrong).at(format!("put.values.{name}"))
         })?;
         values[index] = Some(value);
     }

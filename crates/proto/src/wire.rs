@@ -76,33 +76,66 @@ pub fn value_to_wire(data_type: &DataType, value: &Value) -> v1::Value {
     v1::Value { kind: Some(kind) }
 }
 
-/// A feature's value out of a message; `None` where it is not of this type.
-pub fn value_from_wire(data_type: &DataType, value: v1::Value) -> Option<Value> {
-    Some(match (data_type, value.kind?) {
+/// A feature's value out of a message, strictly: the error says what was expected, and what was found.
+pub fn value_from_wire(data_type: &DataType, value: v1::Value) -> Result<Value, String> {
+    let Some(kind) = value.kind else {
+        return Err(format!("expected {data_type}, found no value; `null` sets null"));
+    };
+    Ok(match (data_type, kind) {
         (_, Kind::Null(_)) => Value::Null,
         (DataType::Bool, Kind::Bool(value)) => Value::Bool(value),
         (DataType::Int32, Kind::Int32(value)) => Value::Int32(value),
         (DataType::Int64, Kind::Int64(value)) => Value::Int64(value),
         (DataType::Float32, Kind::Float32(value)) => Value::Float32(value),
         (DataType::Float64, Kind::Float64(value)) => Value::Float64(value),
-        (DataType::String, Kind::String(value)) => Value::String(value),
-        (DataType::Bytes, Kind::Bytes(value)) => Value::Bytes(value.to_vec()),
-        (DataType::Timestamp, Kind::TimestampMicros(value)) => Value::Timestamp(Timestamp(value)),
-        (DataType::Date, Kind::Date(value)) => Value::Date(value),
+        (DataType::String, Kind::String(text)) => Value::String(text),
+        (DataType::Bytes, Kind::Bytes(bytes)) => Value::Bytes(bytes.to_vec()),
+        (DataType::Timestamp, Kind::TimestampMicros(micros)) => Value::Timestamp(Timestamp(micros)),
+        (DataType::Date, Kind::Date(days)) => Value::Date(days),
         (DataType::Decimal { precision, scale }, Kind::Decimal(text)) => {
-            Value::Decimal(decimal_from_text(&text, *precision, *scale)?)
+            let unscaled = decimal_from_text(&text, *precision, *scale);
+            Value::Decimal(unscaled.ok_or_else(|| {
+                format!("expected {data_type}, found a text that is none or does not fit exactly")
+            })?)
         }
         (DataType::List(item), Kind::List(list)) => {
-            let items = list.items.into_iter().map(|value| value_from_wire(item, value));
-            Value::List(items.collect::<Option<_>>()?)
+            let items = list.items.into_iter().enumerate().map(|(index, value)| {
+                value_from_wire(item, value).map_err(|error| format!("item {index}: {error}"))
+            });
+            Value::List(items.collect::<Result<_, _>>()?)
         }
-        (DataType::Embedding { dimension, .. }, Kind::Embedding(vector))
-            if vector.components.len() == *dimension as usize =>
-        {
+        (DataType::Embedding { dimension, .. }, Kind::Embedding(vector)) => {
+            if vector.components.len() != *dimension as usize {
+                return Err(format!(
+                    "expected {data_type}, found {} components",
+                    vector.components.len()
+                ));
+            }
+            if let Some(index) = vector.components.iter().position(|value| !value.is_finite()) {
+                return Err(format!("component {index}: expected a finite float32"));
+            }
             Value::Embedding(vector.components)
         }
-        _ => return None,
+        (_, kind) => return Err(format!("expected {data_type}, found {}", word(&kind))),
     })
+}
+
+fn word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Null(_) => "null",
+        Kind::Bool(_) => "bool",
+        Kind::Int32(_) => "int32",
+        Kind::Int64(_) => "int64",
+        Kind::Float32(_) => "float32",
+        Kind::Float64(_) => "float64",
+        Kind::String(_) => "string",
+        Kind::Bytes(_) => "bytes",
+        Kind::TimestampMicros(_) => "timestamp",
+        Kind::Date(_) => "date",
+        Kind::Decimal(_) => "decimal",
+        Kind::List(_) => "list",
+        Kind::Embedding(_) => "embedding",
+    }
 }
 
 /// A lane as a message.

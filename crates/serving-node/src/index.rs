@@ -14,7 +14,9 @@ use trivium_store::{
     embedding::{Checked, IndexSpec, MovingIndex},
 };
 
-use crate::{Config, definitions::Followed};
+use trivium_node::Followed;
+
+use crate::Config;
 
 /// Who OpenSearch is told that a node is, from the environment.
 const USER: &str = "OPENSEARCH_USERNAME";
@@ -122,7 +124,7 @@ fn is_found_complete<'a>(second: &'a OpenSearchIndex, first: &'a OpenSearchIndex
 
 /// The definitions that the registry has now: which embedding features there are.
 pub async fn definitions(config: &Config) -> Result<Definitions, ApiError> {
-    let snapshot = Followed::begin(config).await?.watch().current();
+    let snapshot = Followed::begin(&config.registry).await?.watch().current();
     Definitions::from_snapshot(&snapshot)
         .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))
 }

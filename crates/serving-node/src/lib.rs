@@ -7,21 +7,18 @@
 
 mod args;
 mod config;
-mod definitions;
 mod index;
 mod keys;
 mod migrate;
 mod mirror;
-mod orders;
-mod registry;
 mod run;
-mod state_file;
 mod store;
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use trivium_api::ApiError;
+use trivium_node::command::{self, say};
 use trivium_runtime::Kind;
 
 use crate::args::{Cli, KeysVerb, StoresVerb, Verb};
@@ -39,16 +36,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if is_wrong { Kind::InvalidArgument.exit() } else { 0 });
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refused(&ApiError::internal(format!("no runtime: {error}"))),
-    };
-    let outcome = runtime.block_on(Box::pin(perform(cli)));
-    runtime.shutdown_background();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refused(&error),
-    }
+    command::run(perform(cli))
 }
 
 async fn perform(cli: Cli) -> Result<(), ApiError> {
@@ -65,20 +53,4 @@ async fn perform(cli: Cli) -> Result<(), ApiError> {
         Some(Verb::Keys { verb: KeysVerb::New { name } }) => say(&keys::new(name)?),
         Some(Verb::SampleConfig) => say(SAMPLE.trim_end()),
     }
-}
-
-/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
-fn say(text: &str) -> Result<(), ApiError> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(ApiError::new(Kind::Unavailable, format!("the answer cannot be written: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refused(error: &ApiError) -> ExitCode {
-    // Nothing better can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.kind.code());
-    ExitCode::from(error.kind.exit())
 }

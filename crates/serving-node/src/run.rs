@@ -3,6 +3,7 @@
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -14,16 +15,17 @@ use trivium_api::{
 };
 use trivium_cache_valkey::ValkeyCache;
 use trivium_coherence::{CoherentStore, NearCopies, NoCache};
+use trivium_node::Followed;
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Kind, Shutdown, SystemClock, telemetry};
-use trivium_serving::{GrpcHealth, Serving, Stores};
+use trivium_serving::{Definitions, DefinitionsHandle, GrpcHealth, Serving, Stores};
 use trivium_store::{
     Authority, Checkpoints, Metered, OnlineRead, OnlineWrite, RowCache, SubjectStore,
 };
 use trivium_store_dynamodb::DynamoStore;
 use trivium_traces::Exporting;
 
-use crate::{config::Config, definitions::Followed, index, mirror::Mirror, store};
+use crate::{config::Config, index, mirror::Mirror, store};
 
 /// Serves until a signal, then drains.
 pub async fn run(config: Config) -> Result<(), ApiError> {
@@ -59,7 +61,7 @@ where
     if let Some(indexes) = indexes {
         indexes.check_switch().await?;
     }
-    let definitions = Followed::begin(&config).await?;
+    let definitions = Followed::begin(&config.registry).await?;
     definitions.report(&readiness);
     if let Some(instant) = config.data_clock {
         tracing::warn!(
@@ -88,6 +90,13 @@ where
         exporting.finish().await;
     }
     served
+}
+
+/// The definitions to begin with.
+fn begin_with(followed: &Followed) -> Result<DefinitionsHandle, ApiError> {
+    let definitions = Definitions::from_snapshot(&followed.watch().current())
+        .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
+    Ok(Arc::new(ArcSwap::from_pointee(definitions)))
 }
 
 /// Turns traces on, if the config or the environment names a collector, which may be away.
@@ -150,7 +159,7 @@ impl Node {
     {
         let Self { http, grpc, metrics, readiness, keys, definitions, asked } = self;
         let store = Arc::new(NearCopies::new(store, config.near_bytes_max));
-        let orders = crate::orders::at(&config.registry)
+        let orders = trivium_node::orders::at(&config.registry.address)
             .map_err(|error| ApiError::internal(error.to_string()))?;
         let mut stores = Stores::of(store.clone()).with_subjects(store).with_orders(orders);
         if let Some(indexes) = index::open(config)? {
@@ -158,7 +167,7 @@ impl Node {
         }
         let serving = Serving::new(
             stores,
-            definitions.handle()?,
+            begin_with(&definitions)?,
             config.data_clock(),
             Arc::new(SystemClock),
             config.serving.clone(),

@@ -21,6 +21,7 @@ use trivium_proto::v1::{
     pipeline_service_server::{PipelineService, PipelineServiceServer, SERVICE_NAME as PIPELINE},
     write_result::Outcome,
 };
+use trivium_proto::wire::{key_from_wire, value_from_wire};
 use trivium_store::{Consistency, DoorOutcome, Order, WriteOutcome, embedding::Visible};
 
 use crate::{
@@ -39,7 +40,7 @@ use crate::{
     },
     rest::{live_rev, row_field},
     rpc_batch::EncodedBatches,
-    rpc_in::{KeyColumns, key_of_proto, key_ref_of_proto, value_of_proto},
+    rpc_in::{KeyColumns, key_ref_of_proto},
     write::{Op, Write},
 };
 
@@ -213,7 +214,7 @@ impl Serving {
             write_id: write_id(&row.idempotency_key, || format!("{path}.idempotency_key"))?,
         };
         let key = row_key(view, &cells, entity_path)?;
-        let values = check_values(view, row.values, path, value_of_proto)?;
+        let values = check_values(view, row.values, path, value_from_wire)?;
         self.check_embeddings(view, &values, path)?;
         Ok(Write {
             key,
@@ -264,9 +265,10 @@ impl Serving {
                 new_sequence: row.sequence,
             },
         };
-        let entity = row.entity.iter().map(key_of_proto).collect::<Result<Vec<_>, _>>();
         let field = || format!("{path}.entity");
-        let entity = entity.map_err(|message| ApiError::invalid(message).at(field()))?;
+        let entity: Option<Vec<_>> = row.entity.iter().map(key_from_wire).collect();
+        let missing = || ApiError::invalid("the join key has no value").at(field());
+        let entity = entity.ok_or_else(missing)?;
         let key = view
             .keys
             .encode(&entity)

@@ -1,9 +1,9 @@
-//! Values and keys of protobuf requests, their types checked: nothing is converted.
+//! Keys of protobuf requests, their types checked: nothing is converted.
 
 use trivium_api::ApiError;
 use trivium_codec::KeyValueRef;
-use trivium_model::{DataType, KeyType, KeyValue, Timestamp, Value, json::decimal_from_text};
-use trivium_proto::v1::{self as wire, key_column::Values, key_value, value::Kind};
+use trivium_model::{KeyType, Timestamp};
+use trivium_proto::v1::{self as wire, key_column::Values, key_value};
 
 use crate::plan::KeySet;
 
@@ -18,73 +18,6 @@ pub(crate) fn key_ref_of_proto(value: &wire::KeyValue) -> Result<KeyValueRef<'_>
         Some(key_value::Kind::TimestampMicros(value)) => KeyValueRef::Timestamp(Timestamp(*value)),
         None => return Err("the join key has no value".to_owned()),
     })
-}
-
-/// The same, owned.
-pub(crate) fn key_of_proto(value: &wire::KeyValue) -> Result<KeyValue, String> {
-    key_ref_of_proto(value).map(KeyValueRef::to_owned)
-}
-
-/// The value of a feature of this type.
-pub(crate) fn value_of_proto(data_type: &DataType, value: wire::Value) -> Result<Value, String> {
-    let Some(kind) = value.kind else {
-        return Err(format!("expected {data_type}, found no value; `null` sets null"));
-    };
-    Ok(match (data_type, kind) {
-        (_, Kind::Null(_)) => Value::Null,
-        (DataType::Bool, Kind::Bool(value)) => Value::Bool(value),
-        (DataType::Int32, Kind::Int32(value)) => Value::Int32(value),
-        (DataType::Int64, Kind::Int64(value)) => Value::Int64(value),
-        (DataType::Float32, Kind::Float32(value)) => Value::Float32(value),
-        (DataType::Float64, Kind::Float64(value)) => Value::Float64(value),
-        (DataType::String, Kind::String(text)) => Value::String(text),
-        (DataType::Bytes, Kind::Bytes(bytes)) => Value::Bytes(bytes.to_vec()),
-        (DataType::Timestamp, Kind::TimestampMicros(micros)) => Value::Timestamp(Timestamp(micros)),
-        (DataType::Date, Kind::Date(days)) => Value::Date(days),
-        (DataType::Decimal { precision, scale }, Kind::Decimal(text)) => {
-            let unscaled = decimal_from_text(&text, *precision, *scale);
-            Value::Decimal(unscaled.ok_or_else(|| {
-                format!("expected {data_type}, found a text that is none or does not fit exactly")
-            })?)
-        }
-        (DataType::List(item), Kind::List(list)) => {
-            let items = list.items.into_iter().enumerate().map(|(index, value)| {
-                value_of_proto(item, value).map_err(|error| format!("item {index}: {error}"))
-            });
-            Value::List(items.collect::<Result<_, _>>()?)
-        }
-        (DataType::Embedding { dimension, .. }, Kind::Embedding(vector)) => {
-            if vector.components.len() != *dimension as usize {
-                return Err(format!(
-                    "expected {data_type}, found {} components",
-                    vector.components.len()
-                ));
-            }
-            if let Some(index) = vector.components.iter().position(|value| !value.is_finite()) {
-                return Err(format!("component {index}: expected a finite float32"));
-            }
-            Value::Embedding(vector.components)
-        }
-        (_, kind) => return Err(format!("expected {data_type}, found {}", word(&kind))),
-    })
-}
-
-fn word(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Null(_) => "null",
-        Kind::Bool(_) => "bool",
-        Kind::Int32(_) => "int32",
-        Kind::Int64(_) => "int64",
-        Kind::Float32(_) => "float32",
-        Kind::Float64(_) => "float64",
-        Kind::String(_) => "string",
-        Kind::Bytes(_) => "bytes",
-        Kind::TimestampMicros(_) => "timestamp",
-        Kind::Date(_) => "date",
-        Kind::Decimal(_) => "decimal",
-        Kind::List(_) => "list",
-        Kind::Embedding(_) => "embedding",
-    }
 }
 
 /// The entities of a batch, by column, checked: every join key is there once, with its own type and

@@ -86,7 +86,11 @@ impl Broker {
         for topic in made.unwrap() {
             topic.unwrap();
         }
-        let producer = client().set("enable.idempotence", "true").create().unwrap();
+        let producer = client()
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "2000000")
+            .create()
+            .unwrap();
         Self { kafka, producer }
     }
 
@@ -185,6 +189,9 @@ impl Door {
     pub fn rows_asked(&self) -> usize {
         self.rows_asked.load(Ordering::SeqCst)
     }
+    pub fn entities(&self) -> usize {
+        self.rows.lock().unwrap().len()
+    }
     /// Whether every entity's row is the one of this event time.
     pub fn applied_all(&self, at: i64) -> bool {
         let rows = self.rows.lock().unwrap();
@@ -268,7 +275,7 @@ impl Member {
             options: LaneOptions {
                 pause_first: Duration::from_millis(2),
                 pause_most: Duration::from_millis(20),
-                flood: FloodOptions { share: 0.5, among: 10 },
+                flood: FloodOptions { share: 0.5, among: 10, least: 10 },
                 ..LaneOptions::default()
             },
         };

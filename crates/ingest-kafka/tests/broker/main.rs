@@ -19,6 +19,15 @@ async fn every_message_is_a_row_or_a_dead_letter_whoever_comes_and_goes() {
     let broker = Broker::start();
     let door = Door::new();
     let first = Member::start(&broker, &door, |_| {});
+    // Each of these is an entity of its own: no newer row hides that one is lost.
+    let sent = std::cell::Cell::new(0);
+    let single = |count: i64| {
+        let from = fixture::ENTITIES + sent.get();
+        let event = |id| Event { id, at: 1, x: id };
+        broker.send(&(from..from + count).map(event).collect::<Vec<_>>());
+        sent.set(sent.get() + count);
+    };
+    single(1_000);
     broker.send(&events(0, 20));
     broker.send_raw("e", b"{ no json", &[("h", "v")]);
     until(|| door.applied_all(19)).await;
@@ -26,15 +35,19 @@ async fn every_message_is_a_row_or_a_dead_letter_whoever_comes_and_goes() {
     // Another comes, and each has some; while that happens, more is sent.
     let second = Member::start(&broker, &door, |_| {});
     broker.send(&events(20, 20));
+    single(1_000);
     until(|| first.partitions() > 0 && second.partitions() > 0).await;
     broker.send(&events(40, 20));
+    single(1_000);
     until(|| door.applied_all(59)).await;
     // The first goes, in order; the second has everything.
+    single(1_000);
     let gone = first.stop().await;
     gone.unwrap();
     until(|| second.partitions() == fixture::PARTITIONS).await;
     broker.send(&events(60, 20));
     until(|| door.applied_all(79)).await;
+    until(|| door.entities() as i64 == fixture::ENTITIES + sent.get()).await;
     let letters = broker.dead_letters(1);
     assert_eq!(letters.len(), 1, "{letters:?}");
     let letter = &letters[0];
@@ -56,6 +69,46 @@ async fn every_message_is_a_row_or_a_dead_letter_whoever_comes_and_goes() {
     until(|| door.applied_all(80)).await;
     assert_eq!(door.rows_asked() - requests, ENTITIES as usize);
     third.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_paused_when_it_moves_flows_when_it_is_back() {
+    let broker = Broker::start();
+    let door = Door::new();
+    let first = Member::start(&broker, &door, |options| options.waiting_bytes = 64 << 10);
+    broker.send(&events(0, 1));
+    until(|| door.applied_all(0)).await;
+    door.go_away(true);
+    broker.send(&events(1, 500));
+    until(|| first.health().iter().all(|lane| lane.waiting_bytes > 0)).await;
+    // Some of them go to another worker while they are paused, and come back when it goes.
+    let second = Member::start(&broker, &door, |_| {});
+    until(|| first.partitions() > 0 && second.partitions() > 0).await;
+    assert!(first.partitions() < fixture::PARTITIONS);
+    second.stop().await.unwrap();
+    until(|| first.partitions() == fixture::PARTITIONS).await;
+    door.go_away(false);
+    until(|| door.applied_all(500)).await;
+    first.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_librdkafka_cannot_pass_on_are_dead_letters_too() {
+    let broker = Broker::start();
+    let door = Door::new();
+    let member = Member::start(&broker, &door, |_| {});
+    // More than a topic takes together with what is said of it.
+    let large = vec![b'x'; 1_048_000];
+    broker.send_raw("large", &large, &[]);
+    broker.send(&events(0, 1));
+    until(|| door.applied_all(0)).await;
+    let letters = broker.dead_letters(1);
+    assert_eq!(letters[0].header("trivium-dlq-value-bytes"), Some("1048000"));
+    assert_eq!(
+        (letters[0].key.as_deref(), letters[0].value.as_deref()),
+        (Some(&b"large"[..]), None)
+    );
+    member.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

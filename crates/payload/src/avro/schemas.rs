@@ -40,29 +40,6 @@ impl AvroSchemas {
         parsed.map(|_| ())
     }
 
-    /// The schema of this id cannot be had: until it is forgotten its messages are poison.
-    pub fn refuse(&self, id: u32, why: &str) {
-        let poison =
-            Poison::new(Reason::Undecodable, format!("the Avro schema {id} is not known: {why}"));
-        let poison = poison.at("schema");
-        self.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            known.put(id, Err(poison.clone()));
-            known
-        });
-    }
-
-    /// Asks for the schema again when it is met next.
-    pub fn forget(&self, id: u32) {
-        self.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            if known.by_id.remove(&id).is_some() {
-                known.order.retain(|other| *other != id);
-            }
-            known
-        });
-    }
-
     pub(crate) fn known(&self) -> Guard<Arc<Known>> {
         self.known.load()
     }

@@ -1,8 +1,8 @@
 //! Messages that say themselves what they are.
 
-use trivium_model::{FeatureView, KeyValue, Timestamp, Value};
+use trivium_model::{FeatureView, KeyValue, Timestamp, Value, config::parse_view};
 
-use super::{event, feature, name, poison, view};
+use super::{VIEW, event, feature, name, poison, read_with, view};
 use crate::{Message, Reason, payload, view_of};
 
 #[test]
@@ -45,4 +45,28 @@ fn an_envelope_is_what_a_producer_made() {
     let far = payload(&view, &entity, Timestamp(i64::MAX), None);
     assert_eq!(poison(&view, &message(&far)).0, Reason::OutOfBounds);
     assert_eq!(poison(&view, &Message { value: None, ..message(b"") }).0, Reason::Undecodable);
+
+    // What no store could hold as a key.
+    let long = [(name("tail"), KeyValue::String("x".repeat(3_000))), entity[1].clone()];
+    let long = payload(&view, &long, Timestamp(5), None);
+    assert_eq!(poison(&view, &message(&long)).0, Reason::TooLarge);
+}
+
+#[test]
+fn an_embedding_in_an_envelope_is_finite() {
+    let config = VIEW.replace("SOURCE", "").replace(
+        r#"{ "list": "string" }"#,
+        r#"{ "embedding": { "dimension": 2, "metric": "cosine" } }"#,
+    );
+    let view = parse_view("configs/flights/live.v1.json", &config).unwrap();
+    let entity = [(name("tail"), KeyValue::String("N1".into())), (name("leg"), KeyValue::Int64(7))];
+    let read = |components: Vec<f32>| {
+        let values = [(name("stops"), Value::Embedding(components))];
+        let bytes = payload(&view, &entity, Timestamp(5), Some(&values));
+        read_with(&view, &Message { key: None, value: Some(&bytes), headers: &[], time: None })
+    };
+    assert!(read(vec![1.0, 2.0]).unwrap().is_some());
+    for wrong in [vec![1.0], vec![1.0, f32::NAN], vec![f32::INFINITY, 0.0]] {
+        assert!(read(wrong).is_err());
+    }
 }

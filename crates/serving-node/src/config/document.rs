@@ -9,23 +9,17 @@ use std::{
 use serde::Deserialize;
 use trivium_api::{ApiError, ServeOptions};
 use trivium_model::Timestamp;
-use trivium_runtime::telemetry::LogFormat;
+use trivium_node::{
+    Field, Shape,
+    config::{log_format, wrong as wrong_in},
+    registry::RegistrySection,
+};
 
-use super::{Config, Keys, RegistryAddress};
+use super::{Config, Keys};
 use crate::{index, run, store};
 
-/// What a field holds, for the environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    Text,
-    Whole,
-    Flag,
-    List,
-    Share,
-}
-
 /// Every field there is. A test holds this list, the sample and docs/serving.md together.
-pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
+pub(super) const FIELDS: &[Field] = &[
     ("listen", "http", Shape::Text),
     ("listen", "grpc", Shape::Text),
     ("listen", "announce_ms", Shape::Whole),
@@ -108,7 +102,7 @@ pub(super) const FIELDS: &[(&str, &str, Shape)] = &[
 pub(super) struct Document {
     #[serde(default)]
     listen: Listen,
-    registry: Registry,
+    registry: RegistrySection,
     dynamodb: trivium_store_dynamodb::Options,
     valkey: Option<trivium_cache_valkey::Options>,
     opensearch: Option<trivium_index_opensearch::Options>,
@@ -148,19 +142,6 @@ impl Default for Listen {
             drain_ms: 10_000,
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Registry {
-    url: String,
-    #[serde(default = "default_poll_ms")]
-    poll_ms: u64,
-    state_file: Option<PathBuf>,
-}
-
-fn default_poll_ms() -> u64 {
-    1_000
 }
 
 #[derive(Debug, Deserialize)]
@@ -267,9 +248,7 @@ impl Document {
     /// What the types alone do not hold. Relative paths are beside the file.
     pub(super) fn check(self, file: &Path) -> Result<Config, ApiError> {
         let base = file.parent().unwrap_or_else(|| Path::new(""));
-        let wrong = |field: &str, message: String, help: &str| {
-            ApiError::invalid(message).at(format!("{}: {field}", file.display())).help(help)
-        };
+        let wrong = |field: &str, message: String, help: &str| wrong_in(file, field, message, help);
         let Self {
             listen,
             registry,
@@ -287,7 +266,6 @@ impl Document {
         } = self;
         traces.headers_file = traces.headers_file.map(|path| base.join(path));
         for (field, value) in [
-            ("registry.poll_ms", registry.poll_ms),
             ("auth.reload_ms", auth.reload_ms),
             ("sweep.every_ms", sweep.every_ms),
             ("coherence.lease_ms", coherence.lease_ms),
@@ -375,23 +353,7 @@ impl Document {
                 "make it shorter, or dynamodb.grace_seconds longer",
             ));
         }
-        let url = &registry.url;
-        let address = if let Some(path) = url.strip_prefix("sqlite:") {
-            if path.is_empty() {
-                let message = format!("`{url}` names no file");
-                return Err(wrong("registry.url", message, "write `sqlite:PATH`"));
-            }
-            RegistryAddress::Sqlite(base.join(path))
-        } else if url.strip_prefix("http://").is_some_and(|host| !host.trim_matches('/').is_empty())
-        {
-            RegistryAddress::Http(url.trim_end_matches('/').to_owned())
-        } else {
-            return Err(wrong(
-                "registry.url",
-                format!("`{url}` is no address of a registry"),
-                "write `sqlite:PATH` for a registry's database file, or `http://HOST:PORT` for a running registry",
-            ));
-        };
+        let registry = registry.check(file)?;
         let data_clock = match clock.data.as_deref() {
             None | Some("system") => None,
             Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
@@ -402,22 +364,13 @@ impl Document {
                 )
             })?),
         };
-        let log = match log.format.as_deref() {
-            None | Some("text") => LogFormat::Text,
-            Some("json") => LogFormat::Json,
-            Some(other) => {
-                let message = format!("`{other}` is no format of logs");
-                return Err(wrong("log.format", message, "write `text` or `json`"));
-            }
-        };
+        let log = log_format(file, log.format.as_deref())?;
         let ms = Duration::from_millis;
         Ok(Config {
             http: listen.http,
             grpc: listen.grpc,
             announce: ms(listen.announce_ms),
-            registry: address,
-            poll_ms: registry.poll_ms,
-            state_file: registry.state_file.map(|path| base.join(path)),
+            registry,
             dynamodb,
             valkey,
             opensearch,

@@ -1,7 +1,6 @@
 //! The node's config: a TOML file, and the environment over it.
 
 mod document;
-mod environment;
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +13,22 @@ use std::{
 };
 
 use trivium_api::{ApiError, ServeOptions};
-use trivium_model::{LineIndex, Timestamp};
-use trivium_runtime::{Clock, FixedClock, Kind, SystemClock, telemetry::LogFormat};
+use trivium_model::Timestamp;
+use trivium_node::{Program, RegistrySource};
+use trivium_runtime::{Clock, FixedClock, SystemClock, telemetry::LogFormat};
 
-use document::Document;
+use document::{Document, FIELDS};
 
 /// A config with every field, as `trivium-serving sample-config` prints it.
 pub const SAMPLE: &str = include_str!("../../serving.toml");
+
+/// What the config is called, and what it may say.
+pub(crate) const PROGRAM: Program = Program {
+    name: "trivium-serving",
+    prefix: "TRIVIUM_SERVING_",
+    page: "docs/serving.md",
+    fields: FIELDS,
+};
 
 /// What a node is told, checked.
 #[derive(Debug, Clone)]
@@ -32,11 +40,7 @@ pub struct Config {
     /// How long `/readyz` says no before the intake stops.
     pub announce: Duration,
     /// Where definitions come from.
-    pub registry: RegistryAddress,
-    /// How often the registry is asked.
-    pub poll_ms: u64,
-    /// Where the last definitions are kept.
-    pub state_file: Option<PathBuf>,
+    pub registry: RegistrySource,
     /// The table.
     pub dynamodb: trivium_store_dynamodb::Options,
     /// The cache; `None`: rows are read from the table alone.
@@ -63,15 +67,6 @@ pub struct Config {
     pub traces: trivium_traces::Options,
 }
 
-/// Where definitions come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryAddress {
-    /// A registry's database file.
-    Sqlite(PathBuf),
-    /// A running registry.
-    Http(String),
-}
-
 /// Who may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
@@ -84,17 +79,7 @@ pub struct Keys {
 impl Config {
     /// Reads the file, and the environment over it.
     pub fn read(file: &Path) -> Result<Self, ApiError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => Kind::NotFound,
-                // No text is no config.
-                std::io::ErrorKind::InvalidData => Kind::InvalidArgument,
-                _ => Kind::FailedPrecondition,
-            };
-            ApiError::new(kind, format!("the config cannot be read: {error}"))
-                .at(file.display().to_string())
-                .help("`trivium-serving sample-config` prints one to begin with")
-        })?;
+        let text = PROGRAM.text(file)?;
         Self::parse(file, &text, std::env::vars_os())
     }
 
@@ -104,24 +89,7 @@ impl Config {
         text: &str,
         variables: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
     ) -> Result<Self, ApiError> {
-        let overrides = environment::overrides(variables)?;
-        let document = if overrides.is_empty() {
-            toml::from_str::<Document>(text).map_err(|error| wrong_text(file, text, &error))?
-        } else {
-            let table = toml::from_str::<toml::Table>(text);
-            let mut table = table.map_err(|error| wrong_text(file, text, &error))?;
-            environment::apply(&mut table, overrides);
-            table.try_into::<Document>().map_err(|error| {
-                // A mistake of the text that no variable mends has its place in the text.
-                match toml::from_str::<Document>(text) {
-                    Err(own) if own.message() == error.message() => wrong_text(file, text, &own),
-                    _ => ApiError::invalid(one_line(error.message()))
-                        .at(format!("{}, with TRIVIUM_SERVING_… over it", file.display()))
-                        .help("correct the file, or the variable"),
-                }
-            })?
-        };
-        document.check(file)
+        PROGRAM.parse::<Document>(file, text, variables)?.check(file)
     }
 
     /// The clock of ttl and default event times.
@@ -131,21 +99,4 @@ impl Config {
             None => Arc::new(SystemClock),
         }
     }
-}
-
-fn wrong_text(file: &Path, text: &str, error: &toml::de::Error) -> ApiError {
-    let place = match error.span() {
-        Some(span) => {
-            let (line, column) = LineIndex::new(text).position(span.start);
-            format!("{}:{line}:{column}", file.display())
-        }
-        None => file.display().to_string(),
-    };
-    ApiError::invalid(one_line(error.message()))
-        .at(place)
-        .help("correct the config; docs/serving.md lists every field")
-}
-
-fn one_line(message: &str) -> String {
-    message.trim().replace('\n', ", ")
 }

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, ffi::OsString, path::Path};
 use toml::{Table, Value};
 use trivium_api::ApiError;
 
-use super::{Config, RegistryAddress, SAMPLE, document::FIELDS, environment::variable};
+use trivium_node::RegistryAddress;
+
+use super::{Config, PROGRAM, SAMPLE, document::FIELDS};
 
 const SMALL: &str = "[registry]\nurl = \"sqlite:registry.db\"\n\n[dynamodb]\ntable = \"rows\"\nregion = \"eu-central-1\"\nendpoint = \"http://127.0.0.1:8000\"\n";
 
@@ -47,7 +49,10 @@ fn the_sample_has_every_field_with_its_default() {
     assert_eq!(written, known);
     let small = read(SMALL, &[]).unwrap();
     assert_eq!((sample.http, sample.grpc), (small.http, small.grpc));
-    assert_eq!((sample.poll_ms, sample.announce), (small.poll_ms, small.announce));
+    assert_eq!(
+        (sample.registry.poll_ms, sample.announce),
+        (small.registry.poll_ms, small.announce)
+    );
     assert_eq!(sample.serve, small.serve);
     assert_eq!(format!("{:?}", sample.coherence), format!("{:?}", small.coherence));
     assert_eq!(format!("{:?}", sample.serving), format!("{:?}", small.serving));
@@ -82,6 +87,7 @@ fn every_metric_is_documented() {
         "serving",
         "store",
         "serving-node",
+        "node",
         "registry-api",
         "runtime",
         "traces",
@@ -142,7 +148,7 @@ fn the_environment_stands_above_the_file() {
     assert_eq!(index.of_second().unwrap().endpoint, "http://127.0.0.1:9201");
     let valkey = config.valkey.unwrap();
     assert_eq!((valkey.servers.len(), valkey.cluster), (2, true));
-    assert_eq!(config.registry, RegistryAddress::Http("http://registry:7400".to_owned()));
+    assert_eq!(config.registry.address, RegistryAddress::Http("http://registry:7400".to_owned()));
     // The whole of it from there.
     let all = [
         ("TRIVIUM_SERVING_REGISTRY_URL", "sqlite:/r.db"),
@@ -154,7 +160,7 @@ fn the_environment_stands_above_the_file() {
     read("", &all).unwrap();
     // Each field can be set; what it holds is checked as in the file.
     for (section, field, _) in FIELDS {
-        let name = variable(section, field);
+        let name = PROGRAM.variable(section, field);
         let error = read("nonsense = 1", &[(&name, "0")]).err();
         assert!(
             error.is_some_and(|error| error.message != "this variable sets no field"),
@@ -168,8 +174,8 @@ fn paths_are_beside_the_file() {
     let text = SMALL.replace("\n\n", "\nstate_file = \"/var/state.json\"\n\n")
         + "[auth]\nkeys_file = \"keys.txt\"\n";
     let config = read(&text, &[]).unwrap();
-    assert_eq!(config.registry, RegistryAddress::Sqlite("etc/registry.db".into()));
-    assert_eq!(config.state_file.as_deref(), Some(Path::new("/var/state.json")));
+    assert_eq!(config.registry.address, RegistryAddress::Sqlite("etc/registry.db".into()));
+    assert_eq!(config.registry.state_file.as_deref(), Some(Path::new("/var/state.json")));
     assert_eq!(config.keys.unwrap().file, Path::new("etc/keys.txt"));
 }
 

@@ -4,11 +4,14 @@ use std::ops::Bound;
 
 use trivium_api::ApiError;
 use trivium_model::{DataType, Name, Value, json::value_from_json};
-use trivium_proto::v1::{SearchFilter, search_filter::Kind, search_range};
+use trivium_proto::{
+    v1::{SearchFilter, search_filter::Kind, search_range},
+    wire::value_from_wire,
+};
 use trivium_store::embedding::{Filter, METADATA_TEXT_BYTES_MAX, MetaType, MetaValue};
 
 use super::search::Place;
-use crate::{bodies::Entries, definitions::feature_index, json_text::Node, rpc_in::value_of_proto};
+use crate::{bodies::Entries, definitions::feature_index, json_text::Node};
 
 /// How a filter is written, for messages.
 const SHAPE: &str = "a filter is one of `{\"equals\": {\"origin\": \"JFK\"}}`, `{\"range\": \
@@ -167,7 +170,7 @@ pub(crate) fn of_proto(place: &Place, filter: SearchFilter, at: &str) -> Result<
     };
     let typed = |data_type: &DataType, value: Option<trivium_proto::v1::Value>, at: &str| {
         let value = value.ok_or_else(|| format!("expected {data_type}, found no value"));
-        compared(value.and_then(|value| value_of_proto(data_type, value)), at)
+        compared(value.and_then(|value| value_from_wire(data_type, value)), at)
     };
     match kind {
         Kind::All(all) => {

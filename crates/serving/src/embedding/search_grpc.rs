@@ -6,6 +6,7 @@ use trivium_proto::v1::{
     self as wire, SearchHit, SearchNearestRequest, SearchNearestResponse, key_value,
     search_nearest_request::Near as WireNear, value::Kind,
 };
+use trivium_proto::wire::value_from_wire;
 
 use super::{
     filter,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     Serving, answer_grpc::answer_one, answer_json::answer_too_large, entity::row_key, limits,
-    plan::KeySet, rpc::cells_of_map, rpc_in::value_of_proto,
+    plan::KeySet, rpc::cells_of_map,
 };
 
 impl Serving {
@@ -69,7 +70,7 @@ impl Serving {
             }
             Some(WireNear::Vector(vector)) => {
                 let value = wire::Value { kind: Some(Kind::Embedding(vector)) };
-                match value_of_proto(place.data_type(), value) {
+                match value_from_wire(place.data_type(), value) {
                     Ok(Value::Embedding(vector)) => Near::Vector(vector),
                     Ok(_) => return Err(ApiError::invalid("expected a vector").at("vector")),
                     Err(message) => return Err(ApiError::invalid(message).at("vector")),

@@ -10,12 +10,13 @@ use trivium_proto::v1::{
     GetErasureRequest, GetErasureResponse, erasure_report::State as WireState,
     key_value::Kind as WireKey,
 };
+use trivium_proto::wire::key_from_wire;
 
 use super::{
     job::{Asked, Person},
     report::{Report, State},
 };
-use crate::{Serving, rpc_in::key_of_proto};
+use crate::Serving;
 
 impl Serving {
     pub(crate) async fn rpc_erase_subject(
@@ -55,7 +56,8 @@ impl Serving {
         };
         let key_type = self.definitions().subject_type(namespace, &join_key)?;
         let at = || format!("subject.{join_key}");
-        let value = key_of_proto(&value).map_err(|message| ApiError::invalid(message).at(at()))?;
+        let value = key_from_wire(&value)
+            .ok_or_else(|| ApiError::invalid("the join key has no value").at(at()))?;
         if value.key_type() != key_type {
             let found = value.key_type();
             return Err(ApiError::invalid(format!("expected {key_type}, found {found}")).at(at()));

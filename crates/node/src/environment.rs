@@ -1,4 +1,4 @@
-//! The environment over the file: `TRIVIUM_SERVING_<SECTION>_<FIELD>`. A variable that begins so and
+//! The environment over the file: `<PREFIX><SECTION>_<FIELD>`. A variable that begins so and
 //! names no field is an error, as a field that does not exist is: it would be left without effect.
 
 use std::ffi::OsString;
@@ -6,41 +6,39 @@ use std::ffi::OsString;
 use toml::{Table, Value};
 use trivium_api::{ApiError, nearest};
 
-use super::document::{FIELDS, Shape};
+use crate::config::{Program, Shape};
 
-const PREFIX: &str = "TRIVIUM_SERVING_";
 /// Names the file itself.
-const CONFIG: &str = "TRIVIUM_SERVING_CONFIG";
+const CONFIG: &str = "CONFIG";
 
 /// One field, set by a variable.
 #[derive(Debug)]
-pub(super) struct Override {
+pub(crate) struct Override {
     section: &'static str,
     field: &'static str,
     value: Value,
 }
 
-pub(super) fn variable(section: &str, field: &str) -> String {
-    let section = section.to_uppercase().replace('.', "_");
-    format!("{PREFIX}{section}_{}", field.to_uppercase())
-}
-
-pub(super) fn overrides(
+pub(crate) fn overrides(
+    program: &Program,
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Override>, ApiError> {
     let mut found = Vec::new();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        if name == CONFIG {
+        let Some(name) = name.to_str() else { continue };
+        let Some(rest) = name.strip_prefix(program.prefix) else { continue };
+        if rest == CONFIG {
             continue;
         }
-        let known = FIELDS.iter().find(|(section, field, _)| variable(section, field) == name);
+        let fields = program.fields.iter();
+        let known =
+            fields.clone().find(|(section, field, _)| program.variable(section, field) == name);
         let Some((section, field, shape)) = known else {
             let names: Vec<String> =
-                FIELDS.iter().map(|(section, field, _)| variable(section, field)).collect();
+                fields.map(|(section, field, _)| program.variable(section, field)).collect();
             let help = match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "docs/serving.md lists every field".to_owned(),
+                None => format!("{} lists every field", program.page),
             };
             return Err(ApiError::invalid("this variable sets no field").at(name).help(help));
         };
@@ -71,7 +69,7 @@ pub(super) fn overrides(
     Ok(found)
 }
 
-pub(super) fn apply(table: &mut Table, overrides: Vec<Override>) {
+pub(crate) fn apply(table: &mut Table, overrides: Vec<Override>) {
     for Override { section, field, value } in overrides {
         let mut place = Some(&mut *table);
         for part in section.split('.') {

@@ -11,14 +11,83 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use tokio::sync::Mutex;
+use trivium_api::ApiError;
 use trivium_model::{ServiceRef, ViewRef};
 use trivium_registry::{
     Apply, AuditEntry, AuditFilter, Error, Registry, Revision, Snapshot, StoredService, StoredView,
 };
 use trivium_registry_sql::{SqlRegistry, SqliteOptions};
 
-use crate::config::RegistryAddress;
+use crate::config::wrong;
+
+/// Where definitions come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryAddress {
+    /// A registry's database file.
+    Sqlite(PathBuf),
+    /// A running registry.
+    Http(String),
+}
+
+/// The section `registry` of a config.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrySection {
+    /// `sqlite:PATH` or `http://HOST:PORT`.
+    pub url: String,
+    /// How often it is asked.
+    #[serde(default = "default_poll_ms")]
+    pub poll_ms: u64,
+    /// Where the last definitions are kept.
+    pub state_file: Option<PathBuf>,
+}
+
+fn default_poll_ms() -> u64 {
+    1_000
+}
+
+/// Where definitions come from, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrySource {
+    /// Whom to ask.
+    pub address: RegistryAddress,
+    /// How often.
+    pub poll_ms: u64,
+    /// Where the last definitions are kept.
+    pub state_file: Option<PathBuf>,
+}
+
+impl RegistrySection {
+    /// What the types alone do not hold. Relative paths are beside the file.
+    pub fn check(self, file: &Path) -> Result<RegistrySource, ApiError> {
+        let base = file.parent().unwrap_or_else(|| Path::new(""));
+        let url = &self.url;
+        if self.poll_ms == 0 {
+            return Err(wrong(file, "registry.poll_ms", "it is 0", "give at least 1"));
+        }
+        let address = if let Some(path) = url.strip_prefix("sqlite:") {
+            if path.is_empty() {
+                let message = format!("`{url}` names no file");
+                return Err(wrong(file, "registry.url", message, "write `sqlite:PATH`"));
+            }
+            RegistryAddress::Sqlite(base.join(path))
+        } else if url.strip_prefix("http://").is_some_and(|host| !host.trim_matches('/').is_empty())
+        {
+            RegistryAddress::Http(url.trim_end_matches('/').to_owned())
+        } else {
+            return Err(wrong(
+                file,
+                "registry.url",
+                format!("`{url}` is no address of a registry"),
+                "write `sqlite:PATH` for a registry's database file, or `http://HOST:PORT` for a running registry",
+            ));
+        };
+        let state_file = self.state_file.map(|path| base.join(path));
+        Ok(RegistrySource { address, poll_ms: self.poll_ms, state_file })
+    }
+}
 
 /// How long a running registry may take to accept a connection.
 pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -34,7 +103,7 @@ pub fn at(address: &RegistryAddress) -> Result<Arc<dyn Registry>, Error> {
 }
 
 fn not_here<T>(what: &str) -> Result<T, Error> {
-    Err(Error::Invalid(format!("a serving node does not {what}")))
+    Err(Error::Invalid(format!("a node does not {what}")))
 }
 
 /// The database file at this path. Asks nobody yet.
@@ -42,7 +111,7 @@ pub(crate) fn file(path: &Path) -> SqliteFile {
     SqliteFile { path: path.to_path_buf(), open: Mutex::default() }
 }
 
-/// A registry's database file. Never made here: a registry that a serving node made would be empty,
+/// A registry's database file. Never made here: a registry that a node made would be empty,
 /// and every view unknown.
 pub(crate) struct SqliteFile {
     path: PathBuf,

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use arc_swap::ArcSwap;
 use serde_json::json;
 use trivium_api::{ApiError, Readiness};
 use trivium_registry::{Error, SnapshotWatch, WatchOptions};
 use trivium_runtime::{Kind, Shutdown};
-use trivium_serving::{Definitions, DefinitionsHandle};
 
-use crate::{config::Config, registry, state_file::StateFile};
+use crate::{RegistrySource, registry, state_file::StateFile};
 
 /// The definitions of a node.
 pub struct Followed {
@@ -21,10 +19,10 @@ pub struct Followed {
 
 impl Followed {
     /// Reads the registry, or the state file where it is away.
-    pub async fn begin(config: &Config) -> Result<Self, ApiError> {
-        let registry = registry::at(&config.registry).map_err(|error| told(&error))?;
-        let options = WatchOptions { interval_ms: config.poll_ms };
-        let mut state = config.state_file.as_deref().map(StateFile::new);
+    pub async fn begin(source: &RegistrySource) -> Result<Self, ApiError> {
+        let registry = registry::at(&source.address).map_err(|error| told(&error))?;
+        let options = WatchOptions { interval_ms: source.poll_ms };
+        let mut state = source.state_file.as_deref().map(StateFile::new);
         let error = match SnapshotWatch::new(Arc::clone(&registry), options.clone()).await {
             Ok(watch) => {
                 let mut followed = Self { watch, state, written: None };
@@ -47,13 +45,6 @@ impl Followed {
         );
         let watch = SnapshotWatch::starting_with(registry, options, snapshot);
         Ok(Self { watch, state, written: Some(written) })
-    }
-
-    /// The definitions to begin with.
-    pub fn handle(&self) -> Result<DefinitionsHandle, ApiError> {
-        let definitions = Definitions::from_snapshot(&self.watch.current())
-            .map_err(|error| ApiError::new(Kind::DataLoss, error.to_string()))?;
-        Ok(Arc::new(ArcSwap::from_pointee(definitions)))
     }
 
     /// What is followed.

@@ -8,10 +8,7 @@ use trivium_api::ApiError;
 use trivium_registry::{ErasureOrder, ErasureOrders, Error};
 use trivium_runtime::Kind;
 
-use crate::{
-    config::RegistryAddress,
-    registry::{ANSWER_TIME_MAX, CONNECT_TIME_MAX, SqliteFile, file},
-};
+use crate::registry::{ANSWER_TIME_MAX, CONNECT_TIME_MAX, RegistryAddress, SqliteFile, file};
 
 /// Where orders are left. Asks nobody yet.
 pub fn at(address: &RegistryAddress) -> Result<Arc<dyn ErasureOrders>, Error> {
