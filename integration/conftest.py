@@ -93,7 +93,7 @@ class Running:
         line = self.process.stdout.readline()
         assert line, f"{command[0]} did not start: {log.read_text()}"
         addresses = json.loads(line)
-        self.http, self.grpc = addresses["http"], addresses["grpc"]
+        self.http, self.grpc = addresses["http"], addresses.get("grpc")
         self.session = requests.Session()
 
     def post(self, path: str, body) -> requests.Response:

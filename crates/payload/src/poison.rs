@@ -45,6 +45,23 @@ impl Reason {
             Self::Refused => "refused",
         }
     }
+
+    /// What to do, where nothing closer is known.
+    const fn help(self) -> &'static str {
+        match self {
+            Self::Undecodable => "send messages of the format that `source.format` names",
+            Self::UnknownView => "name a stream view that is served online, or apply it",
+            Self::Missing => "send every join key and the event time, none of them null",
+            Self::WrongType => {
+                "send the column's type, or make a version of the view that has this one"
+            }
+            Self::OutOfBounds => {
+                "send times of the years 0001 to 9999; `source.time_unit` says what numbers count"
+            }
+            Self::TooLarge => "send less",
+            Self::Refused => "send what serving takes",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -69,7 +86,8 @@ pub struct Poison {
 impl Poison {
     /// Of the whole message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, field: String::new(), message: message.into(), help: String::new() }
+        let help = reason.help().to_owned();
+        Self { reason, field: String::new(), message: message.into(), help }
     }
     /// The same, at a place.
     #[must_use]
@@ -77,10 +95,13 @@ impl Poison {
         self.field = field.into();
         self
     }
-    /// The same, with what to do.
+    /// The same, with what to do; what is empty says less than the reason does.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = help.into();
+        let help = help.into();
+        if !help.is_empty() {
+            self.help = help;
+        }
         self
     }
 }

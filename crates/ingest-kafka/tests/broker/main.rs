@@ -98,12 +98,12 @@ async fn messages_that_librdkafka_cannot_pass_on_are_dead_letters_too() {
     let door = Door::new();
     let member = Member::start(&broker, &door, |_| {});
     // More than a topic takes together with what is said of it.
-    let large = vec![b'x'; 1_048_000];
+    let large = vec![b'x'; 1_048_400];
     broker.send_raw("large", &large, &[]);
     broker.send(&events(0, 1));
     until(|| door.applied_all(0)).await;
     let letters = broker.dead_letters(1);
-    assert_eq!(letters[0].header("trivium-dlq-value-bytes"), Some("1048000"));
+    assert_eq!(letters[0].header("trivium-dlq-value-bytes"), Some("1048400"));
     assert_eq!(
         (letters[0].key.as_deref(), letters[0].value.as_deref()),
         (Some(&b"large"[..]), None)
