@@ -18,6 +18,8 @@ CHAOS_SEED ?=
 # Nodes that break the protocol, to see that it is found: fences, entities, tombstones, bounds.
 CHAOS_SPOILT ?=
 ERASURE_PERSONS ?= 10000
+STREAM_EVENTS ?= 2000000
+STREAM_KILLS ?= 60
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
@@ -27,7 +29,7 @@ WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-online-write bench-serving bench-memory bench-generation flamegraph codegen \
-	test-spark-parity-record test-stores test-airflow demo-batch clean-demo
+	test-spark-parity-record test-stores test-airflow test-stream demo-batch clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -56,7 +58,7 @@ test-integration: build
 	@scripts/setup-stores
 	@scripts/amundsen-env
 	@scripts/airflow-env
-	$(CARGO) build $(WHOLE) --bin trivium-serving $(WITH_TEST_FEATURES)
+	$(CARGO) build $(WHOLE) --bin trivium-serving --bin trivium-ingest $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q --durations=20 integration
 
 test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, and serving nodes, against real servers.
@@ -86,6 +88,13 @@ test-airflow: build ## The batch lane in a real Airflow, on a real Spark: every 
 	@scripts/airflow-env live
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q -s integration/test_batch_lane.py \
 		integration/whole_batch_lane.py integration/whole_scheduler.py
+
+# The short form, of 200,000 events and 20 kills, is a part of `make test`.
+test-stream: build ## The stream lane: STREAM_EVENTS (2000000), STREAM_KILLS (60) of workers, Kafka and serving.
+	@scripts/setup-stores
+	$(CARGO) build $(WHOLE) --bin trivium-ingest $(WITH_TEST_FEATURES)
+	TRIVIUM=$(TRIVIUM) TRIVIUM_STREAM_EVENTS=$(STREAM_EVENTS) TRIVIUM_STREAM_KILLS=$(STREAM_KILLS) \
+		$(PYTHON) -m pytest -q -s integration/test_stream.py integration/test_dead_letters.py
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

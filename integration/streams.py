@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import PATIENCE_SECONDS, TRIVIUM, Running
+from conftest import PATIENCE_SECONDS, TRIVIUM, Project, Running, Server
 from nodes import INSTALLED, JAVA, Store, free_port
 
 INGEST = str(Path(TRIVIUM).resolve().with_name("trivium-ingest"))
 DEAD_LETTERS = "dead-letters"
+GROUP = "trivium-ingest"
 CLUSTER = "dHJpdml1bS10ZXN0LTAwMA"
 
 SETTINGS = """
+[project]
+configs = "configs"
+data_dir = ".trivium"
+"""
+
+BROKER = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
@@ -65,7 +73,7 @@ class Kafka:
         self.settings = self.root / "server.properties"
         data = self.root / "data"
         self.settings.write_text(
-            SETTINGS.format(port=port, controller=controller, data=data).lstrip()
+            BROKER.format(port=port, controller=controller, data=data).lstrip()
         )
         self.java = (*JAVA, f"{jars}/*")
         self.java = (*self.java[:1], "-Xmx384m", *self.java[2:])
@@ -116,21 +124,23 @@ class Kafka:
             }
         )
 
-    def ends(self, topic: str) -> dict[int, int]:
-        """Where each partition ends."""
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Where each partition begins and ends."""
         consumer = self.consumer()
         try:
-            partitions = (
-                consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions
-            )
+            topics = consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics
             return {
                 number: consumer.get_watermark_offsets(
                     TopicPartition(topic, number), timeout=PATIENCE_SECONDS
-                )[1]
-                for number in partitions
+                )
+                for number in topics[topic].partitions
             }
         finally:
             consumer.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Where each partition ends."""
+        return {number: end for number, (_, end) in self.bounds(topic).items()}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's progress in each partition."""
@@ -147,10 +157,10 @@ class Kafka:
 
     def read(self, topic: str):
         """All messages of a topic as it stands, each partition in its order."""
-        ends = self.ends(topic)
+        bounds = self.bounds(topic)
         consumer = self.consumer()
         try:
-            waiting = {number for number, end in ends.items() if end > 0}
+            waiting = {number for number, (begin, end) in bounds.items() if begin < end}
             consumer.assign([TopicPartition(topic, number, 0) for number in sorted(waiting)])
             deadline = time.monotonic() + PATIENCE_SECONDS
             while waiting:
@@ -158,7 +168,7 @@ class Kafka:
                 for message in consumer.consume(10_000, timeout=1):
                     assert message.error() is None, message.error()
                     yield message
-                    if message.offset() + 1 >= ends[message.partition()]:
+                    if message.offset() + 1 >= bounds[message.partition()][1]:
                         waiting.discard(message.partition())
         finally:
             consumer.close()
@@ -168,9 +178,10 @@ class Worker(Running):
     """`trivium-ingest`, until it is stopped or killed."""
 
     def __init__(
-        self, root: Path, name: str, kafka: Kafka, http: str, grpc: str, extra: str = ""
+        self, root: Path, number: int, kafka: Kafka, http: str, grpc: str, extra: str
     ) -> None:
-        folder = root / name
+        self.extra = extra
+        folder = root / f"worker-{number}"
         folder.mkdir(exist_ok=True)
         self.config = folder / "ingest.toml"
         self.config.write_text(
@@ -196,3 +207,109 @@ payload_topics = ["payloads"]
 
     def partitions(self) -> list[dict]:
         return self.get("/v1/partitions").json()["partitions"]
+
+
+class Event:
+    """A message, and where it is to go."""
+
+    def __init__(
+        self, topic: str, key: bytes, value: bytes | None, headers=(), bad: str = ""
+    ) -> None:
+        self.topic, self.key, self.value, self.headers = topic, key, value, list(headers)
+        # Why it cannot be a row; nothing where it can.
+        self.bad = bad
+
+
+def send(producer: Producer, events: list[Event]) -> None:
+    """Sends them, in their order; returns when the broker has all."""
+    failed = []
+
+    def told(error, _message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for event in events:
+        while True:
+            try:
+                producer.produce(
+                    event.topic,
+                    key=event.key,
+                    value=event.value,
+                    headers=event.headers,
+                    on_delivery=told,
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    producer.flush(PATIENCE_SECONDS)
+    assert not failed, failed[0]
+
+
+class Streams:
+    """A broker, `trivium dev` on a project with these views, and workers."""
+
+    def __init__(self, root: Path, configs: list[dict], **topics: int) -> None:
+        self.root = root
+        self.topics = topics
+        self.workers: list[Worker] = []
+        self.kafka = Kafka(root)
+        for topic, partitions in topics.items():
+            self.kafka.create(topic, partitions)
+        self.kafka.create(DEAD_LETTERS, 1)
+        self.producer = Producer(
+            {
+                "bootstrap.servers": self.kafka.brokers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.max.bytes": 2_000_000,
+                "log_level": 0,
+            }
+        )
+        self.project = Project(root)
+        (root / "trivium.toml").write_text(SETTINGS)
+        self.apply(configs)
+        self.ports = (free_port(), free_port())
+        self.start_serving()
+
+    def apply(self, configs: list[dict]) -> None:
+        for config in configs:
+            folder = self.root / "configs" / config["namespace"]
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{config['name']}.v{config['version']}.json"
+            file.write_text(json.dumps(config, indent=2))
+        self.project.ok("apply", "--reason", "stream test")
+
+    def start_serving(self) -> None:
+        self.serving = Server(self.project, ports=self.ports)
+
+    def new_worker(self, number: int, extra: str = "") -> Worker:
+        http, grpc = (f"http://127.0.0.1:{port}" for port in self.ports)
+        return Worker(self.root, number, self.kafka, http, grpc, extra)
+
+    def restart_worker(self, number: int, kill: bool) -> None:
+        worker = self.workers[number]
+        if kill:
+            worker.kill()
+        else:
+            worker.stop()
+        self.workers[number] = self.new_worker(number, worker.extra)
+
+    def is_read(self) -> bool:
+        """Whether the workers' progress stands at the end of everything."""
+        # A group that has just begun, or a broker that was away, says nothing for a moment.
+        with contextlib.suppress(KafkaException):
+            return all(
+                self.kafka.committed(GROUP, topic) == self.kafka.ends(topic)
+                for topic in self.topics
+            )
+        return False
+
+    def until_read(self) -> None:
+        eventually("not all is read", self.is_read, pause=0.5)
+
+    def stop(self) -> None:
+        for running in (*self.workers, self.serving):
+            if running.process.poll() is None:
+                running.kill()
+        self.kafka.stop()

@@ -16,10 +16,8 @@ import time
 
 import pytest
 import requests
-from confluent_kafka import Producer
-from conftest import PATIENCE_SECONDS, Project, Server
-from nodes import free_port
-from streams import DEAD_LETTERS, Kafka, Worker, eventually
+from conftest import PATIENCE_SECONDS, Server
+from streams import DEAD_LETTERS, Event, Kafka, Streams, send
 from trivium.v1 import payload_pb2, value_pb2
 
 EVENTS = int(os.environ.get("TRIVIUM_STREAM_EVENTS", "200000"))
@@ -31,7 +29,6 @@ VEHICLES = 3_000
 DRIVERS = 300
 # Of a hundred events so many are of drivers, which stand in envelopes; the others are JSON.
 DRIVERS_SHARE = 10
-GROUP = "trivium-ingest"
 
 VEHICLE = "fleet/vehicle@1"
 DRIVER = "fleet/driver@1"
@@ -87,12 +84,6 @@ DRIVER_CONFIG = {
     "features": [feature("trips", "int64"), feature("mood", "string")],
     "online": True,
 }
-SETTINGS = """
-[project]
-configs = "configs"
-data_dir = ".trivium"
-"""
-
 # An hour ago; whole, so that texts are equal.
 BASE = int(time.time()) * 1_000_000 - 3_600_000_000
 # Neighbours of an event come so many places earlier or later.
@@ -108,17 +99,6 @@ def instant(micros: int) -> str:
 def micros_of(text: str) -> int:
     at = dt.datetime.fromisoformat(text)
     return round((at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(microseconds=1))
-
-
-class Event:
-    """A message, and where it is to go."""
-
-    def __init__(
-        self, topic: str, key: bytes, value: bytes | None, headers=(), bad: str = ""
-    ) -> None:
-        self.topic, self.key, self.value, self.headers = topic, key, value, list(headers)
-        # Why it cannot be a row; nothing where it can.
-        self.bad = bad
 
 
 def vehicle_event(pick: random.Random, number: int) -> Event:
@@ -210,37 +190,17 @@ def make_events(pick: random.Random, count: int) -> list[Event]:
     return [event for _, event in placed]
 
 
-class Fleet:
+class Fleet(Streams):
     """Everything that runs, and can be killed."""
 
     def __init__(self, root, pick: random.Random) -> None:
         self.pick = pick
-        self.root = root
-        self.kafka = Kafka(root)
-        self.kafka.create("vehicles", PARTITIONS)
-        self.kafka.create("payloads", 3)
-        self.kafka.create(DEAD_LETTERS, 1)
-        self.project = Project(root)
-        configs = root / "configs/fleet"
-        configs.mkdir(parents=True)
-        for config in (VEHICLE_CONFIG, DRIVER_CONFIG):
-            (configs / f"{config['name']}.v1.json").write_text(json.dumps(config, indent=2))
-        (root / "trivium.toml").write_text(SETTINGS)
-        self.project.ok("apply", "--reason", "stream test")
-        self.ports = (free_port(), free_port())
-        self.serving = Server(self.project, ports=self.ports)
-        self.workers = [self.new_worker(number) for number in range(WORKERS)]
-
-    def new_worker(self, number: int) -> Worker:
-        http, grpc = (f"http://127.0.0.1:{port}" for port in self.ports)
+        super().__init__(root, [VEHICLE_CONFIG, DRIVER_CONFIG], vehicles=PARTITIONS, payloads=3)
         # One has a name of its own in the group: its partitions wait for it.
-        extra = 'instance = "static"' if number == 0 else ""
-        return Worker(self.root, f"worker-{number}", self.kafka, http, grpc, extra)
-
-    def restart_worker(self, number: int, kill: bool) -> None:
-        worker = self.workers[number]
-        worker.kill() if kill else worker.stop()
-        self.workers[number] = self.new_worker(number)
+        self.workers = [
+            self.new_worker(number, 'instance = "static"' if number == 0 else "")
+            for number in range(WORKERS)
+        ]
 
     def restart_serving(self, seconds: float) -> None:
         if self.pick.random() < 0.5:
@@ -248,13 +208,7 @@ class Fleet:
         else:
             self.serving.stop()
         time.sleep(seconds)
-        self.serving = Server(self.project, ports=self.ports)
-
-    def stop(self) -> None:
-        for running in (*self.workers, self.serving):
-            if running.process.poll() is None:
-                running.kill()
-        self.kafka.stop()
+        self.start_serving()
 
 
 @pytest.fixture
@@ -313,38 +267,6 @@ class Observer(threading.Thread):
     def end(self) -> None:
         self.ended.set()
         self.join(PATIENCE_SECONDS)
-
-
-def send(kafka: Kafka, producer: Producer, events: list[Event]) -> None:
-    failed = []
-
-    def told(error, _message) -> None:
-        if error is not None:
-            failed.append(error)
-
-    for event in events:
-        while True:
-            try:
-                producer.produce(
-                    event.topic,
-                    key=event.key,
-                    value=event.value,
-                    headers=event.headers,
-                    on_delivery=told,
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-    producer.flush(PATIENCE_SECONDS)
-    assert not failed, failed[0]
-
-
-def is_read(kafka: Kafka) -> bool:
-    """Whether the workers' progress stands at the end of everything."""
-    return all(
-        kafka.committed(GROUP, topic) == kafka.ends(topic) for topic in ("vehicles", "payloads")
-    )
 
 
 def expected_vehicle(value: dict, headers: list) -> dict[str, tuple]:
@@ -466,20 +388,11 @@ def test_every_event_once_whatever_dies(fleet):
     assert not bad.keys() & good and len(set(bad.values())) == 6
     observer = Observer(fleet)
     observer.start()
-    producer = Producer(
-        {
-            "bootstrap.servers": fleet.kafka.brokers,
-            "enable.idempotence": True,
-            "linger.ms": 5,
-            "log_level": 0,
-        }
-    )
     rounds = KILLS + 1
     kills = 0
     for number in range(rounds):
         send(
-            fleet.kafka,
-            producer,
+            fleet.producer,
             events[number * len(events) // rounds : (number + 1) * len(events) // rounds],
         )
         if number == rounds - 1:
@@ -493,7 +406,7 @@ def test_every_event_once_whatever_dies(fleet):
             fleet.restart_worker(pick.randrange(WORKERS), kill=False)
         if number in (rounds // 3, 2 * rounds // 3):
             fleet.kafka.kill_and_restart()
-    eventually("not all is read", lambda: is_read(fleet.kafka), pause=0.5)
+    fleet.until_read()
     observer.end()
     assert kills == KILLS
     assert not observer.wrong, observer.wrong[:5]

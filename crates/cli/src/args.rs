@@ -9,6 +9,7 @@ use trivium_model::Timestamp;
 pub use crate::{
     args_author::{BackfillArgs, LintArgs, TestArgs},
     args_dags::DagsArgs,
+    args_dlq::DlqArgs,
     args_record::{RecordArgs, RegistryArgs, TagArgs},
     args_search::SearchArgs,
     args_step::StepArgs,
@@ -222,6 +223,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dags generate\n  trivium dags generate --check    # on a pull request\n  trivium dags test flights/carrier_daily@1 --date 2013-01-05"
     )]
     Dags(DagsArgs),
+    /// Look after the messages of streams that could not become rows.
+    #[command(
+        after_help = "Examples:\n  trivium dlq ls --reason wrong_type\n  trivium dlq show 0/42\n  trivium dlq replay --view flights/airport_live@1    # once the view, or serving, is mended\n  trivium dlq drop --topic flights.departures --until 2026-01-01\n\nA replay is idempotent. What the reasons mean: docs/streams.md."
+    )]
+    Dlq(DlqArgs),
     /// Run one step of a batch view's period, as the tasks of a generated DAG do.
     #[command(
         after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"

@@ -9,6 +9,7 @@ mod accepted;
 mod args;
 mod args_author;
 mod args_dags;
+mod args_dlq;
 mod args_record;
 mod args_search;
 mod args_step;

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
@@ -49,6 +49,17 @@ impl ClientContext for Context {
                 tracing::warn!(facility, "{message}");
             }
             _ => tracing::debug!(facility, "{message}"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        for (topic, known) in &statistics.topics {
+            for (&partition, known) in &known.partitions {
+                // What transactions have not ended is not to be read yet.
+                let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
+                let begin = known.committed_offset.max(known.lo_offset);
+                self.lanes.ends_at(&(topic.clone(), partition), begin, end);
+            }
         }
     }
 
@@ -218,6 +229,14 @@ impl KafkaWorker {
         let consumer = Arc::new(consumer);
         let flow: Arc<dyn Flow> = Arc::new(ConsumerFlow(Arc::downgrade(&consumer)));
         let _ = consumer.context().flow.set(Arc::clone(&flow));
+        let (asked, lanes) = (Arc::downgrade(&consumer), Arc::clone(&self.lanes));
+        let until = shutdown.clone();
+        let spawned = std::thread::Builder::new()
+            .name("kafka-ends".to_owned())
+            .spawn(move || crate::ends::follow(&asked, &lanes, &until));
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "the lag of paused partitions is not known");
+        }
         let worked = self.poll(&consumer, &flow, shutdown);
         let progress = self.lanes.end(None);
         commit(&consumer, &progress, CommitMode::Sync);
@@ -263,6 +282,7 @@ impl KafkaWorker {
                 }
                 let progress = self.lanes.progress();
                 commit(consumer, &progress, CommitMode::Async);
+                self.lanes.tell_lag();
             }
         }
         Ok(())
@@ -303,7 +323,7 @@ fn fatal(error: &KafkaError) -> Result<(), Error> {
     }
 }
 
-fn record(message: &BorrowedMessage<'_>) -> Record {
+pub(crate) fn record(message: &BorrowedMessage<'_>) -> Record {
     let time = match message.timestamp() {
         KafkaTime::CreateTime(millis) | KafkaTime::LogAppendTime(millis) => {
             Some(Timestamp(millis.saturating_mul(1_000)))

@@ -34,6 +34,17 @@ pub struct LaneHealth {
     pub busy: Option<Duration>,
     /// Why it does not go on, if it does not.
     pub stopped: Option<String>,
+    /// What is still to be done with; none where that is not known yet.
+    pub lag: Option<Lag>,
+}
+
+/// How far a partition's lane is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Messages.
+    pub records: u64,
+    /// The age of the oldest of them, of which something is known.
+    pub age: Duration,
 }
 
 /// What the consumer's thread and a lane's task share.
@@ -44,12 +55,46 @@ struct Shared {
     progress: AtomicI64,
     /// What was committed last.
     committed: AtomicI64,
+    /// Where the lane began, and where the partition ends; below zero: unknown.
+    begin: AtomicI64,
+    end: AtomicI64,
+    /// When the oldest message was made that is not done with, or else the last that is; 0: unknown.
+    made: AtomicI64,
     paused: Mutex<bool>,
     state: Mutex<State>,
     stop: Shutdown,
     /// Messages that may pass whatever they are, once somebody has said so.
     passing: AtomicU64,
     pass: Notify,
+}
+
+impl Shared {
+    fn lag(&self, now: i64) -> Option<Lag> {
+        let end = self.end.load(Ordering::Acquire);
+        let progress = self.progress.load(Ordering::Acquire);
+        let at = if progress >= 0 { progress } else { self.begin.load(Ordering::Acquire) };
+        if end < 0 || at < 0 {
+            return None;
+        }
+        let records = u64::try_from(end - at).unwrap_or_default();
+        let made = self.made.load(Ordering::Acquire);
+        let age = if records == 0 || made == 0 { 0 } else { now.saturating_sub(made) };
+        Some(Lag { records, age: Duration::from_micros(u64::try_from(age).unwrap_or_default()) })
+    }
+
+    fn tell_lag(&self, lag: Lag) {
+        let labels = [
+            ("topic", self.partition.topic.to_string()),
+            ("partition", self.partition.name.to_string()),
+        ];
+        metrics::gauge!("trivium_ingest_lag_records", &labels).set(lag.records as f64);
+        metrics::gauge!("trivium_ingest_lag_seconds", &labels).set(lag.age.as_secs_f64());
+    }
+
+    /// A message is the oldest that is not done with, or the last that is.
+    fn stands_at(&self, record: &Record) {
+        self.made.store(record.time.map_or(0, |time| time.0), Ordering::Release);
+    }
 }
 
 #[derive(Default)]
@@ -104,6 +149,9 @@ impl Lanes {
                 waiting: AtomicUsize::new(0),
                 progress: AtomicI64::new(-1),
                 committed: AtomicI64::new(-1),
+                begin: AtomicI64::new(-1),
+                end: AtomicI64::new(-1),
+                made: AtomicI64::new(0),
                 paused: Mutex::new(false),
                 state: Mutex::default(),
                 stop: Shutdown::new(),
@@ -172,6 +220,32 @@ impl Lanes {
         moved.collect()
     }
 
+    /// Where a partition is read from, if nothing is known better, and where it ends. Ends move on only:
+    /// of two that say different the later knows more.
+    pub fn ends_at(&self, id: &PartitionId, begin: i64, end: i64) {
+        if let Some(lane) = locked(&self.running).get(id) {
+            lane.shared.begin.fetch_max(begin, Ordering::AcqRel);
+            lane.shared.end.fetch_max(end, Ordering::AcqRel);
+        }
+    }
+
+    /// The partitions that nothing is fetched from now.
+    pub fn paused(&self) -> Vec<PartitionId> {
+        let running = locked(&self.running);
+        let paused = running.iter().filter(|(_, lane)| *locked(&lane.shared.paused));
+        paused.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Tells the metrics how far each lane is behind.
+    pub fn tell_lag(&self) {
+        let now = self.parts.clock.now_micros();
+        for lane in locked(&self.running).values() {
+            if let Some(lag) = lane.shared.lag(now) {
+                lane.shared.tell_lag(lag);
+            }
+        }
+    }
+
     /// What was committed.
     pub fn committed(&self, of: &[(PartitionId, i64)]) {
         let running = locked(&self.running);
@@ -209,6 +283,8 @@ impl Lanes {
             }
             let at = lane.shared.progress.load(Ordering::Acquire);
             tracing::info!(partition = %lane.shared.partition, progress = at, "a partition has gone");
+            // Its lag is told by whoever has it now.
+            lane.shared.tell_lag(Lag { records: 0, age: Duration::ZERO });
             if at >= 0 {
                 progress.push((id, at));
             }
@@ -218,6 +294,7 @@ impl Lanes {
 
     /// How each lane is, sorted.
     pub fn health(&self) -> Vec<LaneHealth> {
+        let now = self.parts.clock.now_micros();
         let mut health: Vec<LaneHealth> = locked(&self.running)
             .values()
             .map(|lane| {
@@ -230,6 +307,7 @@ impl Lanes {
                     waiting_bytes: shared.waiting.load(Ordering::Acquire),
                     busy: state.busy.map(|since| since.elapsed()),
                     stopped: state.stopped.clone(),
+                    lag: shared.lag(now),
                 }
             })
             .collect();
@@ -273,6 +351,8 @@ impl Work {
                 () = stop.wait() => return,
                 count = fed.recv_many(&mut batch, self.options.batch_records) => count,
             };
+            let [first, ..] = &batch[..] else { return };
+            self.shared.stands_at(first);
             let Some(last) = batch.last() else { return };
             debug_assert_eq!(count, batch.len());
             let next =
@@ -283,6 +363,7 @@ impl Work {
                 return;
             }
             locked(&self.shared.state).busy = None;
+            batch.last().into_iter().for_each(|last| self.shared.stands_at(last));
             self.shared.progress.store(next, Ordering::Release);
             self.done_with(batch.iter().map(Record::bytes).sum());
         }

@@ -7,12 +7,15 @@
 
 mod consumer;
 mod dead_letters;
+mod ends;
 mod lanes;
+mod letter_box;
 mod options;
 
 pub use consumer::KafkaWorker;
 pub use dead_letters::{DeadLetterTopic, HEADER_PREFIX};
-pub use lanes::LaneHealth;
+pub use lanes::{Lag, LaneHealth};
+pub use letter_box::{LetterBox, Mark, Place, Stored, Waiting};
 pub use options::KafkaOptions;
 
 /// What ends a worker, or keeps it from beginning.

@@ -28,6 +28,8 @@ pub fn shown(lane: &LaneHealth) -> Value {
         "waiting_bytes": lane.waiting_bytes,
         "busy_seconds": lane.busy.map(|busy| busy.as_secs_f64()),
         "stopped": lane.stopped,
+        "lag_records": lane.lag.map(|lag| lag.records),
+        "lag_seconds": lane.lag.map(|lag| lag.age.as_secs_f64()),
     })
 }
 

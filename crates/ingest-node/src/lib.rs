@@ -5,6 +5,7 @@
 mod admin;
 mod args;
 mod config;
+pub mod letters;
 mod run;
 mod schema_registry;
 

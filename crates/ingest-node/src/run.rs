@@ -82,7 +82,7 @@ pub async fn run(config: Config) -> Result<(), ApiError> {
     worked.map_err(of_kafka)
 }
 
-fn routes(config: &Config, snapshot: &Snapshot) -> Routes {
+pub(crate) fn routes(config: &Config, snapshot: &Snapshot) -> Routes {
     let routes = Routes::of(snapshot, StreamSystem::Kafka, &config.payload_topics);
     for (view, why) in routes.unread() {
         tracing::error!(%view, why, "a view's messages cannot be read");
@@ -109,7 +109,7 @@ async fn follow(
     }
 }
 
-fn schemas(config: &Config) -> Result<Option<Arc<dyn SchemaSource>>, ApiError> {
+pub(crate) fn schemas(config: &Config) -> Result<Option<Arc<dyn SchemaSource>>, ApiError> {
     let Some(url) = &config.schema_registry else { return Ok(None) };
     let source = HttpSchemas::new(url)
         .map_err(|error| ApiError::invalid(error).at("schema_registry.url"))?;
@@ -118,6 +118,12 @@ fn schemas(config: &Config) -> Result<Option<Arc<dyn SchemaSource>>, ApiError> {
 
 /// Serving, which may be away: the first write connects.
 fn door(config: &Config) -> Result<Client, ApiError> {
+    Client::connect_lazily(&config.serving, client_options(config)?)
+        .map_err(|error| ApiError::invalid(error.to_string()).at("serving.url"))
+}
+
+/// How serving is talked to.
+pub(crate) fn client_options(config: &Config) -> Result<ClientOptions, ApiError> {
     let mut options =
         ClientOptions { request_timeout: config.lane.request_time, ..ClientOptions::default() };
     if let Some(file) = &config.key_file {
@@ -127,11 +133,10 @@ fn door(config: &Config) -> Result<Client, ApiError> {
         })?;
         options.api_key = Some(key.trim().to_owned());
     }
-    Client::connect_lazily(&config.serving, options)
-        .map_err(|error| ApiError::invalid(error.to_string()).at("serving.url"))
+    Ok(options)
 }
 
-fn of_kafka(error: KafkaError) -> ApiError {
+pub(crate) fn of_kafka(error: KafkaError) -> ApiError {
     let kind = match &error {
         KafkaError::Options(_) => Kind::InvalidArgument,
         KafkaError::Fenced(_) => Kind::FailedPrecondition,

@@ -16,12 +16,15 @@ mod batch;
 mod flood;
 mod lane;
 pub mod port;
+mod replay;
 pub mod routes;
 mod schemas;
 mod write;
 
 pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Parts, Stopped};
+pub use replay::{Replayed, replay};
 pub use schemas::Schemas;
+pub use trivium_payload::Reason;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod completions;
 mod dags;
 mod delete;
 mod dev;
+mod dlq;
 mod erase;
 mod get;
 mod history;
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Backfill(args) => backfill::run(&global, &args).await,
         Verb::Test(args) => test::run(&global, &args).await,
         Verb::Dags(args) => dags::run(&global, &args).await,
+        Verb::Dlq(args) => dlq::run(&global, &args).await,
         Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);

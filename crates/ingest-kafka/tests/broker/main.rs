@@ -128,10 +128,17 @@ async fn while_serving_is_away_little_waits_and_nothing_is_a_dead_letter() {
     // A lane is paused when it is above its share: by less than a message of the least batch.
     assert!(waiting > 0 && waiting < 2 * WAITING, "{waiting}");
     assert!(member.health().iter().any(|lane| lane.busy.is_some()));
+    let lag = || -> u64 {
+        member.health().iter().filter_map(|lane| lane.lag).map(|lag| lag.records).sum()
+    };
+    // All that was sent and is not written: of each entity the first is.
+    until(|| lag() == 2_000 * ENTITIES as u64).await;
+    assert!(member.health().iter().any(|lane| lane.lag.is_some_and(|lag| !lag.age.is_zero())));
     door.go_away(false);
     until(|| door.applied_all(2_000)).await;
     until(|| member.health().iter().all(|lane| lane.waiting_bytes == 0 && lane.busy.is_none()))
         .await;
+    until(|| lag() == 0).await;
     assert_eq!(broker.dead_letters(0).len(), 0);
     member.stop().await.unwrap();
 }
