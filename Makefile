@@ -28,7 +28,7 @@ WHOLE := --locked --workspace
 WITH_TEST_FEATURES := --test layers
 
 .PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
-	bench-embedded bench-online-write bench-serving bench-memory bench-generation flamegraph codegen \
+	bench-embedded bench-online-write bench-serving bench-stream bench-memory bench-generation flamegraph codegen \
 	test-spark-parity-record test-stores test-airflow test-stream demo-batch clean-demo
 
 help: ## List the targets.
@@ -125,6 +125,15 @@ bench-online-write: setup ## Loading rows online, beside `feast materialize` int
 		--bin bench-online-write --bin trivium --bin trivium-serving
 	@scripts/bench-env
 	$(CARGO_TARGET_DIR)/release/bench-online-write --feast $(TRIVIUM_CACHE)/venvs/feast/bin/python $(ONLINE_WRITE_ARGS)
+
+bench-stream: setup ## Events of Kafka to rows: how many beside a consumer that only counts and Feast's push, how fresh.
+	@scripts/setup-stores
+	$(CARGO) build --locked --release -p trivium-cli -p trivium-ingest-node -p trivium-bench-stream \
+		--bin trivium --bin trivium-ingest --bin count-only
+	@scripts/bench-env
+	TRIVIUM=$(CARGO_TARGET_DIR)/release/trivium $(PYTHON) bench/stream/stream.py \
+		--count-only $(CARGO_TARGET_DIR)/release/count-only \
+		--feast $(TRIVIUM_CACHE)/venvs/feast/bin/python $(STREAM_BENCH_ARGS)
 
 SERVING_BENCH := $(CARGO_TARGET_DIR)/release/bench-serving
 BUILD_SERVING_BENCH = scripts/setup-stores && $(CARGO) build --locked --release \

@@ -178,7 +178,7 @@ class Worker(Running):
     """`trivium-ingest`, until it is stopped or killed."""
 
     def __init__(
-        self, root: Path, number: int, kafka: Kafka, http: str, grpc: str, extra: str
+        self, root: Path, number: int, kafka: Kafka, http: str, grpc: str, extra: str, group: str
     ) -> None:
         self.extra = extra
         folder = root / f"worker-{number}"
@@ -196,6 +196,7 @@ state_file = "state.json"
 url = "{grpc.replace("grpc://", "http://")}"
 [kafka]
 brokers = "{kafka.brokers}"
+group = "{group}"
 session_ms = 3000
 commit_ms = 200
 dead_letters = "{DEAD_LETTERS}"
@@ -283,9 +284,9 @@ class Streams:
     def start_serving(self) -> None:
         self.serving = Server(self.project, ports=self.ports)
 
-    def new_worker(self, number: int, extra: str = "") -> Worker:
+    def new_worker(self, number: int, extra: str = "", group: str = GROUP) -> Worker:
         http, grpc = (f"http://127.0.0.1:{port}" for port in self.ports)
-        return Worker(self.root, number, self.kafka, http, grpc, extra)
+        return Worker(self.root, number, self.kafka, http, grpc, extra, group)
 
     def restart_worker(self, number: int, kill: bool) -> None:
         worker = self.workers[number]
@@ -295,12 +296,12 @@ class Streams:
             worker.stop()
         self.workers[number] = self.new_worker(number, worker.extra)
 
-    def is_read(self) -> bool:
+    def is_read(self, group: str = GROUP) -> bool:
         """Whether the workers' progress stands at the end of everything."""
         # A group that has just begun, or a broker that was away, says nothing for a moment.
         with contextlib.suppress(KafkaException):
             return all(
-                self.kafka.committed(GROUP, topic) == self.kafka.ends(topic)
+                self.kafka.committed(group, topic) == self.kafka.ends(topic)
                 for topic in self.topics
             )
         return False

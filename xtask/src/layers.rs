@@ -181,6 +181,7 @@ pub const RULES: &[Rule] = &[
     rule("trivium-integration", 6, ANYTHING),
     rule("trivium-bench-serving", 6, ANYTHING),
     rule("trivium-bench-online-write", 7, ANYTHING),
+    rule("trivium-bench-stream", 7, ANYTHING),
     rule("trivium-bench", 7, ANYTHING),
     rule("xtask", 0, &[]),
 ];

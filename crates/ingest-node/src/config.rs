@@ -254,7 +254,7 @@ impl Document {
             return Err(wrong(file, "kafka.dead_letters", message, help));
         }
         if let Some(url) = &schema_registry.url
-            && !url.strip_prefix("http://").is_some_and(|host| !host.trim_matches('/').is_empty())
+            && url.strip_prefix("http://").is_none_or(|host| host.trim_matches('/').is_empty())
         {
             let message = format!("`{url}` is no address of a schema registry");
             return Err(wrong(file, "schema_registry.url", message, "write `http://HOST:PORT`"));
