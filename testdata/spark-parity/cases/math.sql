@@ -68,3 +68,6 @@ FROM nums WHERE id <> 5 ORDER BY id
 
 -- case: round overflows
 SELECT round(i, -1) AS v FROM nums WHERE id = 5
+
+-- case: round floats of four bytes
+SELECT round(CAST(0.35 AS FLOAT), 1) AS a, round(CAST(1.15 AS FLOAT), 1) AS b, bround(CAST(0.25 AS FLOAT), 1) AS c, bround(CAST(0.35 AS FLOAT), 1) AS d

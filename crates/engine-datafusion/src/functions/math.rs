@@ -277,7 +277,9 @@ fn round_with(args: &[ArrayRef], gives: &DataType, even: bool) -> Result<ArrayRe
             Arc::new(rounded.with_data_type(gives.clone()))
         }
         DataType::Float32 => Arc::new(map::<Float32Type, Float32Type>(&args[0], |value| {
-            round_float(f64::from(value), scale, even, format!("{value:e}"))
+            // Java rounds the double that the float is, not the digits that it is written with.
+            let value = f64::from(value);
+            round_float(value, scale, even, format!("{value:e}"))
                 .map(|value| value as f32)
                 .ok_or_else(out)
         })?),
