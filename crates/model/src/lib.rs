@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod diagnostic;
+pub mod job;
 pub mod json;
 pub mod name;
 pub mod service;
@@ -14,11 +15,13 @@ pub mod time;
 pub mod types;
 pub mod value;
 pub mod view;
+pub mod window;
 
 pub use config::{ChangeClass, Difference};
 pub use diagnostic::{Diagnostic, LineIndex};
+pub use job::{InputColumn, InputFormat, StreamInput, StreamJob};
 pub use name::{FeatureRef, Name, NameError, ServiceRef, ViewRef};
-pub use service::{FeatureService, ServiceFeature};
+pub use service::{DerivedFeature, FeatureService, ServiceFeature, ServiceInput};
 pub use source::{FieldPath, PayloadFormat, StreamSource, StreamSystem, TimeUnit};
 pub use statistics::{ColumnStatistics, Distinct, Lengths};
 pub use time::{TimeSpan, Timestamp};
@@ -28,3 +31,4 @@ pub use view::{
     Aggregate, Carryover, Entity, Feature, FeatureView, Lane, Owner, QualityCheck, QualityRule,
     Rollup, Schedule, Severity,
 };
+pub use window::{EventColumn, StreamWindow, WindowAggregate};

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataType, KeyType, Name, StreamSource, TimeSpan, Timestamp, Value, ViewRef};
+use crate::{
+    DataType, KeyType, Name, StreamJob, StreamSource, StreamWindow, TimeSpan, Timestamp, Value,
+    ViewRef,
+};
 
 /// How a view's rows arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -236,6 +239,12 @@ pub struct FeatureView {
     /// Where a stream view's rows come from; without one they come as envelopes in a payload topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<StreamSource>,
+    /// What its SQL reads, and how; without one its rows are read from `source` as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<StreamJob>,
+    /// Windows over the source's messages, which then are events: the view's rows are computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<StreamWindow>,
     /// When it runs; batch views have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,

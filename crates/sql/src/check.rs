@@ -60,7 +60,7 @@ pub(crate) fn check(query: &AuthorQuery, view: &FeatureView) -> Vec<Diagnostic> 
 }
 
 /// The columns that the view wants, and what each is.
-fn wanted(view: &FeatureView) -> Vec<(&str, &'static str)> {
+pub(crate) fn wanted(view: &FeatureView) -> Vec<(&str, &'static str)> {
     let entities = view.entities.iter().map(|entity| (entity.name.as_str(), "entity"));
     let times = std::iter::once((view.event_timestamp.as_str(), "event timestamp"))
         .chain(view.created_timestamp.iter().map(|name| (name.as_str(), "created timestamp")));

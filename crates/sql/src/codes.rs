@@ -81,6 +81,16 @@ pub const CODES: &[Code] = &[
         "Add it under the view's name for it.",
     ),
     code(
+        "sql-unknown-input",
+        "A stream view's query reads a table that is none of its inputs.",
+        "Declare it among `inputs`.",
+    ),
+    code(
+        "sql-unchecked",
+        "A stream view's query has what Trivium's parser does not know (a warning).",
+        "Have Flink check it, by `trivium streams test`.",
+    ),
+    code(
         "sql-event-time",
         "What is aggregated over a period carries the period's start as event time.",
         "Write `TIMESTAMP '{{ period_end }}'`: the fact is known only then.",
@@ -114,6 +124,8 @@ mod tests {
             include_str!("check.rs"),
             include_str!("rules.rs"),
             include_str!("scan.rs"),
+            include_str!("flink.rs"),
+            include_str!("flink/lex.rs"),
         ];
         let mut used: Vec<&str> = sources
             .iter()

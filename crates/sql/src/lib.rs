@@ -6,6 +6,9 @@
 //! over, merging windows ([`publish`]) and checking quality ([`quality`]), is written here as SQL,
 //! so that the same text runs on every engine.
 //!
+//! What stands beside a stream view's JSON is Flink's ([`FlinkQuery`]): it is read as far as is needed to put it
+//! into a job.
+//!
 //! Pure: text in, text out. It never runs SQL, knows no table's columns, reads no file and no clock.
 
 pub mod author;
@@ -13,6 +16,7 @@ mod check;
 pub mod codes;
 pub mod compare;
 pub mod dialect;
+pub mod flink;
 mod functions;
 mod lineage;
 mod literal;
@@ -29,6 +33,7 @@ mod walk;
 pub use author::{AuthorQuery, ColumnSource, OutputColumn};
 pub use compare::{ChangedPart, changed_parts, compare};
 pub use dialect::SparkDialect;
+pub use flink::FlinkQuery;
 pub use period::{Period, PeriodError};
 pub use publish::{CARRIED_FROM, PERIOD, RAW, publish_sql};
 pub use quality::{CheckResult, Observation, QualityQuery, STAGED, evaluate, quality_sql};

@@ -6,19 +6,31 @@ use super::change::{ChangeClass, Difference};
 use super::view::lane_word;
 use crate::types::DECIMAL_PRECISION_MAX;
 use crate::{
-    Carryover, DataType, Feature, FeatureService, FeatureView, FieldPath, Name, Owner,
-    QualityCheck, QualityRule, Rollup, Schedule, ServiceFeature,
+    Carryover, DataType, DerivedFeature, Feature, FeatureService, FeatureView, FieldPath, Name,
+    Owner, QualityCheck, QualityRule, Rollup, Schedule, ServiceFeature, ServiceInput,
 };
 
-struct Differences(Vec<Difference>);
+pub(super) struct Differences(Vec<Difference>);
 
 impl Differences {
-    fn add(&mut self, class: ChangeClass, field: impl Into<String>, what: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        class: ChangeClass,
+        field: impl Into<String>,
+        what: impl Into<String>,
+    ) {
         self.0.push(Difference { class, field: field.into(), what: what.into() });
     }
 
     /// Adds a difference if the two texts differ; they say old and new.
-    fn compare(&mut self, class: ChangeClass, field: &str, old: &str, new: &str, why: &str) {
+    pub(super) fn compare(
+        &mut self,
+        class: ChangeClass,
+        field: &str,
+        old: &str,
+        new: &str,
+        why: &str,
+    ) {
         if old != new {
             self.add(class, field, format!("{old} → {new}{why}"));
         }
@@ -65,6 +77,12 @@ pub fn classify_view(old: &FeatureView, new: &FeatureView) -> Vec<Difference> {
     );
     features(&mut found, old, new);
     source(&mut found, old, new);
+    super::job::classify(&mut found, old.job.as_ref(), new.job.as_ref());
+    found.0.extend(super::window::classify(old, new));
+    let job = |view: &'_ FeatureView| view.window.as_ref().and_then(|window| window.job.clone());
+    if let (Some(before), Some(after)) = (job(old), job(new)) {
+        super::job::classify_settings(&mut found, "window.job", &before, &after);
+    }
     schedule(&mut found, old.schedule.as_ref(), new.schedule.as_ref());
     optional(&mut found, "ttl", &old.ttl, &new.ttl, "rows count for another time");
     let (before, after) = (carryover(old.carryover), carryover(new.carryover));
@@ -128,7 +146,73 @@ pub fn classify_service(old: &FeatureService, new: &FeatureService) -> Vec<Diffe
             }
         }
     }
+    inputs(&mut found, &old.inputs, &new.inputs);
+    derived(&mut found, &old.derived, &new.derived);
     found.finish()
+}
+
+/// Inputs are read by name, and one that is not sent is null: a further one changes nothing by itself.
+fn inputs(found: &mut Differences, old: &[ServiceInput], new: &[ServiceInput]) {
+    use ChangeClass::{Breaking, Compatible, Cosmetic};
+    for before in old {
+        let field = format!("inputs.{}", before.name);
+        let Some(after) = new.iter().find(|input| input.name == before.name) else {
+            found.add(Breaking, field, "removed: who sends it is refused");
+            continue;
+        };
+        let (was, is) = (before.data_type.to_string(), after.data_type.to_string());
+        found.compare(Breaking, &field, &was, &is, ", callers send the old type");
+        if before.description != after.description {
+            found.add(Cosmetic, field, "the description changed");
+        }
+    }
+    for after in new.iter().filter(|after| old.iter().all(|input| input.name != after.name)) {
+        found.add(Compatible, format!("inputs.{}", after.name), "added");
+    }
+    let order = |of: &[ServiceInput], other: &[ServiceInput]| -> Vec<Name> {
+        let names = of.iter().map(|input| input.name.clone());
+        names.filter(|name| other.iter().any(|input| input.name == *name)).collect()
+    };
+    if order(old, new) != order(new, old) {
+        found.add(Cosmetic, "inputs", "the order changed");
+    }
+}
+
+/// Derived features end the model's vector, in their order.
+fn derived(found: &mut Differences, old: &[DerivedFeature], new: &[DerivedFeature]) {
+    use ChangeClass::{Behaviour, Breaking, Cosmetic};
+    for before in old {
+        let field = format!("derived.{}", before.name);
+        let Some(after) = new.iter().find(|derived| derived.name == before.name) else {
+            found.add(Breaking, field, "removed: the model misses it");
+            continue;
+        };
+        let (was, is) = (before.data_type.to_string(), after.data_type.to_string());
+        found.compare(Breaking, &field, &was, &is, ", the model reads another type");
+        let sql = format!("{field}.sql");
+        found.compare(Behaviour, &sql, &before.sql, &after.sql, ", it is computed otherwise");
+        if before.description != after.description {
+            found.add(Cosmetic, field, "the description changed");
+        }
+    }
+    let names = |of: &[DerivedFeature]| -> Vec<Name> {
+        of.iter().map(|derived| derived.name.clone()).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let added: Vec<String> = after
+        .iter()
+        .filter(|name| !before.contains(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if !added.is_empty() {
+        let what = format!("{} added: the vector grows", added.join(", "));
+        found.add(Behaviour, "derived", what);
+    }
+    let kept: Vec<&Name> = before.iter().filter(|name| after.contains(name)).collect();
+    let first: Vec<&Name> = after.iter().take(kept.len()).collect();
+    if kept != first {
+        found.add(Breaking, "derived", "the order changed: the model reads by position");
+    }
 }
 
 fn identity(found: &mut Differences, old: &str, new: &str) {
@@ -225,7 +309,7 @@ fn schedule(found: &mut Differences, old: Option<&Schedule>, new: Option<&Schedu
 }
 
 fn features(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
-    use ChangeClass::{Breaking, Compatible, Cosmetic};
+    use ChangeClass::{Behaviour, Breaking, Compatible, Cosmetic};
     for before in &old.features {
         match new.feature(&before.name) {
             Some(after) => feature(found, before, after),
@@ -254,7 +338,12 @@ fn features(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
         kept.map(|feature| feature.name.to_string()).collect()
     };
     if order(old, new) != order(new, old) {
-        found.add(Cosmetic, "features", "the order changed; features are read by name");
+        if old.window.is_some() && new.window.is_some() {
+            let what = "the order changed: the state of windows stands in it, and would be lost";
+            found.add(Behaviour, "features", what);
+        } else {
+            found.add(Cosmetic, "features", "the order changed; features are read by name");
+        }
     }
 }
 
@@ -269,9 +358,13 @@ fn source(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
         }
         return;
     };
-    let same = ", rows come from elsewhere and mean the same";
-    found.compare(Compatible, "source.system", before.system.word(), after.system.word(), same);
-    found.compare(Compatible, "source.topic", &before.topic, &after.topic, same);
+    let (class, what) = if old.window.is_some() || new.window.is_some() {
+        (Behaviour, ", windows stand at a place in the other topic")
+    } else {
+        (Compatible, ", rows come from elsewhere and mean the same")
+    };
+    found.compare(class, "source.system", before.system.word(), after.system.word(), what);
+    found.compare(class, "source.topic", &before.topic, &after.topic, what);
     let what = ", messages are read otherwise";
     found.compare(Behaviour, "source.format", before.format.word(), after.format.word(), what);
     let unit = |unit: Option<crate::TimeUnit>| unit.map_or("none", crate::TimeUnit::word);
@@ -285,8 +378,10 @@ fn source(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
         before.columns.keys().chain(after.columns.keys()).collect();
     for column in mapped {
         // What is new, or is gone, is told as a feature.
-        let stays =
-            |view: &FeatureView| view.features.iter().any(|feature| feature.name == *column);
+        let stays = |view: &FeatureView| match &view.window {
+            Some(window) => window.column(column).is_some(),
+            None => view.feature(column).is_some(),
+        };
         if stays(old) != stays(new) {
             continue;
         }

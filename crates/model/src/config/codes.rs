@@ -2,10 +2,11 @@
 
 use super::limits::{
     ACCEPTED_VALUES_MAX, CARRYOVER_PERIODS_MAX, CONFIG_BYTES_MAX, DEFAULT_BYTES_MAX,
-    DESCRIPTION_CHARACTERS_MAX, DIAGNOSTICS_MAX, ENTITIES_MAX, FEATURES_MAX, QUALITY_CHECKS_MAX,
-    RESERVED_COLUMNS, RESERVED_NAMESPACES, ROLLUP_PERIODS_MAX, ROLLUP_WINDOWS_MAX,
-    SERVICE_FEATURES_MAX, SHORT_TEXT_CHARACTERS_MAX, SPAN_DAYS_MAX, TAG_CHARACTERS_MAX, TAGS_MAX,
-    VERSION_MAX,
+    DESCRIPTION_CHARACTERS_MAX, DIAGNOSTICS_MAX, ENTITIES_MAX, EXPRESSION_CHARACTERS_MAX,
+    FEATURES_MAX, QUALITY_CHECKS_MAX, RESERVED_COLUMNS, RESERVED_NAMESPACES, ROLLUP_PERIODS_MAX,
+    ROLLUP_WINDOWS_MAX, SERVICE_DERIVED_MAX, SERVICE_FEATURES_MAX, SERVICE_INPUTS_MAX,
+    SHORT_TEXT_CHARACTERS_MAX, SPAN_DAYS_MAX, TAG_CHARACTERS_MAX, TAGS_MAX, VERSION_MAX,
+    WINDOW_TILES_MAX,
 };
 use super::words::listed;
 use crate::name::NAME_BYTES_MAX;
@@ -58,23 +59,24 @@ codes! {
     DUPLICATE_ENTITY "duplicate-entity" "Two join keys have one name." "Rename or remove one.";
     DUPLICATE_FEATURE "duplicate-feature" "Two features have one name." "Rename or remove one.";
     DUPLICATE_ITEM "duplicate-item" "A list names the same thing twice." "Keep one.";
-    NAME_COLLISION "name-collision" "A feature, join key or timestamp column has the name of another." "Rename one.";
+    NAME_COLLISION "name-collision" "A feature, join key, timestamp column, input or derived feature has the name of another." "Rename one.";
     UNKNOWN_SUBJECT "unknown-subject" "`subject` is no join key of the view." "Name one of the entities.";
     BAD_DEFAULT "bad-default" "A default does not fit the feature's type." "Write a value of the type.";
     MISSING_SCHEDULE "missing-schedule" "A batch view has no schedule." "Add `schedule`.";
     WRONG_LANE "wrong-lane" "A setting that views of this lane do not have." "Remove it, or change the lane.";
     BAD_PATH "bad-path" "A column's place in a message is not written as places are, or the format has no such place." "Write `a.b`, `$key`, `$key.a`, `$header.name`, `$time`, or, of change events, `$event.a`.";
     BAD_TOPIC "bad-topic" "A topic's name has characters that topics do not have." "Use letters, digits, `.`, `_` and `-`.";
+    BAD_SOURCE "bad-source" "A view's job could not write its `source` as that says." "Write what the message says; the job writes JSON to Kafka, each column under its own name.";
     BAD_PERIOD "bad-period" "Periods of this length do not align with days." "Divide a day evenly, or take whole days.";
     UNALIGNED_START "unaligned-start" "The first period does not start where periods start." "Start at midnight UTC, or a whole number of periods after it.";
     START_OUT_OF_RANGE "start-out-of-range" "The first period lies at the edge of the years 0001 to 9999." "Start a day or more after 0001-01-01, and so that the period ends by 9999-12-30.";
     TTL_TOO_SHORT "ttl-too-short" "Rows would expire before the next period brings new ones." "Make the ttl at least as long as `schedule.every`.";
     UNKNOWN_FEATURE "unknown-feature" "A feature is named that does not exist." "Take the nearest known name.";
-    UNKNOWN_COLUMN "unknown-column" "A quality check names a column that the view does not have." "Take the nearest known name.";
-    WRONG_COLUMN_TYPE "wrong-column-type" "A check or a rollup does not work on columns of this type." "Take another check, aggregate or column.";
+    UNKNOWN_COLUMN "unknown-column" "A column is named that the view, or the events of its windows, do not have." "Take the nearest known name.";
+    WRONG_COLUMN_TYPE "wrong-column-type" "A check, a rollup or an aggregate does not work on columns of this type, or gives another type." "Take another check, aggregate, column or type.";
     BAD_BOUNDS "bad-bounds" "A check has no bound, or its bounds contradict." "Give `min`, `max` or both, with `min` at most `max`.";
     BAD_VALUE "bad-value" "An accepted value does not fit the column's type." "Write a value of the type.";
-    BAD_WINDOW "bad-window" "A rollup window is not a whole number of periods, or has too many." "Take a multiple of `schedule.every`.";
+    BAD_WINDOW "bad-window" "A rollup window is not a whole number of periods, or a stream's window of slides, or has too many; or a stream's windows lack what they are computed from." "Take a multiple of `schedule.every`, or of `slide`; give the windows a source of events, and every feature an aggregate.";
     BAD_ROLLUP_NAME "bad-rollup-name" "The name `<feature>_<window>` is too long." "Shorten the feature's name.";
     BAD_REFERENCE "bad-reference" "A service's feature is not written `view@version:feature`." "Write it as in `carrier_daily@1:flights`.";
     NO_EFFECT "no-effect" "A setting does nothing in a view of this lane (a warning)." "Remove it.";
@@ -118,7 +120,7 @@ pub fn row(Code { code, meaning, remedy }: &Code) -> String {
 }
 
 /// The limits as the documentation names them.
-fn limits() -> [(&'static str, String); 20] {
+fn limits() -> [(&'static str, String); 24] {
     [
         ("bytes of a config file", CONFIG_BYTES_MAX.to_string()),
         ("findings shown of one file", DIAGNOSTICS_MAX.to_string()),
@@ -131,6 +133,9 @@ fn limits() -> [(&'static str, String); 20] {
         ("entities of a view", ENTITIES_MAX.to_string()),
         ("features of a view, windows counted", FEATURES_MAX.to_string()),
         ("features of a service", SERVICE_FEATURES_MAX.to_string()),
+        ("inputs of a service", SERVICE_INPUTS_MAX.to_string()),
+        ("derived features of a service", SERVICE_DERIVED_MAX.to_string()),
+        ("characters of an expression", EXPRESSION_CHARACTERS_MAX.to_string()),
         ("digits of a decimal", DECIMAL_PRECISION_MAX.to_string()),
         ("components of an embedding", EMBEDDING_DIMENSION_MAX.to_string()),
         ("bytes of a default", DEFAULT_BYTES_MAX.to_string()),
@@ -138,6 +143,7 @@ fn limits() -> [(&'static str, String); 20] {
         ("periods of a carryover", CARRYOVER_PERIODS_MAX.to_string()),
         ("windows of a rollup", ROLLUP_WINDOWS_MAX.to_string()),
         ("periods of a window", ROLLUP_PERIODS_MAX.to_string()),
+        ("slides of a stream's window", WINDOW_TILES_MAX.to_string()),
         ("quality checks of a view", QUALITY_CHECKS_MAX.to_string()),
         ("values of `accepted_values`", ACCEPTED_VALUES_MAX.to_string()),
     ]

@@ -7,6 +7,12 @@ pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 pub const FEATURES_MAX: usize = 2_000;
 /// Features of a service.
 pub const SERVICE_FEATURES_MAX: usize = 2_000;
+/// Inputs of a service.
+pub const SERVICE_INPUTS_MAX: usize = 100;
+/// Derived features of a service: each is computed for every entity of a read.
+pub const SERVICE_DERIVED_MAX: usize = 100;
+/// Characters of an expression; `trivium-expr` takes as many bytes.
+pub const EXPRESSION_CHARACTERS_MAX: usize = 4_096;
 /// Join keys of one entity.
 pub const ENTITIES_MAX: usize = 16;
 /// Tags of a view, a feature or a service.
@@ -27,6 +33,8 @@ pub const DEFAULT_BYTES_MAX: usize = 64 << 10;
 pub const ROLLUP_WINDOWS_MAX: usize = 20;
 /// Periods in one window: so many partitions are read for one period.
 pub const ROLLUP_PERIODS_MAX: i64 = 1_000;
+/// Slides in one window: so many tiles are read for one row.
+pub const WINDOW_TILES_MAX: i64 = 1_000;
 /// Periods that a row is carried: so many partitions are read for one period.
 pub const CARRYOVER_PERIODS_MAX: u32 = 1_000;
 /// Versions of one name.
@@ -41,5 +49,9 @@ pub const RESERVED_COLUMNS: &[&str] =
     &["ds", "period", "period_start", "period_end", "carried_from", "rev", "sequence", "write_id"];
 /// Namespaces that the platform keeps for itself.
 pub const RESERVED_NAMESPACES: &[&str] = &["trivium", "information_schema"];
+/// Tables that a stream view's SQL reads.
+pub const INPUTS_MAX: usize = 16;
+/// Tasks of a stream view's job beside each other: its keys are spread over so many groups for ever.
+pub const PARALLELISM_MAX: u64 = 128;
 /// Rows that a `row_count` may name.
 pub const ROW_COUNT_MAX: u64 = 1_000_000_000_000;

@@ -1,12 +1,13 @@
 //! Configs: reading, checking, comparing them, and the JSON Schema of what they may say.
 //!
 //! `shape` says as data what may be written; `read` checks a file's form against it; `view`,
-//! `rollup`, `quality`, `source` and `service` check the meaning and build the model's types; `schema` writes
+//! `rollup`, `quality`, `source`, `job` and `service` check the meaning and build the model's types; `schema` writes
 //! the JSON Schema from the same data. Paths are only compared and shown: nothing is opened here.
 
 mod change;
 mod classify;
 mod codes;
+mod job;
 pub mod limits;
 mod project;
 mod quality;
@@ -18,6 +19,7 @@ mod shape;
 mod source;
 mod tree;
 mod view;
+mod window;
 mod words;
 
 use jsonc_parser::ast::Object;
@@ -26,11 +28,12 @@ use jsonc_parser::common::Ranged;
 pub use self::change::{ChangeClass, Difference};
 pub use self::classify::{classify_service, classify_view};
 pub use self::codes::{CODES, Code, documentation, row};
-pub use self::project::{check_project, check_project_with};
+pub use self::project::{check_project, check_project_with, position_in_item, position_within};
 use self::read::Reader;
 pub use self::schema::{schema_json, schema_text};
 use self::shape::Shape;
 use self::tree::{get, text};
+pub(crate) use self::view::is_numeric;
 pub use crate::diagnostic::{Diagnostic, LineIndex};
 use crate::{FeatureService, FeatureView};
 

@@ -97,6 +97,21 @@ pub fn check_project_with<'t>(
                 let message = format!("{} is not served online", feature.view);
                 offline.push((path, place, message));
             }
+            for (at, input) in service.inputs.iter().enumerate() {
+                let place = Place::Within("inputs", at, "name");
+                // Said of the first view that has the key.
+                let is_first = !service.feature_refs().take(index).any(|before| {
+                    before.view == feature.view || has_key(&versions, &before.view, &input.name)
+                });
+                if is_first && view.entities.iter().any(|entity| entity.name == input.name) {
+                    let message = format!(
+                        "the input `{}` has the name of a join key of {}",
+                        input.name, feature.view
+                    );
+                    let help = "rename the input: in a request and in a frame the name is the key";
+                    report(path, place, codes::NAME_COLLISION, message, help.to_owned());
+                }
+            }
         }
     }
     for (path, place, message) in offline {
@@ -107,6 +122,61 @@ pub fn check_project_with<'t>(
     }
     found.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
     found
+}
+
+/// Line and column, both from 1, of a byte of a text that a config has at this path of fields, such as
+/// `["window", "filter"]`: of what was written, escapes and all. 1:1 where nothing stands there.
+pub fn position_within(config: &str, path: &[&str], offset: usize) -> (u32, u32) {
+    let mut reader = Reader::new("", config);
+    let Some(root) = reader.root(config) else { return (1, 1) };
+    let Some((last, parents)) = path.split_last() else { return (1, 1) };
+    let parent = parents.iter().try_fold(&root, |inner, field| get(inner, field).and_then(object));
+    let text = parent.and_then(|inner| get(inner, last));
+    position_of(&mut reader, config, text, offset)
+}
+
+fn position_of(
+    reader: &mut Reader<'_>,
+    config: &str,
+    text: Option<&Node<'_>>,
+    offset: usize,
+) -> (u32, u32) {
+    let Some(Node::StringLit(literal)) = text else { return (1, 1) };
+    let start = literal.range.start + 1;
+    let written = config.get(start..literal.range.end.saturating_sub(1)).unwrap_or_default();
+    reader.position(start + as_written(written, offset))
+}
+
+/// Where a byte of a text stands in the text as JSON writes it, quotes left out.
+fn as_written(written: &str, offset: usize) -> usize {
+    let (mut at, mut decoded) = (0, 0);
+    while decoded < offset {
+        let Some(rest) = written.get(at..) else { break };
+        let Some(first) = rest.chars().next() else { break };
+        if first != '\\' {
+            at += first.len_utf8();
+            decoded += first.len_utf8();
+            continue;
+        }
+        let unit = |from: usize| {
+            let digits = rest.get(from..from + 6).and_then(|unit| unit.strip_prefix("\\u"))?;
+            u32::from_str_radix(digits, 16).ok()
+        };
+        let (taken, made) = match (unit(0), unit(6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, 4),
+            (Some(unit), _) => (6, char::from_u32(unit).map_or(3, char::len_utf8)),
+            // `\n`, `\"`
+            (None, _) => (2, 1),
+        };
+        at += taken;
+        decoded += made;
+    }
+    at
+}
+
+fn has_key(versions: &HashMap<ViewRef, (&str, &FeatureView)>, view: &ViewRef, key: &Name) -> bool {
+    let view = versions.get(view).map(|(_, view)| view);
+    view.is_some_and(|view| view.entities.iter().any(|entity| entity.name == *key))
 }
 
 fn unknown_view<'v>(
@@ -129,12 +199,27 @@ fn unknown_view<'v>(
     (format!("the view {wanted} does not exist"), help)
 }
 
+/// The same for a field of the item `index` of the list `list`.
+pub fn position_in_item(
+    config: &str,
+    (list, index): (&str, usize),
+    field: &str,
+    offset: usize,
+) -> (u32, u32) {
+    let mut reader = Reader::new("", config);
+    let Some(root) = reader.root(config) else { return (1, 1) };
+    let item = items(get(&root, list)).get(index).and_then(object);
+    position_of(&mut reader, config, item.and_then(|item| get(item, field)), offset)
+}
+
 /// A place in a config, found again in its text.
 #[derive(Clone, Copy)]
 enum Place {
     Field(&'static str),
     Item(&'static str, usize),
     EntityType(usize),
+    /// A field of an item of a list.
+    Within(&'static str, usize, &'static str),
 }
 
 impl Place {
@@ -144,6 +229,10 @@ impl Place {
         let node = match self {
             Self::Field(field) => get(&root, field),
             Self::Item(field, index) => items(get(&root, field)).get(index),
+            Self::Within(list, index, field) => items(get(&root, list))
+                .get(index)
+                .and_then(object)
+                .and_then(|item| get(item, field)),
             Self::EntityType(index) => items(get(&root, "entities"))
                 .get(index)
                 .and_then(object)

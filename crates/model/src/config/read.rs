@@ -430,11 +430,13 @@ impl<'t> Reader<'t> {
         match node {
             Node::StringLit(literal) => {
                 let text: &str = &literal.value;
-                if let Some(field) = fields.iter().find(|field| field.name == text) {
+                if words.iter().any(|known| known.word == text) {
+                    // It says all, even where an object of the same name says more.
+                } else if let Some(field) = fields.iter().find(|field| field.name == text) {
                     let message = format!("{label} needs more than the word `{text}`");
                     let help = format!("write `{{\"{text}\": {}}}`", field.example);
                     self.error(start, codes::BAD_TYPE, message, help);
-                } else if !words.iter().any(|known| known.word == text) {
+                } else {
                     let message = format!("`{}` is not {what}", short(text));
                     self.error(start, codes::UNKNOWN_WORD, message, suggest(text, known()));
                 }

@@ -3,8 +3,10 @@
 
 mod checks;
 mod configs;
+mod jobs;
 mod sources;
 mod types;
+mod windows;
 
 use super::limits::{
     DESCRIPTION_CHARACTERS_MAX, RESERVED_COLUMNS, RESERVED_NAMESPACES, SHORT_TEXT_CHARACTERS_MAX,

@@ -58,7 +58,7 @@ pub(super) fn build(
 }
 
 /// Kafka's own rule, which holds for Kinesis' streams, too.
-fn check_topic(reader: &mut Reader<'_>, start: usize, topic: &str) {
+pub(super) fn check_topic(reader: &mut Reader<'_>, start: usize, topic: &str) {
     let is_known = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if !topic.trim().is_empty() && (!topic.bytes().all(is_known) || matches!(topic, "." | "..")) {
         let message = "this is no topic's name".to_owned();

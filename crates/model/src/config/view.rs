@@ -27,7 +27,10 @@ pub(super) fn build(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Featur
     let entities = entities(root);
     let features = features(reader, root);
     let subject = subject(reader, root);
-    let source = super::source::build(reader, root, lane, &columns);
+    let job = super::job::build(reader, root, lane);
+    let of_events = super::window::source_columns(root, &columns);
+    let source = super::source::build(reader, root, lane, of_events.as_ref().unwrap_or(&columns));
+    let window = super::window::build(reader, root, lane, &columns);
     let schedule = schedule(reader, root, lane);
     let every = schedule.as_ref().map(|schedule| schedule.every);
     let ttl = get(root, "ttl").and_then(span);
@@ -53,6 +56,8 @@ pub(super) fn build(reader: &mut Reader<'_>, root: &Object<'_>) -> Option<Featur
         time_zone: get(root, "time_zone").and_then(text).map(ToOwned::to_owned),
         features: features?,
         source,
+        job,
+        window,
         schedule,
         ttl,
         carryover,
@@ -185,7 +190,11 @@ fn feature(reader: &mut Reader<'_>, item: &Object<'_>) -> Option<Feature> {
 
 /// Whether values can be checked against the type; reports a scale that is too large. Digits and
 /// dimensions out of range, and nested lists, have been reported.
-fn check_decimal(reader: &mut Reader<'_>, node: &Node<'_>, data_type: &DataType) -> bool {
+pub(super) fn check_decimal(
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    data_type: &DataType,
+) -> bool {
     let inner = if let DataType::List(inner) = data_type { inner } else { data_type };
     match inner {
         DataType::Decimal { precision, scale } => {
@@ -365,7 +374,7 @@ fn carryover(reader: &mut Reader<'_>, root: &Object<'_>, lane: Option<Lane>) -> 
     build().unwrap_or(Carryover::None)
 }
 
-pub(super) const fn is_numeric(data_type: &DataType) -> bool {
+pub(crate) const fn is_numeric(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::Int32

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use trivium_model::{
-    ChangeClass, Diagnostic, Difference, Name, ViewRef,
+    ChangeClass, Diagnostic, Difference, FeatureView, Name, ViewRef,
     config::{classify_service, classify_view},
 };
-use trivium_sql::AuthorQuery;
+use trivium_sql::{AuthorQuery, FlinkQuery};
 
 use super::{Change, Class, Plan, SubjectKind, diff::unified};
 use crate::{
     Project, Snapshot, StoredService, StoredView,
-    project::{ProjectService, ProjectView, Stem, check_across},
+    project::{ProjectService, ProjectView, Stem, check_across, derived},
 };
 
 pub(super) fn plan(current: &Snapshot, project: &Project) -> Plan {
@@ -35,7 +35,7 @@ fn view_change(current: &Snapshot, project: &Project, loaded: &ProjectView) -> O
         let readers = reader_names(current, &reference);
         let next = next_view_version(current, project, &view.namespace, &view.name);
         let stem = Stem { version: next, ..stem(&view.namespace, &view.name) };
-        let files = match &loaded.sql {
+        let files = match loaded.sql_text() {
             Some(_) => format!("`{}` and `{}`", stem.view_path(), stem.sql_path()),
             None => format!("`{}`", stem.view_path()),
         };
@@ -172,27 +172,10 @@ fn must_go_up(version: u32, highest: u32) -> Option<String> {
 fn view_differences(stored: &StoredView, loaded: &ProjectView) -> Vec<Difference> {
     let mut found = classify_view(&stored.view, &loaded.view);
     let config_words = found.is_empty() && stored.config_text != loaded.config_text;
-    match (&stored.sql_text, &loaded.sql) {
+    match (stored.sql_text.as_deref(), loaded.sql_text()) {
         (None, None) => {}
-        (Some(old), Some(new)) if *old == new.text => {}
-        (Some(old), Some(new)) => {
-            let path = stem(&stored.view.namespace, &stored.view.name).sql_path();
-            match AuthorQuery::parse(&path, old) {
-                Ok(old) => {
-                    let differences = trivium_sql::compare(&old, &new.query);
-                    if differences.is_empty() {
-                        found.push(cosmetic("sql", "only its writing changed"));
-                    }
-                    found.extend(differences);
-                }
-                // Accepted by another release. What cannot be compared is not called harmless.
-                Err(_) => found.push(Difference {
-                    class: ChangeClass::Behaviour,
-                    field: "sql".to_owned(),
-                    what: "the accepted SQL cannot be read by this release, so the two cannot be compared".to_owned(),
-                }),
-            }
-        }
+        (Some(old), Some(new)) if old == new => {}
+        (Some(old), Some(_)) => found.extend(sql_differences(&stored.view, old, loaded)),
         (None, Some(_)) => found.push(Difference {
             class: ChangeClass::Behaviour,
             field: "sql".to_owned(),
@@ -210,6 +193,36 @@ fn view_differences(stored: &StoredView, loaded: &ProjectView) -> Vec<Difference
     // Stable: equal classes keep the order in which model and SQL name them.
     found.sort_by_key(|difference| std::cmp::Reverse(difference.class));
     found
+}
+
+/// What differs between accepted SQL and another text of it.
+fn sql_differences(view: &FeatureView, old: &str, loaded: &ProjectView) -> Vec<Difference> {
+    let path = stem(&view.namespace, &view.name).sql_path();
+    let behaviour = |what: &str| Difference {
+        class: ChangeClass::Behaviour,
+        field: "sql".to_owned(),
+        what: what.to_owned(),
+    };
+    let found = match (&loaded.sql, &loaded.flink) {
+        (Some(new), _) => {
+            AuthorQuery::parse(&path, old).ok().map(|old| trivium_sql::compare(&old, &new.query))
+        }
+        (None, Some(new)) => FlinkQuery::parse(&path, old).ok().map(|old| {
+            let what = "the query changed: rows mean something else";
+            if old.means_the_same(new) { Vec::new() } else { vec![behaviour(what)] }
+        }),
+        (None, None) => return Vec::new(),
+    };
+    match found {
+        Some(found) if found.is_empty() => vec![cosmetic("sql", "only its writing changed")],
+        Some(found) => found,
+        // Accepted by another release. What cannot be compared is not called harmless.
+        None => {
+            let what =
+                "the accepted SQL cannot be read by this release, so the two cannot be compared";
+            vec![behaviour(what)]
+        }
+    }
 }
 
 fn service_differences(stored: &StoredService, loaded: &ProjectService) -> Vec<Difference> {
@@ -249,7 +262,7 @@ fn view_diff(stored: &StoredView, loaded: &ProjectView, old_version: u32) -> Str
         &old.sql_path(),
         &new.sql_path(),
         stored.sql_text.as_deref().unwrap_or_default(),
-        loaded.sql.as_ref().map_or("", |sql| &sql.text),
+        loaded.sql_text().unwrap_or_default(),
     ));
     text
 }
@@ -272,7 +285,7 @@ fn as_stored(loaded: &ProjectView) -> StoredView {
     StoredView {
         view: loaded.view.clone(),
         config_text: loaded.config_text.clone(),
-        sql_text: loaded.sql.as_ref().map(|sql| sql.text.clone()),
+        sql_text: loaded.sql_text().map(ToOwned::to_owned),
         revision: crate::Revision::default(),
         author: String::new(),
         at: trivium_model::Timestamp::default(),
@@ -301,7 +314,24 @@ fn contradictions(current: &Snapshot, project: &Project) -> Vec<Diagnostic> {
     let gone = current.views.iter().filter(|(view, _)| !project.views.contains_key(view));
     let known = gone.map(|(view, stored)| (format!("the registry's {view}"), &stored.view));
     // The project by itself has none, or it would not have been loaded.
-    check_across(known, project).into_iter().filter(Diagnostic::is_error).collect()
+    let mut found = check_across(known, project);
+    // Services that only the registry has compute on over the project's views.
+    let views = current.views.iter().map(|(reference, stored)| (reference.clone(), &stored.view));
+    let changed = project.views.iter().map(|(reference, loaded)| (reference.clone(), &loaded.view));
+    let views = views.chain(changed).collect();
+    let gone: Vec<_> = current
+        .services
+        .iter()
+        .filter(|(service, _)| !project.services.contains_key(service))
+        .map(|(service, stored)| (format!("the registry's {service}"), stored))
+        .collect();
+    let services = gone.iter().map(|(path, stored)| derived::Of {
+        service: &stored.service,
+        path,
+        text: &stored.config_text,
+    });
+    found.extend(derived::check(services, &views));
+    found.into_iter().filter(Diagnostic::is_error).collect()
 }
 
 fn notices(current: &Snapshot, project: &Project) -> Vec<String> {

@@ -161,7 +161,7 @@ impl Plan {
             at,
             views: views
                 .map(|(_, loaded)| {
-                    let sql = loaded.sql.as_ref().map(|sql| sql.text.clone());
+                    let sql = loaded.sql_text().map(ToOwned::to_owned);
                     (loaded.view.clone(), loaded.config_text.clone(), sql)
                 })
                 .collect(),

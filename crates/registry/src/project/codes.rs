@@ -21,17 +21,29 @@ pub const MISSING_CONFIG: Code = Code {
     meaning: "SQL has no JSON beside it.",
     remedy: "Write the view's config, or remove the SQL.",
 };
-/// A batch view alone.
+/// A view of SQL alone.
 pub const MISSING_SQL: Code = Code {
     code: "missing-sql",
-    meaning: "A batch view has no SQL beside it.",
+    meaning: "A batch view, or a stream view with inputs, has no SQL beside it.",
     remedy: "Write its query to the file that the message names.",
 };
-/// A direct view with SQL.
+/// A view with SQL that nothing runs.
 pub const NEEDLESS_SQL: Code = Code {
     code: "needless-sql",
-    meaning: "A direct view has SQL: its rows are put by services.",
-    remedy: "Remove the SQL, or make the view a batch view.",
+    meaning: "A view has SQL that nothing would run: a direct one, or a stream view without inputs.",
+    remedy: "Remove the SQL, or make the view a batch view, or declare a stream view's inputs.",
+};
+/// A condition on events that is none.
+pub const BAD_FILTER: Code = Code {
+    code: "bad-filter",
+    meaning: "A window's `filter` is no expression over the events' columns, or is not true or false.",
+    remedy: "Do what the message says; `docs/expressions.md` has the language.",
+};
+/// SQL of a derived feature.
+pub const BAD_EXPRESSION: Code = Code {
+    code: "bad-expression",
+    meaning: "The SQL of a service's derived feature is wrong, names what the service neither lists nor takes as an input, or gives another type than the feature's.",
+    remedy: "Mend it at the position: docs/expressions.md.",
 };
 /// See [`super::file_bytes_max`].
 pub const FILE_TOO_LARGE: Code = Code {
@@ -72,6 +84,8 @@ pub const CODES: &[Code] = &[
     MISSING_CONFIG,
     MISSING_SQL,
     NEEDLESS_SQL,
+    BAD_FILTER,
+    BAD_EXPRESSION,
     FILE_TOO_LARGE,
     TOO_MANY_FILES,
     UNREADABLE,

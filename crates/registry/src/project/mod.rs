@@ -5,6 +5,7 @@
 //! Beside the codes of the config parser and of the SQL it has its own: [`CODES`].
 
 mod codes;
+pub(crate) mod derived;
 mod files;
 mod folder;
 
@@ -13,18 +14,19 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use trivium_expr::WindowFilter;
 use trivium_model::{
     Diagnostic, FeatureService, FeatureView, Lane, ServiceRef, ViewRef,
     config::{
         check_project_with, limits::CONFIG_BYTES_MAX, parse_service_with_warnings,
-        parse_view_with_warnings,
+        parse_view_with_warnings, position_within,
     },
 };
-use trivium_sql::{AuthorQuery, scan::SQL_BYTES_MAX};
+use trivium_sql::{AuthorQuery, FlinkQuery, scan::SQL_BYTES_MAX};
 
 pub use codes::{
-    CODES, DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, MISSING_SQL, NEEDLESS_SQL, NOT_A_FILE,
-    NOT_UTF8, TOO_MANY_FILES, UNKNOWN_FILE, UNREADABLE,
+    BAD_EXPRESSION, BAD_FILTER, CODES, DUPLICATE_FILE, FILE_TOO_LARGE, MISSING_CONFIG, MISSING_SQL,
+    NEEDLESS_SQL, NOT_A_FILE, NOT_UTF8, TOO_MANY_FILES, UNKNOWN_FILE, UNREADABLE,
 };
 pub use files::{File, FileKind, Grouped, Stem, group};
 pub use folder::{FolderFiles, file_of, read_folder};
@@ -58,8 +60,18 @@ pub struct ProjectView {
     pub config_path: String,
     /// The JSON, byte for byte.
     pub config_text: String,
-    /// The SQL, if the view has any.
+    /// The SQL of a batch view.
     pub sql: Option<ProjectSql>,
+    /// The SQL of a stream view's job.
+    pub flink: Option<FlinkQuery>,
+}
+
+impl ProjectView {
+    /// The text of the SQL, byte for byte, whatever dialect it is in.
+    pub fn sql_text(&self) -> Option<&str> {
+        let batch = self.sql.as_ref().map(|sql| sql.text.as_str());
+        batch.or_else(|| self.flink.as_ref().map(FlinkQuery::text))
+    }
 }
 
 /// A view's SQL as the project has it.
@@ -147,15 +159,25 @@ pub(crate) fn check_across<'k>(
         .map(|(path, view)| (path, view.clone()))
         .chain(views.map(|loaded| (loaded.config_path.clone(), loaded.view.clone())))
         .collect();
-    let services: Vec<_> =
-        services.map(|loaded| (loaded.config_path.clone(), loaded.service.clone())).collect();
-    check_project_with(&views, &services, &|path| texts.get(path).copied())
+    let owned: Vec<_> = services
+        .clone()
+        .map(|loaded| (loaded.config_path.clone(), loaded.service.clone()))
+        .collect();
+    let mut found = check_project_with(&views, &owned, &|path| texts.get(path).copied());
+    let views = views.iter().map(|(_, view)| (view.reference(), view)).collect();
+    let services = services.map(|loaded| derived::Of {
+        service: &loaded.service,
+        path: &loaded.config_path,
+        text: &loaded.config_text,
+    });
+    found.extend(derived::check(services, &views));
+    found
 }
 
 fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<ProjectView> {
     // The SQL is read even if the JSON is wrong or missing: both files' errors in one go.
-    let query = pair.sql.and_then(|sql| match AuthorQuery::parse(&sql.path, &sql.text) {
-        Ok(query) => Some((sql, query)),
+    let query = pair.sql.and_then(|sql| match Sql::parse(sql, pair.config) {
+        Ok(query) => Some(query),
         Err(diagnostics) => {
             found.extend(diagnostics);
             None
@@ -165,36 +187,85 @@ fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<Proj
     let (view, diagnostics) = parse_view_with_warnings(&config.path, &config.text);
     found.extend(diagnostics);
     let view = view?;
-    match (view.lane, pair.sql) {
-        (Lane::Batch, None) if !pair.sql_refused => found.push(Diagnostic::error(
-            &config.path,
-            (1, 1),
-            MISSING_SQL.code,
-            format!("the batch view `{}` has no SQL beside it", view.reference()),
-            format!("write its query to `{}`", pair.stem.sql_path()),
-        )),
-        (Lane::Direct, Some(sql)) => found.push(Diagnostic::error(
-            &sql.path,
-            (1, 1),
-            NEEDLESS_SQL.code,
-            format!("the view `{}` is direct: its rows are put by services", view.reference()),
-            "remove the SQL, or make the view's lane `batch`",
-        )),
-        (Lane::Batch | Lane::Stream | Lane::Direct, _) => {}
+    if let Err(wrong) = WindowFilter::of(&view) {
+        let at = position_within(&config.text, &["window", "filter"], wrong.offset);
+        let (path, code) = (&config.path, BAD_FILTER.code);
+        found.push(Diagnostic::error(path, at, code, wrong.message, wrong.help));
     }
-    let sql = match query {
-        Some((sql, query)) if view.lane != Lane::Direct => {
-            found.extend(query.check_against(&view));
-            Some(ProjectSql { path: sql.path.clone(), text: sql.text.clone(), query })
+    if let Some(wrong) = misfit(pair, config, &view) {
+        found.push(wrong);
+    }
+    let (mut sql, mut flink) = (None, None);
+    match query {
+        Some(Sql::Spark(batch)) if view.lane == Lane::Batch => {
+            found.extend(batch.query.check_against(&view));
+            sql = Some(batch);
         }
-        _ => None,
-    };
+        Some(Sql::Flink(query)) if view.job.is_some() => {
+            found.extend(query.check_against(&view));
+            flink = Some(query);
+        }
+        _ => {}
+    }
     Some(ProjectView {
         view,
         config_path: config.path.clone(),
         config_text: config.text.clone(),
         sql,
+        flink,
     })
+}
+
+/// SQL in the dialect of its view's lane.
+enum Sql {
+    Spark(ProjectSql),
+    Flink(FlinkQuery),
+}
+
+impl Sql {
+    fn parse(sql: &File, config: Option<&File>) -> Result<Self, Vec<Diagnostic>> {
+        #[derive(serde::Deserialize)]
+        struct OfLane {
+            lane: Lane,
+        }
+        // Of a config with errors, too, as long as it says its lane.
+        let lane = config.and_then(|config| serde_json::from_str::<OfLane>(&config.text).ok());
+        if lane.is_some_and(|view| view.lane == Lane::Stream) {
+            return FlinkQuery::parse(&sql.path, &sql.text).map(Self::Flink);
+        }
+        let query = AuthorQuery::parse(&sql.path, &sql.text)?;
+        Ok(Self::Spark(ProjectSql { path: sql.path.clone(), text: sql.text.clone(), query }))
+    }
+}
+
+/// SQL that is missing, or stands beside a view that has no use for it.
+fn misfit(pair: &files::Pair<'_>, config: &File, view: &FeatureView) -> Option<Diagnostic> {
+    let reference = view.reference();
+    let missing = |what: &str| {
+        let message = format!("the {what} view `{reference}` has no SQL beside it");
+        let help = format!("write its query to `{}`", pair.stem.sql_path());
+        (!pair.sql_refused)
+            .then(|| Diagnostic::error(&config.path, (1, 1), MISSING_SQL.code, message, help))
+    };
+    let needless = |sql: &File, why: &str, help: &str| {
+        let message = format!("the view `{reference}` {why}");
+        Some(Diagnostic::error(&sql.path, (1, 1), NEEDLESS_SQL.code, message, help))
+    };
+    match (view.lane, pair.sql) {
+        (Lane::Batch, None) => missing("batch"),
+        (Lane::Stream, None) if view.job.is_some() => missing("stream"),
+        (Lane::Stream, Some(sql)) if view.job.is_none() => needless(
+            sql,
+            "has no `inputs`: nothing could run its SQL",
+            "declare in the JSON what the SQL reads, or remove the SQL",
+        ),
+        (Lane::Direct, Some(sql)) => needless(
+            sql,
+            "is direct: its rows are put by services",
+            "remove the SQL, or make the view's lane `batch`",
+        ),
+        (Lane::Batch | Lane::Stream | Lane::Direct, _) => None,
+    }
 }
 
 /// By path, line, column; errors before warnings of the same place; doubles removed.

@@ -73,6 +73,65 @@ fn files_that_miss_their_other_half() {
 }
 
 #[test]
+fn filters_of_windows_are_read_with_their_places() {
+    let view = |filter: &str| {
+        format!(
+            r#"{{
+  "namespace": "flights", "name": "live", "version": 1, "lane": "stream",
+  "description": "Live.", "owner": {{ "team": "ops", "contact": "ops@example.com" }}, "urgency_tier": 2,
+  "entities": [ {{ "name": "carrier", "type": "string" }} ], "event_timestamp": "event_ts",
+  "features": [ {{ "name": "late", "type": "int64", "description": "Flights." }} ],
+  "source": {{ "format": "json", "topic": "departures" }},
+  "window": {{
+    "size": "1h", "columns": [ {{ "name": "delay", "type": "float64" }} ],
+    "filter": "{filter}",
+    "features": {{ "late": "count" }}, "payload_topic": "payloads"
+  }}
+}}"#
+        )
+    };
+    let check = |filter: &str, expected: Expect| {
+        check(&[("flights/live.v1.json", &view(filter))], expected);
+    };
+    check(
+        r#"delay > 15 AND carrier <> \"é\" AND event_ts > DATE '2013-01-01'"#,
+        expect![[r#"
+            flights/live@1
+        "#]],
+    );
+    check(
+        r#"carrier <> \"é\" AND dela > 15"#,
+        expect![[r#"
+        flights/live.v1.json:9:37: error[bad-filter]: there is no `dela`, did you mean `delay`?
+    "#]],
+    );
+    check(
+        "delay + 1",
+        expect![[r#"
+        flights/live.v1.json:9:16: error[bad-filter]: a filter is true or false, and this is float64, write a condition, such as `delay > 15`
+    "#]],
+    );
+    check(
+        "delay >",
+        expect![[r#"
+        flights/live.v1.json:9:23: error[bad-filter]: the expression cannot be read: Expected: an expression, found: EOF, write one expression in Spark's SQL
+    "#]],
+    );
+    check(
+        "late > 1",
+        expect![[r#"
+        flights/live.v1.json:9:16: error[bad-filter]: there is no `late`, there are `carrier`, `event_ts`, `delay`
+    "#]],
+    );
+    check(
+        "carrier > 1",
+        expect![[r#"
+        flights/live.v1.json:9:26: error[bad-filter]: `>` of string and int32, cast one of them, as in `CAST(x AS DOUBLE)`
+    "#]],
+    );
+}
+
+#[test]
 fn files_that_are_nothing() {
     let strays = [
         "punctuality.v1.json",
@@ -265,6 +324,63 @@ fn json_may_be_longer_than_sql() {
         &[(&format!("{P}.json"), &long), (&format!("{P}.sql"), SQL)],
         expect![[r#"
             flights/punctuality@1 with SQL
+        "#]],
+    );
+}
+
+const STREAM: &str = r#"{
+  "namespace": "flights", "name": "departed", "version": 1, "lane": "stream",
+  "description": "Departures.", "owner": { "team": "ops", "contact": "ops@example.com" }, "urgency_tier": 1,
+  "entities": [{ "name": "origin", "type": "string" }], "event_timestamp": "event_ts",
+  "features": [{ "name": "departures", "type": "int64", "description": "Departures." }],
+  "inputs": [{
+    "name": "departed", "format": "json", "topic": "flights.departed", "event_time": "at",
+    "columns": [{ "name": "origin", "type": "string" }, { "name": "at", "type": "timestamp" }]
+  }],
+  "source": { "format": "json", "topic": "trivium.departed" }
+}"#;
+
+#[test]
+fn sql_of_streams_is_flinks_and_needs_inputs() {
+    let sql = "SELECT origin, `at` AS event_ts, 1 AS departures FROM departed";
+    check(
+        &[("flights/departed.v1.json", STREAM), ("flights/departed.v1.sql", sql)],
+        expect![[r#"
+        flights/departed@1
+    "#]],
+    );
+    check(
+        &[("flights/departed.v1.json", STREAM)],
+        expect![[r#"
+        flights/departed.v1.json:1:1: error[missing-sql]: the stream view `flights/departed@1` has no SQL beside it, write its query to `flights/departed.v1.sql`
+    "#]],
+    );
+    let (head, rest) = STREAM.split_once("  \"inputs\"").unwrap();
+    let without = format!("{head}{}", rest.split_once("}],\n").unwrap().1);
+    check(
+        &[("flights/departed.v1.json", &without)],
+        expect![[r#"
+        flights/departed@1
+    "#]],
+    );
+    check(
+        &[("flights/departed.v1.json", &without), ("flights/departed.v1.sql", sql)],
+        expect![[r#"
+            flights/departed.v1.sql:1:1: error[needless-sql]: the view `flights/departed@1` has no `inputs`: nothing could run its SQL, declare in the JSON what the SQL reads, or remove the SQL
+        "#]],
+    );
+    // Errors of both files at once, the SQL's by Flink's rules.
+    check(
+        &[
+            (
+                "flights/departed.v1.json",
+                &STREAM.replace("\"urgency_tier\": 1", "\"urgency_tier\": 9"),
+            ),
+            ("flights/departed.v1.sql", &sql.replace("origin", "\"origin\"")),
+        ],
+        expect![[r#"
+            flights/departed.v1.json:3:107: error[out-of-range]: `urgency_tier` is 9, write a whole number from 0 to 3
+            flights/departed.v1.sql:1:8: error[sql-literal]: double quotes are neither a literal's nor a name's, write literals in `'…'` and names in backticks
         "#]],
     );
 }

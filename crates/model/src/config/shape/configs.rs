@@ -1,14 +1,17 @@
 //! The shapes of views and services.
 
 use super::checks::{CARRYOVERS, CHECKS};
+use super::jobs::{INPUT, INPUTS_EXAMPLE, JOB};
 use super::sources::SOURCES;
 use super::types::{DATA_TYPE, KEY_TYPES};
+use super::windows::WINDOW;
 use super::{
     COLUMN, DESCRIPTION, Kind, NameOf, REFERENCE, SHORT_TEXT, Shape, TAGS, VERSION, Word, optional,
     required, word,
 };
 use crate::config::limits::{
-    ENTITIES_MAX, FEATURES_MAX, QUALITY_CHECKS_MAX, ROLLUP_WINDOWS_MAX, SERVICE_FEATURES_MAX,
+    ENTITIES_MAX, EXPRESSION_CHARACTERS_MAX, FEATURES_MAX, INPUTS_MAX, QUALITY_CHECKS_MAX,
+    ROLLUP_WINDOWS_MAX, SERVICE_DERIVED_MAX, SERVICE_FEATURES_MAX, SERVICE_INPUTS_MAX,
 };
 
 pub(in crate::config) static VIEW: Shape = Shape {
@@ -86,6 +89,24 @@ pub(in crate::config) static VIEW: Shape = Shape {
             r#"{ "format": "json", "topic": "flights.departures" }"#,
         ),
         optional(
+            "inputs",
+            Kind::List { item: &Kind::Object(&INPUT), min: 1, max: INPUTS_MAX },
+            "The tables of a stream view's SQL: topics whose messages its Flink job reads.",
+            INPUTS_EXAMPLE,
+        ),
+        optional(
+            "job",
+            Kind::Object(&JOB),
+            "How a stream view's Flink job runs; all has defaults.",
+            r#"{ "parallelism": 2, "state_ttl": "2h" }"#,
+        ),
+        optional(
+            "window",
+            Kind::Object(&WINDOW),
+            "Windows over the source's messages, which then are events: rows are computed from them.",
+            r#"{ "size": "1h", "columns": [{ "name": "delay", "type": "float64" }], "features": { "departures": "count" }, "payload_topic": "flights.payloads" }"#,
+        ),
+        optional(
             "schedule",
             Kind::Object(&SCHEDULE),
             "When a batch view runs; only batch views have one.",
@@ -161,12 +182,65 @@ pub(in crate::config) static SERVICE: Shape = Shape {
             r#"["carrier_daily@1:flights"]"#,
         ),
         optional(
+            "inputs",
+            Kind::List { item: &Kind::Object(&SERVICE_INPUT), min: 0, max: SERVICE_INPUTS_MAX },
+            "What only the caller knows: sent with a read, a column of a training set's frame. Null where it is not sent.",
+            r#"[{ "name": "seats", "type": "int32", "description": "Seats of the plane." }]"#,
+        ),
+        optional(
+            "derived",
+            Kind::List { item: &Kind::Object(&DERIVED), min: 0, max: SERVICE_DERIVED_MAX },
+            "Features that are computed when the service is read, from the inputs and the features above; they come after these.",
+            r#"[{ "name": "is_late", "type": "bool", "description": "Late by a quarter of an hour on average.", "sql": "avg_delay > 15" }]"#,
+        ),
+        optional(
             "precomputed",
             Kind::Flag,
             "Whether what it reads of an entity, from several views, is kept as one in the cache: reads cost less, writes a little more work for the next reader. False if absent.",
             "true",
         ),
         optional("tags", TAGS, "Words to find it by.", r#"["delays"]"#),
+    ],
+};
+
+static SERVICE_INPUT: Shape = Shape {
+    what: "an input",
+    description: "A value that the caller sends.",
+    fields: &[
+        required(
+            "name",
+            COLUMN,
+            "Its name in requests, frames and expressions: no join key's and no listed feature's.",
+            r#""seats""#,
+        ),
+        required("type", DATA_TYPE, "Its type: no list and no embedding.", r#""int32""#),
+        required(
+            "description",
+            DESCRIPTION,
+            "What it means, with the unit.",
+            r#""Seats of the plane.""#,
+        ),
+    ],
+};
+
+static DERIVED: Shape = Shape {
+    what: "a derived feature",
+    description: "A feature that is computed when the service is read.",
+    fields: &[
+        required("name", COLUMN, "Its name; `service@version:name` in answers.", r#""is_late""#),
+        required("type", DATA_TYPE, "Its type, which is that of the expression.", r#""bool""#),
+        required(
+            "description",
+            DESCRIPTION,
+            "What it means, with the unit.",
+            r#""Late by a quarter of an hour on average.""#,
+        ),
+        required(
+            "sql",
+            Kind::Text { characters_max: EXPRESSION_CHARACTERS_MAX },
+            "An expression over inputs, by name, and listed features, as `view.feature` or by a name that only one has: docs/expressions.md.",
+            r#""carrier_daily.avg_delay > 15""#,
+        ),
     ],
 };
 

@@ -3,14 +3,14 @@
 use super::{Field, Kind, NameOf, SHORT_TEXT, Shape, Word, optional, required, word};
 use crate::config::limits::FEATURES_MAX;
 
-const SYSTEM: Field = optional(
+pub(super) const SYSTEM: Field = optional(
     "system",
     Kind::Word(SYSTEMS),
     "Who keeps the messages; `kafka` if absent.",
     r#""kinesis""#,
 );
 
-const TOPIC: Field =
+pub(super) const TOPIC: Field =
     required("topic", SHORT_TEXT, "The topic, or Kinesis' stream.", r#""flights.departures""#);
 
 const COLUMNS: Field = optional(

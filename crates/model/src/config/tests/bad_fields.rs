@@ -30,7 +30,7 @@ fn fields() {
     check(
         &[(r#""tags": ["punctuality"]"#, r#""tags": ["punctuality"], "colour": 1"#)],
         expect![[r#"
-            44:28: error[unknown-field]: unknown field `colour` in a feature view, known: `$schema`, `namespace`, `name`, `version`, `lane`, `description`, `owner`, `urgency_tier`, `entities`, `event_timestamp`, `created_timestamp`, `subject`, `time_zone`, `features`, `source`, `schedule`, `ttl`, `carryover`, `rollup`, `online`, `quality`, `tags`
+            44:28: error[unknown-field]: unknown field `colour` in a feature view, known: `$schema`, `namespace`, `name`, `version`, `lane`, `description`, `owner`, `urgency_tier`, `entities`, `event_timestamp`, `created_timestamp`, `subject`, `time_zone`, `features`, `source`, `inputs`, `job`, `window`, `schedule`, `ttl`, `carryover`, `rollup`, `online`, `quality`, `tags`
         "#]],
     );
     check(

@@ -53,8 +53,10 @@ fn every_code_has_a_case() {
         include_str!("bad_syntax.rs"),
         include_str!("bad_words.rs"),
         include_str!("good.rs"),
+        include_str!("jobs.rs"),
         include_str!("limits.rs"),
         include_str!("sources.rs"),
+        include_str!("windows.rs"),
     ]
     .concat();
     for code in CODES {

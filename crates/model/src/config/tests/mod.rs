@@ -9,9 +9,11 @@ mod bad_words;
 mod changes;
 mod generated;
 mod good;
+mod jobs;
 mod limits;
 mod robust;
 mod sources;
+mod windows;
 
 use expect_test::Expect;
 

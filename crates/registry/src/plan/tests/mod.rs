@@ -1,7 +1,9 @@
 //! Pairs of projects, end to end: texts in, plan out. Model and SQL have tables of their own for
 //! what they compare; here it is the two together, and what is made of them.
 
+mod derived;
 mod pairs;
+mod streams;
 
 use std::sync::Arc;
 
