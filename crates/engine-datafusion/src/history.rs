@@ -141,6 +141,8 @@ struct Kept {
     times: Vec<i64>,
     /// Where each of them is in `features`.
     rows: Vec<u32>,
+    /// Which of them, in the order of `features`, say that there is no row.
+    deleted: Option<BooleanArray>,
     features: Vec<ArrayRef>,
 }
 
@@ -184,6 +186,7 @@ impl DataFusionEngine {
         let time_column = want(&view.event_timestamp)?;
         let created = view.created_timestamp.as_deref().map(&mut want).transpose()?;
         let sequence = view.sequence.as_deref().map(&mut want).transpose()?;
+        let deleted = view.deleted.as_deref().map(&mut want).transpose()?;
         let feature_columns =
             view.features.iter().map(|(name, _)| want(name)).collect::<Result<Vec<_>, _>>()?;
         times(
@@ -225,6 +228,15 @@ impl DataFusionEngine {
             None => RecordBatch::new_empty(projected),
         };
         drop(batches);
+        let deleted = match (deleted, &view.deleted) {
+            (Some(at), Some(name)) => Some(
+                all.column(at)
+                    .as_boolean_opt()
+                    .cloned()
+                    .ok_or_else(|| invalid(format!("`{name}` of the view must be a boolean")))?,
+            ),
+            _ => None,
+        };
         let event_times = times(all.column(time_column), &view.event_timestamp, "the view")?;
         let event_times = event_times.as_primitive::<TimestampMicrosecondType>().values();
         // Tie-breakers as bytes that sort like them, nulls lowest.
@@ -263,6 +275,7 @@ impl DataFusionEngine {
             times: order.iter().map(|row| event_times[*row as usize]).collect(),
             features: feature_columns.iter().map(|at| Arc::clone(all.column(*at))).collect(),
             rows: order,
+            deleted,
         })
     }
 }
@@ -292,7 +305,10 @@ fn match_rows(
             }
             let newest = low.checked_sub(1)?;
             let alive = ttl_micros.is_none_or(|ttl| kept.times[newest] >= at.saturating_sub(ttl));
-            (kept.keys[newest] == key && alive).then(|| kept.rows[newest])
+            let row = kept.rows[newest];
+            let is_deleted =
+                kept.deleted.as_ref().is_some_and(|deleted| deleted.value(row as usize));
+            (kept.keys[newest] == key && alive && !is_deleted).then_some(row)
         })
         .collect()
 }

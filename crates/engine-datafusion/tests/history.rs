@@ -94,6 +94,7 @@ fn view(rows: &[ViewRow], keys: &[&str], ttl: Option<i64>, name: &str) -> Histor
         event_timestamp: "at".to_owned(),
         created_timestamp: Some("created".to_owned()),
         sequence: Some("sequence".to_owned()),
+        deleted: None,
         ttl: ttl.map(TimeSpan::from_micros),
         features: vec![
             ("value".to_owned(), format!("{name}_value")),
@@ -224,6 +225,43 @@ async fn edges_of_the_ttl_count() {
     };
     let result = join(request).await.unwrap();
     assert_eq!(long(&result, "v_value"), [None, Some(7), Some(7), None]);
+}
+
+/// A delete hides what is older than it, and is itself hidden by what is newer.
+#[tokio::test]
+async fn after_a_delete_there_is_no_row() {
+    let at = [10, 20, 30, 30, 40];
+    let deleted = [false, true, false, true, false];
+    let rows = source(
+        vec![
+            ("a", Arc::new(Int64Array::from(vec![1; 5])) as ArrayRef),
+            ("at", times(at.iter().map(|at| Some(*at)).collect())),
+            ("_sequence", Arc::new(UInt64Array::from(vec![1, 2, u64::MAX, 4, 5]))),
+            ("_deleted", Arc::new(BooleanArray::from(deleted.to_vec()))),
+            ("value", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]))),
+        ],
+        2,
+    );
+    let view = HistoryView {
+        rows,
+        created_timestamp: None,
+        sequence: Some("_sequence".to_owned()),
+        deleted: Some("_deleted".to_owned()),
+        features: vec![("value".to_owned(), "v_value".to_owned())],
+        ..view(&[], &["a"], Some(15), "v")
+    };
+    let request = |view: HistoryView| HistoryRequest {
+        frame: frame_source(&[asked(9), asked(10), asked(20), asked(24), asked(30), asked(41)]),
+        event_timestamp: "at".to_owned(),
+        views: vec![view],
+    };
+    let result = join(request(view.clone())).await.unwrap();
+    // The delete at 30 has the smaller sequence: the row is the newest, although the file has it first.
+    let expected = [None, Some(1), None, None, Some(3), Some(5)];
+    assert_eq!(long(&result, "v_value"), expected);
+    let wrong = HistoryView { deleted: Some("value".to_owned()), ..view };
+    let Err(Error::Invalid { message, .. }) = join(request(wrong)).await else { panic!() };
+    assert!(message.contains("must be a boolean"), "{message}");
 }
 
 #[tokio::test]

@@ -129,6 +129,9 @@ pub struct HistoryView {
     pub created_timestamp: Option<String>,
     /// The column that breaks what ties remain.
     pub sequence: Option<String>,
+    /// The column that says of a row that from it on the entity has none: where the newest row says so,
+    /// no row is seen, and no older one either. Never null.
+    pub deleted: Option<String>,
     /// How long a row counts; unlimited if absent.
     pub ttl: Option<TimeSpan>,
     /// Column of the view → column of the result.
