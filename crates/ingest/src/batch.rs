@@ -7,9 +7,12 @@ use std::{
 
 use trivium_model::{KeyValue, ViewRef};
 use trivium_payload::{AvroSchemas, Decoder, Event, Message, Poison, Reader, Reason, Unread};
+use trivium_runtime::Shutdown;
 use trivium_store::DoorOp;
 
 use crate::{
+    Schemas,
+    lane::{LaneOptions, Stopped},
     port::Record,
     routes::Routes,
     write::{Entry, Versions},
@@ -114,7 +117,35 @@ pub(crate) fn read(
     Batch { views, poisoned, schemas: needed }
 }
 
-fn event(
+/// The messages, read; schemas that they name are brought first.
+pub(crate) async fn bring_and_read(
+    routes: &Routes,
+    schemas: &Schemas,
+    options: &LaneOptions,
+    topic: &str,
+    records: &[Record],
+    stop: &Shutdown,
+) -> Result<Batch, Stopped> {
+    // More than one round is needed only where more schemas are named than are kept.
+    const ROUNDS_MAX: usize = 20;
+    let mut refused = BTreeMap::new();
+    for round in 0.. {
+        let brought = Brought { known: schemas.known(), refused: &refused };
+        let batch = read(routes, &brought, topic, records);
+        if batch.schemas.is_empty() {
+            return Ok(batch);
+        }
+        if round == ROUNDS_MAX {
+            let why = "one batch names more schemas than are kept";
+            refused.extend(batch.schemas.iter().map(|id| (*id, why.to_owned())));
+        } else {
+            schemas.bring(&batch.schemas, &mut refused, options, stop).await?;
+        }
+    }
+    Err(Stopped::Asked)
+}
+
+pub(crate) fn event(
     reader: &mut Reader<'_>,
     record: &Record,
     schemas: &AvroSchemas,

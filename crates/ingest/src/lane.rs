@@ -1,7 +1,6 @@
 //! One partition's messages, a batch at a time.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use trivium_store::WriteDoor;
 pub use crate::flood::FloodOptions;
 use crate::{
     Schemas,
-    batch::{self, Batch, Brought},
+    batch::{self, Batch},
     flood::Flood,
     port::{DeadLetters, Letter, Partition, Record},
     routes::Routes,
@@ -216,24 +215,8 @@ impl Lane {
         records: &[Record],
         stop: &Shutdown,
     ) -> Result<Batch, Stopped> {
-        // More than one round is needed only where more schemas are named than are kept.
-        const ROUNDS_MAX: usize = 20;
-        let schemas = &self.parts.schemas;
-        let mut refused = BTreeMap::new();
-        for round in 0.. {
-            let brought = Brought { known: schemas.known(), refused: &refused };
-            let batch = batch::read(routes, &brought, &self.partition.topic, records);
-            if batch.schemas.is_empty() {
-                return Ok(batch);
-            }
-            if round == ROUNDS_MAX {
-                let why = "one batch names more schemas than are kept";
-                refused.extend(batch.schemas.iter().map(|id| (*id, why.to_owned())));
-            } else {
-                schemas.bring(&batch.schemas, &mut refused, &self.parts.options, stop).await?;
-            }
-        }
-        Err(Stopped::Asked)
+        let Parts { schemas, options, .. } = &self.parts;
+        batch::bring_and_read(routes, schemas, options, &self.partition.topic, records, stop).await
     }
 
     /// Whether messages name views that may only not be known here yet. So they are waited for, once

@@ -13,18 +13,23 @@
 //! Names no broker: what brings messages and takes dead letters stands behind [`port`].
 
 mod batch;
+pub mod events;
 mod flood;
 mod lane;
 pub mod port;
 mod replay;
 pub mod routes;
+mod rows;
 mod schemas;
+mod tended;
 mod write;
 
 pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Parts, Stopped};
 pub use replay::{Replayed, replay};
+pub use rows::{StreamRow, StreamRows, read_rows};
 pub use schemas::Schemas;
-pub use trivium_payload::Reason;
+pub use tended::{Lag, LaneHealth, Partitions, Tended};
+pub use trivium_payload::{Poison, Reason};
 
 #[cfg(test)]
 mod tests;

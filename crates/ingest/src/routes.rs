@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use trivium_model::{Lane, StreamSystem, ViewRef};
+use trivium_model::{FeatureView, Lane, StreamSystem, ViewRef};
 use trivium_payload::{Decoder, Poison, Reason, VIEW_HEADER, view_of};
 use trivium_registry::Snapshot;
 
 use crate::port::Record;
 
-/// The decoders of all stream views that are served online, by what leads to them.
+/// The decoders of stream views, by what leads to them.
 #[derive(Debug, Default)]
 pub struct Routes {
     by_topic: HashMap<Arc<str>, Vec<Arc<Decoder>>>,
@@ -19,18 +19,31 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Of the registry's views; messages in the payload topics name their views themselves.
+    /// Of the registry's views that are served online; messages in the payload topics name their views
+    /// themselves.
     pub fn of(snapshot: &Snapshot, system: StreamSystem, payload_topics: &[String]) -> Self {
+        Self::of_views(snapshot, system, payload_topics, |view| view.online)
+    }
+
+    /// Of all stream views that are wanted.
+    pub fn of_views(
+        snapshot: &Snapshot,
+        system: StreamSystem,
+        payload_topics: &[String],
+        is_wanted: impl Fn(&FeatureView) -> bool,
+    ) -> Self {
         let mut routes = Self { payload_topics: payload_topics.to_vec(), ..Self::default() };
         for stored in snapshot.views.values() {
             let view = &stored.view;
-            if view.lane != Lane::Stream || !view.online {
+            if view.lane != Lane::Stream || !is_wanted(view) {
                 continue;
             }
             let decoder = match Decoder::new(view) {
                 Ok(decoder) => Arc::new(decoder),
                 Err(why) => {
-                    if let Some(source) = &view.source {
+                    if let Some(source) = view.row_source()
+                        && source.system == system
+                    {
                         let topic: Arc<str> = source.topic.as_str().into();
                         routes.unread_topics.insert(topic, (view.reference(), why.clone()));
                     }
@@ -38,13 +51,19 @@ impl Routes {
                     continue;
                 }
             };
-            match &view.source {
+            match view.row_source() {
                 Some(source) if source.system == system => {
                     let topic: Arc<str> = source.topic.as_str().into();
                     routes.by_topic.entry(topic).or_default().push(decoder);
                 }
                 Some(_) => {}
                 None => {
+                    // Rows that are computed come as payloads, into a topic that the view names.
+                    if let Some(window) = &view.window
+                        && system == StreamSystem::Kafka
+                    {
+                        routes.payload_topics.push(window.payload_topic.clone());
+                    }
                     routes.by_view.insert(view.reference(), decoder);
                 }
             }
@@ -62,6 +81,17 @@ impl Routes {
         topics.sort();
         topics.dedup();
         topics
+    }
+
+    /// The views that may have messages in a topic.
+    pub fn views_of(&self, topic: &str) -> Vec<ViewRef> {
+        let own = self.by_topic.get(topic).into_iter().flatten();
+        let mut views: Vec<ViewRef> = own.map(|decoder| decoder.view().clone()).collect();
+        if self.payload_topics.iter().any(|payload| payload == topic) {
+            views.extend(self.by_view.keys().cloned());
+        }
+        views.sort();
+        views
     }
 
     /// Views whose messages nobody can read, and why.
@@ -93,7 +123,7 @@ impl Routes {
             let decoder = self.by_view.get(&view).ok_or_else(|| {
                 Poison::new(Reason::UnknownView, format!("`{view}` takes no payloads from here"))
                     .at("view")
-                    .help("it is no view, or it is not a stream view that is served online and has no source of its own")
+                    .help("it is no view, or it is not a stream view that is served online and has no source of its own, or windows over it")
             })?;
             decoders.push(Arc::clone(decoder));
         }

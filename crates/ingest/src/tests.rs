@@ -26,6 +26,8 @@ use crate::{
     routes::Routes,
 };
 
+mod events;
+
 const NOW: i64 = 1_000_000_000;
 
 /// What the door says of a request, before it looks at the rows.

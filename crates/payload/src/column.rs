@@ -24,8 +24,9 @@ pub(crate) struct Column {
 
 /// The columns of a view: join keys, event time, features.
 pub(crate) fn columns(view: &FeatureView, keys: &KeyShape, schema: &Schema) -> Vec<Column> {
+    let source = view.row_source();
     let path = |name: &Name| {
-        let mapped = view.source.as_ref().and_then(|source| source.columns.get(name));
+        let mapped = source.as_ref().and_then(|source| source.columns.get(name));
         mapped.cloned().unwrap_or_else(|| FieldPath::own(name))
     };
     let column = |name: &Name, role: Role, data_type: DataType| Column {

@@ -80,7 +80,7 @@ impl Decoder {
         let schema = Schema::of_view(view).map_err(|error| error.to_string())?;
         let keys = KeyShape::new(view);
         let columns = columns(view, &keys, &schema);
-        let format = view.source.as_ref().map_or(PayloadFormat::Envelope, |source| source.format);
+        let format = view.row_source().map_or(PayloadFormat::Envelope, |source| source.format);
         let form = match format {
             PayloadFormat::Envelope => Form::Envelope,
             PayloadFormat::Json | PayloadFormat::Avro => {

@@ -17,6 +17,18 @@ pub fn payload(
     event_time: Timestamp,
     values: Option<&[(Name, Value)]>,
 ) -> Vec<u8> {
+    ordered_payload(view, entity, event_time, None, values)
+}
+
+/// The same with a sequence of its own, which orders rows of one event time; without one the message's
+/// position does.
+pub fn ordered_payload(
+    view: &FeatureView,
+    entity: &[(Name, KeyValue)],
+    event_time: Timestamp,
+    sequence: Option<u64>,
+    values: Option<&[(Name, Value)]>,
+) -> Vec<u8> {
     let op = match values {
         None => v1::payload::Op::Delete(v1::PayloadDelete {}),
         Some(values) => {
@@ -32,7 +44,7 @@ pub fn payload(
         entity: wire::entity_to_wire(entity.iter().map(|(name, value)| (name, value))),
         event_time_micros: event_time.0,
         op: Some(op),
-        sequence: None,
+        sequence,
     }
     .encode_to_vec()
 }

@@ -62,12 +62,12 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub fn of(view: &FeatureView) -> Self {
-        let source = view.source.as_ref();
+        let source = view.row_source();
         Self {
-            time_unit: source.and_then(|source| source.time_unit),
+            time_unit: source.as_ref().and_then(|source| source.time_unit),
             // Checked when the config was read.
             zone: view.time_zone.as_deref().and_then(|zone| zone.parse().ok()),
-            numbered_days: source.is_some_and(|source| source.format.is_change_event()),
+            numbered_days: source.as_ref().is_some_and(|source| source.format.is_change_event()),
         }
     }
 

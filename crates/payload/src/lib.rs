@@ -20,7 +20,7 @@ mod poison;
 
 pub use avro::AvroSchemas;
 pub use decoder::{Decoder, Event, Message, Reader};
-pub use envelope::{VIEW_HEADER, payload, view_of};
+pub use envelope::{VIEW_HEADER, ordered_payload, payload, view_of};
 pub use poison::{Poison, Reason, Unread};
 
 #[cfg(test)]
