@@ -18,13 +18,13 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _, Timestamp as KafkaTime},
 };
 use tokio::runtime::Handle;
-use trivium_ingest::{Parts, port::Record, routes::Routes};
+use trivium_ingest::{LaneHealth, Partitions, Parts, port::Record, routes::Routes};
 use trivium_model::Timestamp;
 use trivium_runtime::Shutdown;
 
 use crate::{
     Error, KafkaOptions,
-    lanes::{Flow, LaneHealth, Lanes, PartitionId},
+    lanes::{Flow, Lanes, PartitionId},
 };
 
 /// How long the thread waits for messages before it looks at anything else.
@@ -40,16 +40,7 @@ struct Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, "{message}");
-            }
-            // That a position is gone from the log is told so, among others.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-                tracing::warn!(facility, "{message}");
-            }
-            _ => tracing::debug!(facility, "{message}"),
-        }
+        log_line(level, facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -72,6 +63,37 @@ impl ClientContext for Context {
         _: Option<&str>,
     ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         Err("tokens are not made here".into())
+    }
+}
+
+/// Of a consumer that reads a partition to its end: that it has is no error to anybody.
+pub(crate) struct ToTheEnd;
+
+impl ClientContext for ToTheEnd {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            tracing::warn!(%error, reason, "Kafka");
+        }
+    }
+}
+
+impl ConsumerContext for ToTheEnd {}
+
+/// What librdkafka logs.
+pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(facility, "{message}");
+        }
+        // That a position is gone from the log is told so, among others.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::warn!(facility, "{message}");
+        }
+        _ => tracing::debug!(facility, "{message}"),
     }
 }
 
@@ -188,17 +210,6 @@ impl KafkaWorker {
         Self { lanes, options, parts, joined: Arc::default() }
     }
 
-    /// How each partition is.
-    pub fn health(&self) -> Vec<LaneHealth> {
-        self.lanes.health()
-    }
-
-    /// Lets a partition go on that a flood has stopped, for so many messages; false: it is none of this
-    /// worker's.
-    pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
-        self.lanes.let_pass(partition, messages)
-    }
-
     /// Whether the group has given it partitions once.
     pub fn has_joined(&self) -> bool {
         self.joined.load(Ordering::Relaxed)
@@ -224,6 +235,8 @@ impl KafkaWorker {
         let consumer: BaseConsumer<Context> = self
             .options
             .consumer()
+            // Where partitions end, for the lag.
+            .set("statistics.interval.ms", "1000")
             .create_with_context(context)
             .map_err(|error| Error::Options(error.to_string()))?;
         let consumer = Arc::new(consumer);
@@ -289,6 +302,16 @@ impl KafkaWorker {
     }
 }
 
+impl Partitions for KafkaWorker {
+    fn health(&self) -> Vec<LaneHealth> {
+        self.lanes.health()
+    }
+
+    fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        self.lanes.let_pass(partition, messages)
+    }
+}
+
 fn subscribe(consumer: &BaseConsumer<Context>, topics: &[String]) -> Result<(), Error> {
     tracing::info!(?topics, "the topics to read");
     if topics.is_empty() {
@@ -300,7 +323,7 @@ fn subscribe(consumer: &BaseConsumer<Context>, topics: &[String]) -> Result<(), 
 }
 
 /// Most errors pass: librdkafka goes on trying.
-fn fatal(error: &KafkaError) -> Result<(), Error> {
+pub(crate) fn fatal(error: &KafkaError) -> Result<(), Error> {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
             Err(Error::Fenced(error.to_string()))

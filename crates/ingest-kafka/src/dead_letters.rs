@@ -32,6 +32,38 @@ impl DeadLetterTopic {
     }
 }
 
+/// How much of its message goes along with a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Key, value and headers.
+    Whole,
+    /// The value is left where it came from.
+    WithoutValue,
+    /// Key and headers are, too: only what is wrong is said, and where the message is.
+    Place,
+}
+
+impl Extent {
+    /// The most of a message that goes along in so many bytes.
+    pub(crate) fn within(letter: &Letter, bytes: usize) -> Self {
+        let record = &letter.record;
+        let value = record.value.as_ref().map_or(0, |value| value.len());
+        match record.bytes() {
+            all if all <= bytes => Self::Whole,
+            all if all - value <= bytes => Self::WithoutValue,
+            _ => Self::Place,
+        }
+    }
+
+    pub(crate) fn key(self, letter: &Letter) -> Option<&[u8]> {
+        letter.record.key.as_deref().filter(|_| self != Self::Place)
+    }
+
+    pub(crate) fn value(self, letter: &Letter) -> Option<&[u8]> {
+        letter.record.value.as_deref().filter(|_| self == Self::Whole)
+    }
+}
+
 /// What a letter says of itself, by the name behind the prefix.
 fn about(letter: &Letter) -> Vec<(&'static str, String)> {
     let poison = &letter.poison;
@@ -54,29 +86,43 @@ fn about(letter: &Letter) -> Vec<(&'static str, String)> {
     .collect()
 }
 
+/// The message's headers, and beside them what is wrong with it.
+pub(crate) fn headers(letter: &Letter, extent: Extent) -> OwnedHeaders {
+    let record = &letter.record;
+    let mut about = about(letter);
+    if extent != Extent::Whole
+        && let Some(value) = &record.value
+    {
+        about.push(("value-bytes", value.len().to_string()));
+    }
+    let own = match extent {
+        Extent::Place => {
+            let key = record.key.as_ref().map_or(0, |key| key.len());
+            about.push(("key-bytes", key.to_string()));
+            &[]
+        }
+        _ => &record.headers[..],
+    };
+    let mut headers = OwnedHeaders::new_with_capacity(own.len() + about.len());
+    for (key, value) in own {
+        headers = headers.insert(Header { key, value: value.as_deref() });
+    }
+    for (name, value) in &about {
+        let key = format!("{HEADER_PREFIX}{name}");
+        headers = headers.insert(Header { key: &key, value: Some(value) });
+    }
+    headers
+}
+
 impl DeadLetterTopic {
-    async fn send(&self, letter: &Letter, value: Option<&[u8]>) -> Result<(), KafkaError> {
-        let record = &letter.record;
-        let mut about = about(letter);
-        if value.is_none()
-            && let Some(value) = &record.value
-        {
-            about.push(("value-bytes", value.len().to_string()));
-        }
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + about.len());
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: value.as_deref() });
-        }
-        for (name, value) in &about {
-            let key = format!("{HEADER_PREFIX}{name}");
-            headers = headers.insert(Header { key: &key, value: Some(value) });
-        }
+    async fn send(&self, letter: &Letter, extent: Extent) -> Result<(), KafkaError> {
+        let headers = headers(letter, extent);
         let mut message: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&self.topic).headers(headers);
-        if let Some(key) = &record.key {
-            message = message.key(&key[..]);
+        if let Some(key) = extent.key(letter) {
+            message = message.key(key);
         }
-        if let Some(value) = value {
+        if let Some(value) = extent.value(letter) {
             message = message.payload(value);
         }
         let queue_full = Timeout::After(Duration::from_secs(10));
@@ -88,14 +134,17 @@ impl DeadLetterTopic {
 impl DeadLetters for DeadLetterTopic {
     async fn put(&self, letters: Vec<Letter>) -> Result<(), LetterError> {
         let sends = letters.iter().map(|letter| async move {
-            let sent = self.send(letter, letter.record.value.as_deref()).await;
-            match sent.as_ref().err().and_then(KafkaError::rdkafka_error_code) {
-                // The topic takes no message of this size: its place says where the value still is.
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) if letter.record.value.is_some() => {
-                    self.send(letter, None).await
+            let mut sent = self.send(letter, Extent::Whole).await;
+            // The topic takes no message of this size: its place says where the rest still is.
+            for less in [Extent::WithoutValue, Extent::Place] {
+                match sent.as_ref().err().and_then(KafkaError::rdkafka_error_code) {
+                    Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                        sent = self.send(letter, less).await;
+                    }
+                    _ => break,
                 }
-                _ => sent,
             }
+            sent
         });
         for sent in join_all(sends).await {
             sent.map_err(|error| LetterError(format!("topic `{}`: {error}", self.topic)))?;

@@ -4,52 +4,23 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, mpsc},
-};
+use tokio::{runtime::Handle, sync::mpsc};
 use trivium_ingest::{
-    Lane, Parts, Stopped,
+    Lag, Lane, LaneHealth, Parts, Tended,
     port::{Partition, Record},
 };
 use trivium_runtime::Shutdown;
 
 use crate::KafkaOptions;
 
-/// How a partition's lane is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneHealth {
-    /// The partition.
-    pub partition: Partition,
-    /// Behind the last message that is done with; none yet.
-    pub progress: Option<i64>,
-    /// Bytes of messages that wait.
-    pub waiting_bytes: usize,
-    /// For how long what is being written has been.
-    pub busy: Option<Duration>,
-    /// Why it does not go on, if it does not.
-    pub stopped: Option<String>,
-    /// What is still to be done with; none where that is not known yet.
-    pub lag: Option<Lag>,
-}
-
-/// How far a partition's lane is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lag {
-    /// Messages.
-    pub records: u64,
-    /// The age of the oldest of them, of which something is known.
-    pub age: Duration,
-}
-
 /// What the consumer's thread and a lane's task share.
 struct Shared {
-    partition: Partition,
+    tended: Tended,
     waiting: AtomicUsize,
     /// The next offset to read; below zero: unknown.
     progress: AtomicI64,
@@ -61,11 +32,7 @@ struct Shared {
     /// When the oldest message was made that is not done with, or else the last that is; 0: unknown.
     made: AtomicI64,
     paused: Mutex<bool>,
-    state: Mutex<State>,
     stop: Shutdown,
-    /// Messages that may pass whatever they are, once somebody has said so.
-    passing: AtomicU64,
-    pass: Notify,
 }
 
 impl Shared {
@@ -79,15 +46,20 @@ impl Shared {
         let records = u64::try_from(end - at).unwrap_or_default();
         let made = self.made.load(Ordering::Acquire);
         let age = if records == 0 || made == 0 { 0 } else { now.saturating_sub(made) };
-        Some(Lag { records, age: Duration::from_micros(u64::try_from(age).unwrap_or_default()) })
+        Some(Lag {
+            records: Some(records),
+            age: Duration::from_micros(u64::try_from(age).unwrap_or_default()),
+        })
     }
 
     fn tell_lag(&self, lag: Lag) {
         let labels = [
-            ("topic", self.partition.topic.to_string()),
-            ("partition", self.partition.name.to_string()),
+            ("topic", self.tended.partition().topic.to_string()),
+            ("partition", self.tended.partition().name.to_string()),
         ];
-        metrics::gauge!("trivium_ingest_lag_records", &labels).set(lag.records as f64);
+        if let Some(records) = lag.records {
+            metrics::gauge!("trivium_ingest_lag_records", &labels).set(records as f64);
+        }
         metrics::gauge!("trivium_ingest_lag_seconds", &labels).set(lag.age.as_secs_f64());
     }
 
@@ -95,12 +67,6 @@ impl Shared {
     fn stands_at(&self, record: &Record) {
         self.made.store(record.time.map_or(0, |time| time.0), Ordering::Release);
     }
-}
-
-#[derive(Default)]
-struct State {
-    busy: Option<Instant>,
-    stopped: Option<String>,
 }
 
 struct Running {
@@ -145,7 +111,7 @@ impl Lanes {
                 Partition { topic: id.0.as_str().into(), name: id.1.to_string().into() };
             tracing::info!(%partition, "a partition has come");
             let shared = Arc::new(Shared {
-                partition: partition.clone(),
+                tended: Tended::new(partition.clone()),
                 waiting: AtomicUsize::new(0),
                 progress: AtomicI64::new(-1),
                 committed: AtomicI64::new(-1),
@@ -153,10 +119,7 @@ impl Lanes {
                 end: AtomicI64::new(-1),
                 made: AtomicI64::new(0),
                 paused: Mutex::new(false),
-                state: Mutex::default(),
                 stop: Shutdown::new(),
-                passing: AtomicU64::new(0),
-                pass: Notify::new(),
             });
             let (feed, fed) = mpsc::unbounded_channel();
             // Its other end falls when the task does, however that ends.
@@ -171,7 +134,7 @@ impl Lanes {
             };
             let (died, handle) = (Arc::clone(&self.died), self.handle.clone());
             self.handle.spawn(async move {
-                let name = work.shared.partition.to_string();
+                let name = work.shared.tended.partition().to_string();
                 if let Err(error) = handle.spawn(work.run(fed)).await {
                     locked(&died).get_or_insert(format!("the lane of {name} died: {error}"));
                 }
@@ -279,12 +242,12 @@ impl Lanes {
         for (id, lane) in ending {
             let left = until.saturating_duration_since(Instant::now());
             if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = lane.done.recv_timeout(left) {
-                tracing::warn!(partition = %lane.shared.partition, "its last batch is still being written");
+                tracing::warn!(partition = %lane.shared.tended.partition(), "its last batch is still being written");
             }
             let at = lane.shared.progress.load(Ordering::Acquire);
-            tracing::info!(partition = %lane.shared.partition, progress = at, "a partition has gone");
             // Its lag is told by whoever has it now.
-            lane.shared.tell_lag(Lag { records: 0, age: Duration::ZERO });
+            lane.shared.tell_lag(Lag { records: Some(0), age: Duration::ZERO });
+            tracing::info!(partition = %lane.shared.tended.partition(), progress = at, "a partition has gone");
             if at >= 0 {
                 progress.push((id, at));
             }
@@ -299,15 +262,14 @@ impl Lanes {
             .values()
             .map(|lane| {
                 let shared = &lane.shared;
-                let state = locked(&shared.state);
                 let progress = shared.progress.load(Ordering::Acquire);
                 LaneHealth {
-                    partition: shared.partition.clone(),
-                    progress: (progress >= 0).then_some(progress),
+                    partition: shared.tended.partition().clone(),
+                    progress: u64::try_from(progress).ok(),
                     waiting_bytes: shared.waiting.load(Ordering::Acquire),
-                    busy: state.busy.map(|since| since.elapsed()),
-                    stopped: state.stopped.clone(),
+                    busy: shared.tended.busy(),
                     lag: shared.lag(now),
+                    stopped: shared.tended.stopped(),
                 }
             })
             .collect();
@@ -319,15 +281,8 @@ impl Lanes {
     /// become rows are dead-lettered.
     pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
         let running = locked(&self.running);
-        let named = running.values().filter(|lane| lane.shared.partition.to_string() == partition);
-        // Only what is stopped: said beforehand, it would let a flood of next week pass.
-        let mut stopped = named.filter(|lane| locked(&lane.shared.state).stopped.is_some());
-        messages > 0
-            && stopped.next().is_some_and(|lane| {
-                lane.shared.passing.store(messages, Ordering::Release);
-                lane.shared.pass.notify_one();
-                true
-            })
+        let mut lanes = running.values().map(|lane| &lane.shared.tended);
+        lanes.any(|lane| lane.partition().to_string() == partition && lane.let_pass(messages))
     }
 }
 
@@ -351,59 +306,18 @@ impl Work {
                 () = stop.wait() => return,
                 count = fed.recv_many(&mut batch, self.options.batch_records) => count,
             };
-            let [first, ..] = &batch[..] else { return };
+            let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return };
             self.shared.stands_at(first);
-            let Some(last) = batch.last() else { return };
             debug_assert_eq!(count, batch.len());
             let next =
                 i64::try_from(last.offset).map_or(i64::MAX, |offset| offset.saturating_add(1));
-            metrics::histogram!("trivium_ingest_batch_records").record(count as f64);
-            locked(&self.shared.state).busy = Some(Instant::now());
-            if !self.finish(&batch, &stop).await {
+            let tended = &self.shared.tended;
+            if !tended.take(&mut self.lane, &batch, self.options.flood_retry, &stop).await {
                 return;
             }
-            locked(&self.shared.state).busy = None;
-            batch.last().into_iter().for_each(|last| self.shared.stands_at(last));
+            self.shared.stands_at(last);
             self.shared.progress.store(next, Ordering::Release);
             self.done_with(batch.iter().map(Record::bytes).sum());
-        }
-    }
-
-    /// Takes a batch to its end, however long a flood lasts; false: it was asked to stop.
-    async fn finish(&mut self, batch: &[Record], stop: &Shutdown) -> bool {
-        loop {
-            match self.lane.take(batch, stop).await {
-                Ok(_) => {
-                    locked(&self.shared.state).stopped = None;
-                    return true;
-                }
-                Err(Stopped::Asked) => return false,
-                Err(stopped) => {
-                    let why = stopped.to_string();
-                    let partition = &self.shared.partition;
-                    let before = locked(&self.shared.state).stopped.replace(why.clone());
-                    if before.as_deref() != Some(&why) {
-                        tracing::error!(%partition, why, "the partition is stopped");
-                    }
-                    let again = match stopped {
-                        Stopped::Flood { .. } => {
-                            let topic = partition.topic.to_string();
-                            metrics::counter!("trivium_ingest_floods_total", "topic" => topic)
-                                .increment(1);
-                            self.options.flood_retry
-                        }
-                        _ => self.options.flood_retry.min(Duration::from_secs(1)),
-                    };
-                    tokio::select! {
-                        () = stop.wait() => return false,
-                        () = self.shared.pass.notified() => {
-                            self.lane.let_pass(self.shared.passing.swap(0, Ordering::AcqRel));
-                        }
-                        // A mended config needs nobody to say so.
-                        () = tokio::time::sleep(again) => {}
-                    }
-                }
-            }
         }
     }
 

@@ -6,8 +6,9 @@
 //! only, and whoever is killed in between has done less, not something else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
+    ops::ControlFlow,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -31,6 +32,7 @@ use crate::{Error, HEADER_PREFIX, KafkaOptions, consumer::record};
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(200);
+const MARKS_AT_ONCE: usize = 1_000;
 /// The header of a mark that says what was done …
 const MARK: &str = "trivium-dlq-mark";
 /// … and the one that says with which letter.
@@ -105,9 +107,15 @@ impl Stored {
     pub fn origin(&self) -> [&str; 4] {
         ["topic", "partition", "offset", "view"].map(|name| self.says(name))
     }
-    /// The bytes of a value that was too large to be put away.
-    pub fn left_behind(&self) -> Option<u64> {
-        self.about.get("value-bytes")?.parse().ok()
+    /// Whether the message was too large to be put away whole: the rest is where it came from.
+    pub fn is_part(&self) -> bool {
+        ["value-bytes", "key-bytes"].iter().any(|name| self.about.contains_key(*name))
+    }
+
+    /// The message as it was where it came from.
+    pub fn complete(&mut self, original: Record) {
+        let Record { key, value, headers, .. } = original;
+        (self.record.key, self.record.value, self.record.headers) = (key, value, headers);
     }
 }
 
@@ -121,7 +129,7 @@ fn failed(error: impl fmt::Display) -> Error {
     Error::Failed(error.to_string())
 }
 
-/// The topic of dead letters, for reading. Calls block, but for [`Self::mark`] and [`Self::trim`].
+/// The topic of dead letters, for reading. What is not async blocks: it waits for the broker.
 pub struct LetterBox {
     options: KafkaOptions,
     topic: String,
@@ -137,7 +145,7 @@ impl LetterBox {
         // Nothing of a group's is asked for: partitions are assigned by hand, and progress is not kept.
         let mut config = self.options.consumer();
         config.remove("group.instance.id");
-        config.set("enable.partition.eof", "true").set("statistics.interval.ms", "0");
+        config.set("enable.partition.eof", "true");
         config.set("group.id", format!("{}-letters", self.options.group));
         config.create().map_err(|error| Error::Options(error.to_string()))
     }
@@ -148,7 +156,8 @@ impl LetterBox {
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
         let partitions = topic.map_or(&[][..], |topic| topic.partitions());
         if partitions.is_empty() {
-            return Err(Error::Failed(format!("there is no topic `{}`", self.topic)));
+            let why = format!("there is no topic `{}`: make it, or name another", self.topic);
+            return Err(Error::Failed(why));
         }
         let bounds = partitions.iter().map(|partition| {
             let bounds = reader.fetch_watermarks(&self.topic, partition.id(), PATIENCE);
@@ -157,8 +166,8 @@ impl LetterBox {
         bounds.collect()
     }
 
-    /// Tells of everything that is in the topic now, each partition in its order.
-    fn walk(&self, mut each: impl FnMut(Found)) -> Result<(), Error> {
+    /// Tells of everything that is in the topic now, each partition in its order, until it is enough.
+    fn walk(&self, mut each: impl FnMut(Found) -> ControlFlow<()>) -> Result<(), Error> {
         let reader = self.reader()?;
         let mut waiting = self.bounds(&reader)?;
         waiting.retain(|_, (low, high)| low < high);
@@ -185,8 +194,8 @@ impl LetterBox {
             heard = Instant::now();
             let place = Place { partition: message.partition(), offset: message.offset() };
             let Some(&(_, high)) = waiting.get(&place.partition) else { continue };
-            if place.offset < high {
-                each(found(place, record(&message)));
+            if place.offset < high && each(found(place, record(&message))).is_break() {
+                return Ok(());
             }
             // What comes while this is read is for the next time.
             if place.offset + 1 >= high {
@@ -196,33 +205,59 @@ impl LetterBox {
         Ok(())
     }
 
-    /// The letters that nobody has dealt with, each with all places where it stands: a letter that was
-    /// put twice is one, the first of them. What `keep` gives back is kept in memory, and nothing else.
-    pub fn read(
-        &self,
-        mut keep: impl FnMut(Stored) -> Option<Stored>,
-    ) -> Result<Vec<Waiting>, Error> {
-        let mut letters: BTreeMap<Place, Stored> = BTreeMap::new();
-        self.walk(|found| match found {
-            Found::Letter(letter) => letters.extend(keep(letter).map(|kept| (kept.place, kept))),
-            // Marks stand behind their letters.
-            Found::Mark(letter, _) => {
-                letters.remove(&letter);
-            }
-        })?;
-        let mut by_origin: BTreeMap<[String; 4], usize> = BTreeMap::new();
-        let mut waiting: Vec<Waiting> = Vec::new();
-        for (place, letter) in letters {
-            let origin = letter.origin().map(str::to_owned);
-            match by_origin.get(&origin) {
-                Some(&at) => waiting[at].places.push(place),
-                None => {
-                    by_origin.insert(origin, waiting.len());
-                    waiting.push(Waiting { letter, places: vec![place] });
+    /// Where the letters are that nobody has dealt with, and that are `wanted`: of each all its places,
+    /// for one that was put twice is one letter. In the order of their first places.
+    pub fn places(&self, wanted: impl Fn(&Stored) -> bool) -> Result<Vec<Vec<Place>>, Error> {
+        let mut waiting: BTreeMap<Place, [String; 4]> = BTreeMap::new();
+        self.walk(|found| {
+            match found {
+                Found::Letter(letter) => {
+                    if wanted(&letter) {
+                        waiting.insert(letter.place, letter.origin().map(str::to_owned));
+                    }
+                }
+                // Marks stand behind their letters.
+                Found::Mark(letter, _) => {
+                    waiting.remove(&letter);
                 }
             }
+            ControlFlow::Continue(())
+        })?;
+        let mut by_origin: HashMap<[String; 4], usize> = HashMap::new();
+        let mut letters: Vec<Vec<Place>> = Vec::new();
+        for (place, origin) in waiting {
+            let at = *by_origin.entry(origin).or_insert(letters.len());
+            match letters.get_mut(at) {
+                Some(places) => places.push(place),
+                None => letters.push(vec![place]),
+            }
         }
-        Ok(waiting)
+        Ok(letters)
+    }
+
+    /// Reads letters, each at its first place, until they take so many bytes of memory: at least one, and
+    /// of each partition the first ones.
+    pub fn load(&self, letters: &[Vec<Place>], bytes: usize) -> Result<Vec<Waiting>, Error> {
+        let first = |places: &Vec<Place>| Some((*places.first()?, places.clone()));
+        let mut wanted: BTreeMap<Place, Vec<Place>> = letters.iter().filter_map(first).collect();
+        let (mut loaded, mut taken) = (Vec::new(), 0);
+        if wanted.is_empty() {
+            return Ok(loaded);
+        }
+        self.walk(|found| {
+            if let Found::Letter(letter) = found
+                && let Some(places) = wanted.remove(&letter.place)
+            {
+                taken += letter.record.bytes();
+                loaded.push(Waiting { letter, places });
+            }
+            match taken < bytes && !wanted.is_empty() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        loaded.sort_by_key(|waiting| waiting.letter.place);
+        Ok(loaded)
     }
 
     /// A message where it came from, if it is still there: for letters whose value was too large.
@@ -257,25 +292,33 @@ impl LetterBox {
     pub async fn mark(&self, places: &[Place], mark: Mark) -> Result<(), Error> {
         let producer: FutureProducer =
             self.options.producer().create().map_err(|error| Error::Options(error.to_string()))?;
-        let sends = places.iter().map(|place| {
-            let text = place.to_string();
-            let headers = OwnedHeaders::new_with_capacity(2)
-                .insert(Header { key: MARK, value: Some(mark.word()) })
-                .insert(Header { key: MARKED, value: Some(&text) });
-            // Beside its letter, so that a partition's head can be judged by itself.
-            let message: FutureRecord<'_, [u8], [u8]> =
-                FutureRecord::to(&self.topic).partition(place.partition).headers(headers);
-            let producer = &producer;
-            async move { producer.send(message, Timeout::After(PATIENCE)).await }
-        });
-        for sent in futures::future::join_all(sends).await {
-            sent.map_err(|(error, _)| failed(error))?;
+        for places in places.chunks(MARKS_AT_ONCE) {
+            let sends = places.iter().map(|place| self.send_mark(&producer, *place, mark));
+            futures::future::try_join_all(sends).await?;
         }
         Ok(())
     }
 
-    /// Where the head of each partition may be cut: before the first letter that is not marked.
-    fn heads(&self) -> Result<BTreeMap<i32, i64>, Error> {
+    async fn send_mark(
+        &self,
+        producer: &FutureProducer,
+        place: Place,
+        mark: Mark,
+    ) -> Result<(), Error> {
+        let text = place.to_string();
+        let headers = OwnedHeaders::new_with_capacity(2)
+            .insert(Header { key: MARK, value: Some(mark.word()) })
+            .insert(Header { key: MARKED, value: Some(&text) });
+        // Beside its letter, so that a partition's head can be judged by itself.
+        let message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).partition(place.partition).headers(headers);
+        let sent = producer.send(message, Timeout::After(PATIENCE)).await;
+        sent.map(|_| ()).map_err(|(error, _)| failed(error))
+    }
+
+    /// How much of each partition's head nobody waits for any more: all before the first letter that is
+    /// not marked.
+    pub fn heads(&self) -> Result<Heads, Error> {
         let mut unmarked = BTreeSet::new();
         let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
         self.walk(|found| {
@@ -290,32 +333,37 @@ impl LetterBox {
                 }
             };
             ends.insert(place.partition, place.offset + 1);
+            ControlFlow::Continue(())
         })?;
         // What has come since the walk stays: nobody has looked at it.
         let head = |(partition, end)| {
             let first = unmarked.iter().find(|place| place.partition == partition);
             (partition, first.map_or(end, |place| place.offset))
         };
-        Ok(ends.into_iter().map(head).collect())
+        Ok(Heads(ends.into_iter().map(head).collect()))
     }
 
-    /// Cuts off the topic's head, as far as nothing there waits for anybody.
-    pub async fn trim(&self) -> Result<(), Error> {
+    /// Cuts off the heads. Asks for the right to delete records.
+    pub async fn cut(&self, heads: &Heads) -> Result<(), Error> {
+        if heads.0.is_empty() {
+            return Ok(());
+        }
         let mut list = TopicPartitionList::new();
-        for (partition, head) in self.heads()? {
+        for (&partition, &head) in &heads.0 {
             list.add_partition_offset(&self.topic, partition, Offset::Offset(head))
                 .map_err(failed)?;
-        }
-        if list.count() == 0 {
-            return Ok(());
         }
         let admin: AdminClient<DefaultClientContext> =
             self.options.client().create().map_err(|error| Error::Options(error.to_string()))?;
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-        admin.delete_records(&list, &options).await.map_err(failed)?;
-        Ok(())
+        let cut = admin.delete_records(&list, &options).await.map_err(failed)?;
+        cut.elements().iter().try_for_each(|one| one.error()).map_err(failed)
     }
 }
+
+/// Where the heads of a topic's partitions end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads(BTreeMap<i32, i64>);
 
 /// A letter that waits for somebody.
 #[derive(Debug, Clone)]
@@ -342,12 +390,16 @@ fn found(place: Place, mut record: Record) -> Found {
     {
         return Found::Mark(letter, place);
     }
-    let mut about = BTreeMap::new();
-    record.headers.retain(|(name, value)| {
-        let Some(name) = name.strip_prefix(HEADER_PREFIX) else { return true };
-        about.insert(name.to_owned(), text(value.as_ref()));
-        false
-    });
+    // What is said of it stands last and begins with the reason. Headers of that kind before are the
+    // message's own: it was a letter once, and somebody sent it anew.
+    let ours = record.headers.iter().rposition(|(header, _)| *header == reason);
+    let said = record.headers.split_off(ours.unwrap_or(record.headers.len()));
+    let about: BTreeMap<String, String> = said
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), text(value.as_ref())))
+        })
+        .collect();
     record.offset = about.get("offset").and_then(|offset| offset.parse().ok()).unwrap_or_default();
     record.time = about.get("time").and_then(|time| Timestamp::parse(time));
     Found::Letter(Stored { place, about, record })

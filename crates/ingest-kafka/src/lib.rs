@@ -8,14 +8,16 @@
 mod consumer;
 mod dead_letters;
 mod ends;
+mod history;
 mod lanes;
 mod letter_box;
 mod options;
+pub mod windows;
 
 pub use consumer::KafkaWorker;
 pub use dead_letters::{DeadLetterTopic, HEADER_PREFIX};
-pub use lanes::{Lag, LaneHealth};
-pub use letter_box::{LetterBox, Mark, Place, Stored, Waiting};
+pub use history::KafkaHistory;
+pub use letter_box::{Heads, LetterBox, Mark, Place, Stored, Waiting};
 pub use options::KafkaOptions;
 
 /// What ends a worker, or keeps it from beginning.

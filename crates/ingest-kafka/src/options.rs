@@ -78,8 +78,6 @@ impl KafkaOptions {
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "false")
-            // Where partitions end, for the lag.
-            .set("statistics.interval.ms", "1000")
             .set("allow.auto.create.topics", "false")
             // New topics are found soon.
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -20,8 +20,10 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use trivium_ingest::{FloodOptions, LaneOptions, Parts, Schemas, routes::Routes};
-use trivium_ingest_kafka::{DeadLetterTopic, Error, KafkaOptions, KafkaWorker, LaneHealth};
+use trivium_ingest::{
+    FloodOptions, LaneHealth, LaneOptions, Partitions as _, Parts, Schemas, routes::Routes,
+};
+use trivium_ingest_kafka::{DeadLetterTopic, Error, KafkaOptions, KafkaWorker};
 use trivium_model::{KeyValue, StreamSystem, Timestamp, config::parse_view};
 use trivium_registry::{Revision, Snapshot, StoredView};
 use trivium_runtime::{Shutdown, SystemClock};
@@ -127,6 +129,13 @@ impl Broker {
         self.producer.flush(PATIENCE).unwrap();
     }
 
+    /// Where the topic of dead letters begins now.
+    pub fn dead_letters_begin(&self) -> i64 {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
+        consumer.fetch_watermarks("dead", 0, PATIENCE).unwrap().0
+    }
+
     pub fn kill_and_restart(&mut self) {
         self.kafka.kill().unwrap();
         self.kafka.restart().unwrap();
@@ -227,27 +236,35 @@ impl WriteDoor for Door {
     }
 }
 
-fn routes() -> Routes {
-    let config = serde_json::json!({
-        "namespace": "n", "name": "a", "version": 1, "lane": "stream", "description": "d",
-        "owner": { "team": "t", "contact": "c" }, "urgency_tier": 1,
-        "entities": [{ "name": "id", "type": "int64" }], "event_timestamp": "at",
-        "features": [{ "name": "x", "type": "int64", "description": "d" }],
-        "source": { "format": "json", "topic": "events", "time_unit": "us" },
-    });
-    let view = parse_view("configs/n/a.v1.json", &config.to_string()).unwrap();
-    let stored = StoredView {
-        view,
-        config_text: config.to_string(),
-        sql_text: None,
-        revision: Revision(1),
-        author: "a".into(),
-        at: Timestamp(0),
-        reason: "r".into(),
-    };
+/// Views of these names, each with `x` of the events.
+pub fn snapshot(names: &[&str]) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    snapshot.views.insert(stored.view.reference(), Arc::new(stored));
-    Routes::of(&snapshot, StreamSystem::Kafka, &[])
+    for name in names {
+        let config = serde_json::json!({
+            "namespace": "n", "name": name, "version": 1, "lane": "stream", "description": "d",
+            "owner": { "team": "t", "contact": "c" }, "urgency_tier": 1,
+            "entities": [{ "name": "id", "type": "int64" }], "event_timestamp": "at",
+            "features": [{ "name": "x", "type": "int64", "description": "d" }],
+            "source": { "format": "json", "topic": "events", "time_unit": "us" },
+        });
+        let path = format!("configs/n/{name}.v1.json");
+        let view = parse_view(&path, &config.to_string()).unwrap();
+        let stored = StoredView {
+            view,
+            config_text: config.to_string(),
+            sql_text: None,
+            revision: Revision(1),
+            author: "a".into(),
+            at: Timestamp(0),
+            reason: "r".into(),
+        };
+        snapshot.views.insert(stored.view.reference(), Arc::new(stored));
+    }
+    snapshot
+}
+
+fn routes() -> Routes {
+    Routes::of(&snapshot(&["a"]), StreamSystem::Kafka, &[])
 }
 
 /// A worker of the group.

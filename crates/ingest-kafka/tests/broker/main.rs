@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod fixture;
+mod history;
+mod letters;
 
 use std::time::Duration;
 
@@ -129,7 +131,7 @@ async fn while_serving_is_away_little_waits_and_nothing_is_a_dead_letter() {
     assert!(waiting > 0 && waiting < 2 * WAITING, "{waiting}");
     assert!(member.health().iter().any(|lane| lane.busy.is_some()));
     let lag = || -> u64 {
-        member.health().iter().filter_map(|lane| lane.lag).map(|lag| lag.records).sum()
+        member.health().iter().filter_map(|lane| lane.lag).filter_map(|lag| lag.records).sum()
     };
     // All that was sent and is not written: of each entity the first is.
     until(|| lag() == 2_000 * ENTITIES as u64).await;

@@ -1,0 +1,190 @@
+//! Windows over the events of a topic: one worker a view.
+//!
+//! A worker is in a consumer group of its own, with the view's other workers. What it takes of all its
+//! partitions at once becomes one transaction of Kafka: the rows, as payloads; the changes of each
+//! partition's state, in the partition of the same number of the view's changelog, which is compacted;
+//! dead letters; and the group's offsets. Only then does the state in the worker's own folder follow,
+//! in one batch with the changelog's offset. So, whoever dies when:
+//!
+//! - before the transaction is committed, it never was: its messages are read again, on the state from
+//!   before;
+//! - between the transaction and the folder, the folder is behind, which the group's offset tells: its
+//!   metadata counts the steps. What is missing is read from the changelog;
+//! - a worker whose partitions went to others while it was away cannot commit any more: the
+//!   transaction names the group's generation, and is refused (KIP-447).
+//!
+//! A partition that comes to a worker brings its state along: if the folder's is not that of the
+//! group's offset, it is read from the changelog, as far as the folder's mark allows, or whole.
+//!
+//! Everything happens on one thread, which polls only between transactions: when partitions are taken
+//! away, none is under way.
+
+mod changelog;
+mod session;
+mod transaction;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
+use trivium_ingest::{LaneOptions, Schemas, events::Events};
+use trivium_model::{FeatureView, StreamSystem, ViewRef};
+use trivium_runtime::{Clock, Shutdown};
+use trivium_windows::Plan;
+use trivium_windows_embedded::Folder;
+
+use self::session::Session;
+use crate::{Error, KafkaOptions};
+
+/// How long it waits after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What workers of windows share. Cheap to clone.
+#[derive(Clone)]
+pub struct WindowsParts {
+    /// Where the state is.
+    pub folder: Folder,
+    /// What Avro's messages were written under.
+    pub schemas: Arc<Schemas>,
+    /// The topic of dead letters.
+    pub dead_letters: String,
+    /// For the times of dead letters.
+    pub clock: Arc<dyn Clock>,
+    /// How Kafka is talked to. The group's name is the beginning of the groups' names.
+    pub kafka: KafkaOptions,
+    /// How schemas are waited for.
+    pub options: LaneOptions,
+}
+
+/// What one worker is made of.
+pub(crate) struct Job {
+    pub view: FeatureView,
+    pub plan: Plan,
+    pub events: Events,
+    pub topic: String,
+    pub payload_topic: String,
+    pub changelog: String,
+    pub group: String,
+    pub transactional_id: String,
+    pub parts: WindowsParts,
+    pub health: Arc<Mutex<WindowsHealth>>,
+    pub handle: Handle,
+}
+
+/// How a view's windows are doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WindowsHealth {
+    /// The next offset of each partition that this worker has.
+    pub partitions: BTreeMap<i32, u64>,
+    /// Why it does not go on, if it does not.
+    pub failing: Option<String>,
+}
+
+/// A worker of one view. Cheap to clone.
+#[derive(Clone)]
+pub struct WindowsWorker(Arc<Job>);
+
+impl fmt::Debug for WindowsWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WindowsWorker").field("view", self.view()).finish_non_exhaustive()
+    }
+}
+
+/// A view's name as topics and groups can bear it.
+fn spelled(view: &ViewRef) -> String {
+    format!("{}.{}.v{}", view.namespace, view.view, view.version)
+}
+
+/// The topic in which a view's states are: compacted, with as many partitions as the source.
+pub fn changelog_topic(view: &ViewRef) -> String {
+    format!("trivium-windows.{}", spelled(view))
+}
+
+impl WindowsWorker {
+    /// Of a view with windows over a topic of Kafka; says why there cannot be one. Asks nobody yet.
+    pub fn new(view: &FeatureView, parts: WindowsParts, handle: Handle) -> Result<Self, String> {
+        let (Some(source), Some(window)) = (&view.source, &view.window) else {
+            return Err("the view has no `window` over a `source`".to_owned());
+        };
+        if window.job.is_some() {
+            return Err("a Flink job computes the view's windows".to_owned());
+        }
+        if source.system != StreamSystem::Kafka {
+            return Err(format!("windows are not computed over {}", source.system.word()));
+        }
+        let reference = view.reference();
+        let group = format!("{}.windows.{}", parts.kafka.group, spelled(&reference));
+        let member = match &parts.kafka.instance {
+            Some(instance) => instance.clone(),
+            None => uuid::Uuid::new_v4().to_string(),
+        };
+        Ok(Self(Arc::new(Job {
+            plan: Plan::new(view)?,
+            events: Events::new(view)?,
+            topic: source.topic.clone(),
+            payload_topic: window.payload_topic.clone(),
+            changelog: changelog_topic(&reference),
+            transactional_id: format!("{group}.{member}"),
+            group,
+            view: view.clone(),
+            parts,
+            health: Arc::default(),
+            handle,
+        })))
+    }
+
+    /// The view.
+    pub fn view(&self) -> &ViewRef {
+        self.0.events.view()
+    }
+
+    /// How it is doing.
+    pub fn health(&self) -> WindowsHealth {
+        self.0.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Works until the shutdown, on a thread of its own. What fails is begun anew.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let name = format!("windows {}", self.view());
+        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+            // Nobody waits for it any more: then nobody is told.
+            let _ = ended.send(self.work(&shutdown));
+        });
+        spawned.map_err(|error| Error::Failed(format!("no thread for windows: {error}")))?;
+        end.await.unwrap_or_else(|_| Err(Error::Failed("the windows' thread died".to_owned())))
+    }
+
+    fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
+        let job = &self.0;
+        while !shutdown.is_triggered() {
+            let worked = Session::begin(job).and_then(|session| session.work(shutdown));
+            let mut health = job.health.lock().unwrap_or_else(PoisonError::into_inner);
+            health.partitions.clear();
+            match worked {
+                Ok(()) => return Ok(()),
+                Err(wrong @ Error::Options(_)) => {
+                    health.failing = Some(wrong.to_string());
+                    return Err(wrong);
+                }
+                Err(why) => {
+                    tracing::warn!(view = %self.view(), %why, "windows are begun anew");
+                    health.failing = Some(why.to_string());
+                }
+            }
+            drop(health);
+            let stopped = shutdown.clone();
+            job.handle.block_on(async {
+                tokio::select! {
+                    () = stopped.wait() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            });
+        }
+        Ok(())
+    }
+}
