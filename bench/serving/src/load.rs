@@ -105,7 +105,7 @@ fn grpc_select(selection: FeatureSelection, users: impl Iterator<Item = String>)
             name: "user_id".to_owned(),
             values: Some(key_column::Values::Strings(StringList { values: users.collect() })),
         }],
-        consistency: None,
+        ..BatchGetRequest::default()
     };
     Bytes::from(request.encode_to_vec())
 }

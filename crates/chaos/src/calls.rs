@@ -230,13 +230,18 @@ fn of_call(error: &Error, reasons: &Reasons) -> Told {
 /// Reads one row; with a bound, perhaps from a copy. `Nothing`: it could not be read.
 pub async fn get(client: &Client, row: u32, bound: Option<Duration>) -> What {
     let consistency = consistency(bound);
-    let request = GetRequest { selection: selection(row), entity: entity(row), consistency };
+    let request = GetRequest {
+        selection: selection(row),
+        entity: entity(row),
+        consistency,
+        ..GetRequest::default()
+    };
     client.get(request).await.map_or(What::Nothing, |answer| part(&answer, 0))
 }
 
 /// Reads a row and its twin by the service.
 pub async fn get_both(client: &Client, row: u32) -> [What; 2] {
-    let request = GetRequest { selection: service(), entity: entity(row), consistency: None };
+    let request = GetRequest { selection: service(), entity: entity(row), ..GetRequest::default() };
     let answer = client.get(request).await;
     answer.map_or([What::Nothing; 2], |answer| [part(&answer, 0), part(&answer, 1)])
 }
@@ -315,7 +320,12 @@ fn hit_of(hit: &SearchHit, near: &Embedding) -> What {
 pub async fn batch_get(client: &Client, rows: &[u32], bound: Option<Duration>) -> Vec<What> {
     let selection = rows.first().and_then(|row| selection(*row));
     let consistency = consistency(bound);
-    let request = BatchGetRequest { selection, entities: entities(rows), consistency };
+    let request = BatchGetRequest {
+        selection,
+        entities: entities(rows),
+        consistency,
+        ..BatchGetRequest::default()
+    };
     match client.batch_get(request).await {
         Err(_) => vec![What::Nothing; rows.len()],
         Ok(answer) => (0..rows.len()).map(|index| batch_part(&answer, 0, index)).collect(),
@@ -325,7 +335,8 @@ pub async fn batch_get(client: &Client, rows: &[u32], bound: Option<Duration>) -
 /// Reads rows and their twins by the service: rows first, then twins.
 pub async fn batch_get_both(client: &Client, rows: &[u32]) -> Vec<(u32, What)> {
     let selection = service();
-    let request = BatchGetRequest { selection, entities: entities(rows), consistency: None };
+    let request =
+        BatchGetRequest { selection, entities: entities(rows), ..BatchGetRequest::default() };
     let answer = client.batch_get(request).await;
     let part = |view: usize, index: usize| match &answer {
         Err(_) => What::Nothing,

@@ -18,7 +18,7 @@ use trivium_model::{
     DataType, FeatureRef, KeyType, KeyValue, Timestamp, Value, ViewRef,
     json::{key_from_json, value_from_json, value_to_json},
 };
-use trivium_offline::{ValueColumn, columns::arrow_type};
+use trivium_offline::{ValueColumn, columns::arrow_type, history::column_of};
 use trivium_registry::Snapshot;
 
 /// A request, as it is sent.
@@ -31,7 +31,7 @@ pub struct HistoricalRequest {
     /// `flights/delay_model@1`, in place of `features`.
     #[serde(default)]
     pub service: Option<String>,
-    /// The entity frame: objects with the join keys and the event time.
+    /// The entity frame: objects with the join keys, the event time and the service's inputs.
     #[schema(value_type = Vec<Object>)]
     pub entities: Vec<Map<String, Json>>,
     /// The event time's name in the entities; `event_timestamp` if absent.
@@ -58,18 +58,23 @@ pub(crate) fn join_keys(
     keys
 }
 
-/// The frame of a request.
+/// The frame of a request. An input that an entity does not have is null, as in an online read.
 pub(crate) fn frame(
     entities: &[Map<String, Json>],
     keys: &BTreeMap<String, (KeyType, ViewRef)>,
+    inputs: &[(String, DataType)],
     event_timestamp: &str,
 ) -> Result<Source, ApiError> {
     let mut times = Vec::with_capacity(entities.len());
     for (index, entity) in entities.iter().enumerate() {
-        if let Some(name) =
-            entity.keys().find(|name| *name != event_timestamp && !keys.contains_key(*name))
-        {
-            let known = keys.keys().map(String::as_str).chain([event_timestamp]);
+        let is_known = |name: &str| {
+            name == event_timestamp
+                || keys.contains_key(name)
+                || inputs.iter().any(|(input, _)| input == name)
+        };
+        if let Some(name) = entity.keys().find(|name| !is_known(name)) {
+            let inputs = inputs.iter().map(|(input, _)| input.as_str());
+            let known = keys.keys().map(String::as_str).chain([event_timestamp]).chain(inputs);
             return Err(ApiError::invalid(format!("no feature asked for is joined by `{name}`"))
                 .at(format!("entities[{index}].{name}"))
                 .help(suggest::hint(name, known)));
@@ -110,6 +115,17 @@ pub(crate) fn frame(
     if !keys.contains_key(event_timestamp) {
         fields.push(Field::new(event_timestamp, arrow_type(&DataType::Timestamp), true));
         arrays.push(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")));
+    }
+    for (name, data_type) in inputs.iter().filter(|(name, _)| name != event_timestamp) {
+        let mut values = Vec::with_capacity(entities.len());
+        for (index, entity) in entities.iter().enumerate() {
+            let value = value_from_json(data_type, entity.get(name).unwrap_or(&Json::Null));
+            values.push(value.map_err(|message| {
+                ApiError::invalid(message).at(format!("entities[{index}].{name}"))
+            })?);
+        }
+        fields.push(Field::new(name, arrow_type(data_type), true));
+        arrays.push(column_of(data_type, &values).map_err(ApiError::internal)?);
     }
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)

@@ -13,12 +13,10 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use trivium_api::{ApiError, Json};
-use trivium_model::DataType;
 use trivium_offline::{
     HistoryQuery, Selection, TrainingSet,
     history::{EVENT_TIMESTAMP, write_ipc},
 };
-use trivium_registry::Snapshot;
 
 use crate::{
     HistoryApi,
@@ -77,10 +75,11 @@ pub(crate) async fn historical(
     let selection =
         Selection { features: request.features.unwrap_or_default(), service: request.service };
     let features = history.resolve(&selection).map_err(|error| of_offline(&error))?;
-    if !as_arrow && rows * features.len() > limits::JSON_VALUES_MAX {
+    let computed = history.computed(&selection);
+    if !as_arrow && rows * (features.len() + computed) > limits::JSON_VALUES_MAX {
         return Err(ApiError::too_large(format!(
             "{rows} entities with {} features are more than {} values",
-            features.len(),
+            features.len() + computed,
             limits::JSON_VALUES_MAX
         ))
         .at("entities")
@@ -88,7 +87,8 @@ pub(crate) async fn historical(
     }
     let event_timestamp = request.event_timestamp.unwrap_or_else(|| EVENT_TIMESTAMP.to_owned());
     let keys = join_keys(&snapshot, &features);
-    let frame = frame(&request.entities, &keys, &event_timestamp)?;
+    let inputs = history.inputs(&selection);
+    let frame = frame(&request.entities, &keys, &inputs, &event_timestamp)?;
     drop(request.entities);
     let query = HistoryQuery { selection, frame, event_timestamp, full_names: request.full_names };
     let set = history.join(query).await.map_err(|error| of_offline(&error))?;
@@ -112,7 +112,7 @@ pub(crate) async fn historical(
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(ARROW_STREAM));
         return Ok(response);
     }
-    let body = json_answer(&snapshot, set).await?;
+    let body = json_answer(set).await?;
     let mut response = body.into_response();
     response
         .headers_mut()
@@ -120,20 +120,11 @@ pub(crate) async fn historical(
     Ok(response)
 }
 
-async fn json_answer(snapshot: &Snapshot, set: TrainingSet) -> Result<Vec<u8>, ApiError> {
+async fn json_answer(set: TrainingSet) -> Result<Vec<u8>, ApiError> {
     let failed = |message: String| {
         tracing::error!("{message}");
         ApiError::internal("the training set could not be written")
     };
-    let types: Vec<DataType> = set
-        .features
-        .iter()
-        .map(|feature| {
-            let served = snapshot.views.get(&feature.view)?.view.served_features();
-            Some(served.into_iter().find(|one| one.name == feature.feature)?.data_type)
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(|| failed("a resolved feature has no type".to_owned()))?;
     let names: Vec<String> = set.features.iter().map(ToString::to_string).collect();
     let mut out = b"{\"features\":".to_vec();
     serde_json::to_writer(&mut out, &names).map_err(|error| failed(error.to_string()))?;
@@ -142,7 +133,7 @@ async fn json_answer(snapshot: &Snapshot, set: TrainingSet) -> Result<Vec<u8>, A
         batch.map_err(|source| of_offline(&trivium_offline::Error::History { source }))
     });
     while let Some(batch) = rows.try_next().await? {
-        write_rows(&mut out, &batch, set.frame_columns, &types).map_err(failed)?;
+        write_rows(&mut out, &batch, set.frame_columns, &set.types).map_err(failed)?;
     }
     out.extend_from_slice(b"]}");
     Ok(out)

@@ -16,12 +16,12 @@ use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use trivium_engine::{BatchStream, HistoryEngine, HistoryRequest, Source};
-use trivium_model::config::parse_view;
+use trivium_model::config::{parse_service, parse_view};
 use trivium_offline::Lake;
 use trivium_proto::v1::{
     FeatureSelection, GetHistoricalRequest, history_service_server::HistoryService,
 };
-use trivium_registry::{Revision, Snapshot, StoredView};
+use trivium_registry::{Revision, Snapshot, StoredService, StoredView};
 
 use crate::{HistoryApi, limits};
 
@@ -61,6 +61,19 @@ const VIEW: &str = r#"{
     "schedule": { "every": "1d", "start": "2013-01-01" }, "online": true
 }"#;
 
+const SERVICE: &str = r#"{
+    "namespace": "flights", "name": "quote", "version": 1, "description": "Quotes.",
+    "owner": { "team": "t", "contact": "t@example.com" }, "features": [ "daily@1:flights" ],
+    "inputs": [
+        { "name": "seats", "type": "int32", "description": "Seats." },
+        { "name": "price", "type": { "decimal": { "precision": 8, "scale": 2 } }, "description": "USD." }
+    ],
+    "derived": [
+        { "name": "all", "type": "int64", "description": "All seats.", "sql": "seats * flights" },
+        { "name": "paid", "type": { "decimal": { "precision": 8, "scale": 2 } }, "description": "X.", "sql": "price" }
+    ]
+}"#;
+
 fn api() -> (HistoryApi, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let view = parse_view("configs/flights/daily.v1.json", VIEW).unwrap();
@@ -74,7 +87,17 @@ fn api() -> (HistoryApi, tempfile::TempDir) {
         at: trivium_model::Timestamp(0),
         reason: String::new(),
     };
+    let service = parse_service("configs/flights/quote.v1.service.json", SERVICE).unwrap();
+    let computing = StoredService {
+        config_text: SERVICE.to_owned(),
+        revision: Revision(1),
+        author: String::new(),
+        at: trivium_model::Timestamp(0),
+        reason: String::new(),
+        service,
+    };
     let snapshot = Arc::new(Snapshot {
+        services: BTreeMap::from([(computing.service.reference(), Arc::new(computing))]),
         views: BTreeMap::from([(reference, Arc::new(stored))]),
         ..Snapshot::default()
     });
@@ -113,6 +136,37 @@ async fn rest_answers_one_row_for_each_entity() {
         StreamReader::try_new(&*body, None).unwrap().map(|batch| batch.unwrap()).collect();
     assert_eq!(batches[0].num_rows(), 3);
     assert!(batches[0].column_by_name("daily__flights").is_some());
+}
+
+#[tokio::test]
+async fn a_services_inputs_stand_in_the_entities() {
+    let of = |entities: &str| {
+        format!(r#"{{ "service": "flights/quote@1", "entities": [ {entities} ] }}"#)
+    };
+    let entity = |rest: &str| {
+        format!(r#"{{ "carrier": "AA", "number": 1, "event_timestamp": "2013-02-01"{rest} }}"#)
+    };
+    let rows = [
+        entity(r#", "seats": 9, "price": "1.5""#),
+        entity(r#", "seats": 9"#),
+        entity(r#", "seats": 5"#),
+    ];
+    let (status, body) = post(&of(&rows.join(", ")), "*/*").await;
+    let body = String::from_utf8(body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    expect_test::expect![[
+        r#"{"features":["flights/daily@1:flights","flights/quote@1:all","flights/quote@1:paid"],"rows":[{"values":[0,0,"1.50"]},{"values":[null,null,null]},{"values":[2,10,null]}]}"#
+    ]]
+    .assert_eq(&body);
+    for (rest, field) in [
+        (r#", "seats": "9""#, "entities[0].seats"),
+        (r#", "price": "1.234""#, "entities[0].price"),
+        (r#", "seat": 9"#, "entities[0].seat"),
+    ] {
+        let (status, body) = post(&of(&entity(rest)), "*/*").await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status.as_u16(), body["field"].as_str().unwrap()), (400, field), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub(crate) fn view() -> FeatureView {
         time_zone: None,
         features: vec![feature("flights", DataType::Int64), feature("delay", DataType::Float64)],
         source: None,
+        job: None,
+        window: None,
         schedule: Some(Schedule { every: TimeSpan::DAY, start: Timestamp(0) }),
         ttl: None,
         carryover: Carryover::None,

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use trivium_codec::ValueRef;
+use trivium_expr::{Computed, Datum};
 use trivium_model::{DataType, Value as Owned, json::decimal_to_text};
 use trivium_proto::v1::{
     BoolList, BytesList, DoubleList, Embedding, EmbeddingList, FeatureColumn, FloatList,
@@ -11,14 +12,15 @@ use trivium_proto::v1::{
 };
 
 use crate::{
+    on_demand::{Inputs, compute},
     plan::{PlanColumn, ReadPlan},
     read::{RowState, Shown, cell},
 };
 
 /// The answer for one entity; states in the order of the plan's views.
-pub(crate) fn answer_one(plan: &ReadPlan, states: &[RowState<'_>]) -> GetResponse {
-    let mut values = Vec::with_capacity(plan.columns.len());
-    let mut statuses = Vec::with_capacity(plan.columns.len());
+pub(crate) fn answer_one(plan: &ReadPlan, states: &[RowState<'_>], inputs: &Inputs) -> GetResponse {
+    let mut values = Vec::with_capacity(plan.names.len());
+    let mut statuses = Vec::with_capacity(plan.names.len());
     for column in &plan.columns {
         let (status, shown) = cell(column, &states[column.view]);
         statuses.push(status as i32);
@@ -27,6 +29,11 @@ pub(crate) fn answer_one(plan: &ReadPlan, states: &[RowState<'_>]) -> GetRespons
             Shown::Default => to_value(ValueRef::from(&column.default), &column.data_type),
             Shown::Nothing => to_value(ValueRef::Null, &column.data_type),
         });
+    }
+    for feature in plan.computed() {
+        let (status, value) = compute(plan, feature, inputs, 0, states);
+        statuses.push(status as i32);
+        values.push(to_value(value.as_row(), feature.data_type()));
     }
     if statuses.iter().all(|status| *status == Status::Present as i32) {
         statuses.clear();
@@ -281,6 +288,85 @@ pub(crate) fn gather_column(
             *bytes += components.len() * 4;
             Values::Embeddings(EmbeddingList { dimension: *dimension, components })
         }
+    };
+    FeatureColumn {
+        values: Some(values),
+        statuses: Bytes::from(marks.statuses),
+        nulls: Bytes::from(marks.nulls),
+    }
+}
+
+/// A column of what is computed.
+pub(crate) fn computed_column(
+    plan: &ReadPlan,
+    feature: &Computed,
+    inputs: &Inputs,
+    rows: Rows<'_, '_>,
+    bytes: &mut usize,
+) -> FeatureColumn {
+    let entities = rows.states.len() / rows.views;
+    let mut marks = Marks { rows: entities, statuses: Vec::new(), nulls: Vec::new() };
+    macro_rules! computed {
+        ($zero:expr, $pattern:pat => $value:expr) => {{
+            let mut values = Vec::with_capacity(entities);
+            for (entity, row) in rows.states.chunks_exact(rows.views).enumerate() {
+                let (status, value) = compute(plan, feature, inputs, entity, row);
+                values.push(match value {
+                    $pattern => $value,
+                    _ => {
+                        // An expression has one type: whatever else comes is null.
+                        let told = if status == Status::Present { Status::Error } else { status };
+                        marks.mark(entity, told, true);
+                        $zero
+                    }
+                });
+            }
+            values
+        }};
+    }
+    let values = match feature.data_type() {
+        DataType::Bool => {
+            Values::Bools(BoolList { values: computed!(false, Datum::Bool(value) => value) })
+        }
+        DataType::Int32 => {
+            Values::Int32s(Int32List { values: computed!(0, Datum::Int32(value) => value) })
+        }
+        DataType::Int64 => {
+            Values::Int64s(Int64List { values: computed!(0, Datum::Int64(value) => value) })
+        }
+        DataType::Float32 => {
+            Values::Float32s(FloatList { values: computed!(0.0, Datum::Float32(value) => value) })
+        }
+        DataType::Float64 => {
+            Values::Float64s(DoubleList { values: computed!(0.0, Datum::Float64(value) => value) })
+        }
+        DataType::Timestamp => Values::TimestampsMicros(Int64List {
+            values: computed!(0, Datum::Timestamp(value) => value.0),
+        }),
+        DataType::Date => {
+            Values::Dates(Int32List { values: computed!(0, Datum::Date(value) => value) })
+        }
+        DataType::String => Values::Strings(StringList {
+            values: computed!(String::new(), Datum::String(text) => {
+                *bytes += text.len();
+                text.into_owned()
+            }),
+        }),
+        DataType::Bytes => Values::Bytes(BytesList {
+            values: computed!(Bytes::new(), Datum::Bytes(value) => {
+                *bytes += value.len();
+                Bytes::from(value.into_owned())
+            }),
+        }),
+        DataType::Decimal { scale, .. } => Values::Decimals(StringList {
+            values: computed!(String::new(), Datum::Decimal(unscaled) => {
+                decimal_to_text(unscaled, *scale)
+            }),
+        }),
+        // No expression gives any.
+        DataType::List(_) | DataType::Embedding { .. } => Values::Lists(ListList {
+            values: computed!(ListValue { items: Vec::new() }, Datum::Opaque => ListValue { items: Vec::new() }),
+        }),
     };
     FeatureColumn {
         values: Some(values),

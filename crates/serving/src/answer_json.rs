@@ -8,6 +8,7 @@ use crate::{
     json_buffer::JsonBuffer,
     json_out::{write_instant, write_rev, write_value},
     limits::RESPONSE_BYTES_MAX,
+    on_demand::{Inputs, compute},
     plan::{PlanColumn, ReadPlan},
     read::{RowState, Shown, cell},
 };
@@ -16,13 +17,17 @@ use crate::{
 const FIRST_BYTES_MAX: usize = 1 << 20;
 
 /// `{"features":[…],"rows":[…]}`; states at index entity × views + view.
-pub(crate) fn write_answer(plan: &ReadPlan, states: &[RowState<'_>]) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn write_answer(
+    plan: &ReadPlan,
+    states: &[RowState<'_>],
+    inputs: &Inputs,
+) -> Result<Vec<u8>, ApiError> {
     let views = plan.views.len();
     let entities = states.len() / views.max(1);
     let rows_bytes = (entities * plan.json_row_bytes).min(FIRST_BYTES_MAX);
     let mut out = JsonBuffer::with_capacity(plan.json_head.len() + rows_bytes + 2);
     out.append(|out| out.extend_from_slice(&plan.json_head));
-    let mut statuses: Vec<Status> = Vec::with_capacity(plan.columns.len());
+    let mut statuses: Vec<Status> = Vec::with_capacity(plan.names.len());
     let mut whole: Vec<Option<&[u8]>> = Vec::with_capacity(views);
     for (index, row) in states.chunks_exact(views.max(1)).enumerate() {
         whole.clear();
@@ -32,6 +37,7 @@ pub(crate) fn write_answer(plan: &ReadPlan, states: &[RowState<'_>]) -> Result<V
             out.extend_from_slice(head);
         });
         write_values(&mut out, plan, row, &whole, &mut statuses);
+        write_computed(&mut out, plan, row, (inputs, index), &mut statuses);
         out.append(|out| write_rest(out, plan, row, &statuses));
         if out.len() > RESPONSE_BYTES_MAX {
             return Err(answer_too_large());
@@ -78,6 +84,27 @@ fn write_values(
         });
         if status != Status::Present || !statuses.is_empty() {
             statuses.resize(index, Status::Present);
+            statuses.push(status);
+        }
+    }
+}
+
+/// What is computed for an entity, behind its values.
+fn write_computed(
+    out: &mut JsonBuffer,
+    plan: &ReadPlan,
+    row: &[RowState<'_>],
+    (inputs, entity): (&Inputs, usize),
+    statuses: &mut Vec<Status>,
+) {
+    for (index, feature) in plan.computed().iter().enumerate() {
+        let (status, value) = compute(plan, feature, inputs, entity, row);
+        out.append(|out| {
+            out.push(b',');
+            write_value(out, value.as_row(), feature.data_type());
+        });
+        if status != Status::Present || !statuses.is_empty() {
+            statuses.resize(plan.columns.len() + index, Status::Present);
             statuses.push(status);
         }
     }

@@ -13,9 +13,10 @@ use trivium_codec::FixedSlot;
 use trivium_model::DataType;
 
 use crate::{
-    answer_grpc::{self, gather_column},
+    answer_grpc::{self, computed_column, gather_column},
     answer_json::answer_too_large,
     limits::RESPONSE_BYTES_MAX,
+    on_demand::Inputs,
     plan::{PlanColumn, ReadPlan},
     read::RowState,
 };
@@ -37,7 +38,11 @@ pub(crate) fn encode_names(names: &[String]) -> Vec<u8> {
 }
 
 /// The answer for many entities; states at index entity × views + view.
-pub(crate) fn encode_columns(plan: &ReadPlan, states: &[RowState<'_>]) -> Result<Bytes, ApiError> {
+pub(crate) fn encode_columns(
+    plan: &ReadPlan,
+    states: &[RowState<'_>],
+    inputs: &Inputs,
+) -> Result<Bytes, ApiError> {
     let views = plan.views.len().max(1);
     let entities = states.len() / views;
     // Where every row of a view has all its values, its numbers are only copied.
@@ -67,6 +72,14 @@ pub(crate) fn encode_columns(plan: &ReadPlan, states: &[RowState<'_>]) -> Result
         if answer.len() > 2 * RESPONSE_BYTES_MAX {
             return Err(answer_too_large());
         }
+    }
+    for feature in plan.computed() {
+        let rows = answer_grpc::Rows { states, views };
+        let column = computed_column(plan, feature, inputs, rows, &mut bytes);
+        if bytes > RESPONSE_BYTES_MAX || answer.len() > 2 * RESPONSE_BYTES_MAX {
+            return Err(answer_too_large());
+        }
+        encoding::message::encode(COLUMNS, &column, &mut answer);
     }
     for row in answer_grpc::row_columns(plan, states) {
         encoding::message::encode(ROWS, &row, &mut answer);

@@ -14,11 +14,13 @@ use crate::{
 /// The entries of an object.
 pub(crate) type Entries<'a> = Vec<(Text<'a>, Node<'a>)>;
 
-/// `{"features": […] or "service": "…", "entities": […], "consistency": …}`
+/// `{"features": […] or "service": "…", "entities": […], "inputs": {…}, "consistency": …}`
 pub(crate) struct ReadBody<'a> {
     pub(crate) features: Option<Vec<Text<'a>>>,
     pub(crate) service: Option<Text<'a>>,
     pub(crate) entities: Vec<Entries<'a>>,
+    /// For all entities; others stand in these.
+    pub(crate) inputs: Option<Entries<'a>>,
     pub(crate) consistency: Consistency,
 }
 
@@ -161,7 +163,7 @@ fn consistency(node: Node<'_>) -> Result<Consistency, ApiError> {
 
 impl<'a> ReadBody<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        const KNOWN: [&str; 4] = ["features", "service", "entities", "consistency"];
+        const KNOWN: [&str; 5] = ["features", "service", "entities", "inputs", "consistency"];
         let mut fields = Fields::new(parse(bytes)?, None, &KNOWN)?;
         let consistency =
             fields.take("consistency").map_or(Ok(Consistency::Strong), consistency)?;
@@ -169,6 +171,7 @@ impl<'a> ReadBody<'a> {
             let features = array(node, "features")?.into_iter().enumerate();
             features.map(|(index, node)| text(node, || format!("features[{index}]"))).collect()
         });
+        let inputs = fields.take("inputs").map(|node| entity(node, || "inputs".to_owned()));
         let service = fields.take("service").map(|node| text(node, || "service".to_owned()));
         let entities = array(fields.required("entities")?, "entities")?.into_iter().enumerate();
         let entities = entities.map(|(index, node)| entity(node, || format!("entities[{index}]")));
@@ -176,6 +179,7 @@ impl<'a> ReadBody<'a> {
             features: features.transpose()?,
             service: service.transpose()?,
             entities: entities.collect::<Result<_, _>>()?,
+            inputs: inputs.transpose()?,
             consistency,
         })
     }

@@ -10,6 +10,7 @@ use std::{
 
 use trivium_api::{ApiError, suggest};
 use trivium_codec::{Field, KeyShape, Layouts, RowKey, Schema};
+use trivium_expr::OnDemand;
 use trivium_model::{
     DataType, FeatureRef, KeyType, Lane, Name, ServiceRef, Timestamp, Value, ViewRef,
 };
@@ -20,7 +21,9 @@ use trivium_store::{
     embedding::{Hnsw, IndexSpec, MetaType},
 };
 
-use crate::{embedding::stored_layouts, limits, metrics::ViewMetrics, plan::ReadPlan, traced};
+use crate::{
+    embedding::stored_layouts, limits, metrics::ViewMetrics, on_demand, plan::ReadPlan, traced,
+};
 
 /// One view version, ready to be read and written.
 #[derive(Debug)]
@@ -96,6 +99,10 @@ impl ViewDefinition {
 #[derive(Debug)]
 struct ServiceDefinition {
     features: Vec<FeatureRef>,
+    /// Full names of what is computed.
+    computed: Vec<String>,
+    /// How; or why it cannot be.
+    on_demand: Result<Option<Arc<OnDemand>>, String>,
     is_precomputed: bool,
 }
 
@@ -129,6 +136,19 @@ fn together(
         .filter_map(|feature| views.get(&feature.view.to_string()));
     let together = Together::new(read.map(|view| (view.keys.entity_type(), view.keys.sort())));
     (!together.is_empty()).then(|| Arc::new(together))
+}
+
+/// The types of these features; `None` if one of them is nowhere.
+fn types_of(
+    views: &HashMap<String, Arc<ViewDefinition>>,
+    features: &[FeatureRef],
+) -> Option<Vec<DataType>> {
+    let types = features.iter().map(|feature| {
+        let view = views.get(&feature.view.to_string())?;
+        let index = view.layouts.current().index_of(&feature.feature)?;
+        Some(view.fields()[index].data_type.clone())
+    });
+    types.collect()
 }
 
 /// Each embedding feature's index; all features that can be filtered by stand beside the vectors.
@@ -211,9 +231,16 @@ impl Definitions {
             .services
             .iter()
             .map(|(reference, stored)| {
-                let features = stored.service.feature_refs().collect();
-                let is_precomputed = stored.service.precomputed;
-                (reference.to_string(), ServiceDefinition { features, is_precomputed })
+                let service = &stored.service;
+                let features: Vec<FeatureRef> = service.feature_refs().collect();
+                let computed = service.derived.iter();
+                let definition = ServiceDefinition {
+                    computed: computed.map(|one| service.derived_ref(one).to_string()).collect(),
+                    on_demand: on_demand::compile(service, types_of(&views, &features)),
+                    features,
+                    is_precomputed: service.precomputed,
+                };
+                (reference.to_string(), definition)
             })
             .collect();
         let together = together(&views, &services);
@@ -282,12 +309,24 @@ impl Definitions {
         let plan = self.plans.get_or_make(selection, || {
             let (names, fields) = self.columns(selection)?;
             let mut plan = ReadPlan::new(names, fields)?;
-            if let Selection::Service(name) = selection
-                && self.services.get(name.as_ref()).is_some_and(|service| service.is_precomputed)
-            {
+            let service = match selection {
+                Selection::Service(name) => self.services.get(name.as_ref()),
+                Selection::Features(_) => None,
+            };
+            let Some(service) = service else { return Ok(plan) };
+            if service.is_precomputed {
                 plan.together.clone_from(&self.together);
             }
-            Ok(plan)
+            match &service.on_demand {
+                Ok(None) => Ok(plan),
+                Ok(Some(on_demand)) => Ok(plan.computing(on_demand.clone())),
+                Err(wrong) => Err(ApiError::new(
+                    Kind::FailedPrecondition,
+                    format!("the service's derived features cannot be computed: {wrong}"),
+                )
+                .at("service")
+                .help("mend its config, and apply it")),
+            }
         })?;
         if let Selection::Service(name) = selection {
             traced::service(name.as_ref());
@@ -344,7 +383,8 @@ impl Definitions {
                     columns.push((view.clone(), feature_index(view, &feature.feature, "service")?));
                     names.push(feature.to_string());
                 }
-                check_count(columns.len(), "service")?;
+                names.extend_from_slice(&service.computed);
+                check_count(names.len(), "service")?;
             }
         }
         Ok((names, columns))

@@ -35,11 +35,25 @@ pub(crate) fn cells_of_json<'a>(
     cells: &mut Vec<Option<KeyCell<'a>>>,
     path: impl Fn() -> String,
 ) -> Result<(), ApiError> {
+    cells_beside(keys, entity, cells, &path, |name, _| {
+        Err(keys.unknown(name, format!("{}.{name}", path())))
+    })
+}
+
+/// The same where other things may stand beside the join keys: `other` takes or refuses them.
+pub(crate) fn cells_beside<'a>(
+    keys: &KeySet,
+    entity: &'a [(Text<'_>, Node<'_>)],
+    cells: &mut Vec<Option<KeyCell<'a>>>,
+    path: impl Fn() -> String,
+    mut other: impl FnMut(&str, &Node<'_>) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
     cells.clear();
     cells.resize(keys.len(), None);
     for (name, node) in entity {
         let Some(index) = keys.index_of(name) else {
-            return Err(keys.unknown(name, format!("{}.{name}", path())));
+            other(name, node)?;
+            continue;
         };
         let (_, key_type) = &keys.as_slice()[index];
         if cells[index].is_some() {

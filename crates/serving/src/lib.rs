@@ -20,6 +20,7 @@ mod json_out;
 mod json_text;
 pub mod limits;
 mod metrics;
+mod on_demand;
 mod openapi;
 mod options;
 pub mod plan;

@@ -33,8 +33,10 @@ struct GetRequest {
     features: Option<Vec<String>>,
     /// `namespace/service@version`.
     service: Option<String>,
-    /// Join keys by name; each view takes those that it needs. At most 1,000 entities; order and length are kept.
+    /// Join keys by name; each view takes those that it needs. Inputs of the service may stand beside them. At most 1,000 entities; order and length are kept.
     entities: Vec<BTreeMap<String, Json>>,
+    /// Inputs of the service by name, for all entities. One that is given nowhere is null.
+    inputs: Option<BTreeMap<String, Json>>,
     /// How fresh the answer must be; `"strong"` if absent.
     consistency: Option<Consistency>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use trivium_api::ApiError;
 use trivium_codec::FixedSlot;
+use trivium_expr::{Computed, OnDemand};
 use trivium_model::{DataType, KeyType, Name, Value, json::value_to_json};
 use trivium_store::Together;
 
@@ -13,10 +14,12 @@ use crate::{answer_wire, definitions::ViewDefinition, json_out};
 /// How to answer one list of features.
 #[derive(Debug)]
 pub struct ReadPlan {
-    /// Full names of the columns, as asked for.
+    /// Full names of the answer's values: of the columns, as asked for, and of what is computed.
     pub names: Vec<String>,
     /// The columns, in the order asked for.
     pub columns: Vec<PlanColumn>,
+    /// What is computed from the columns and from inputs of the request, in a service that has any.
+    pub(crate) on_demand: Option<Arc<OnDemand>>,
     /// The views that are read, in order of first mention.
     pub views: Vec<PlanView>,
     /// What is kept together of the entities, if what is read is precomputed.
@@ -171,12 +174,26 @@ impl ReadPlan {
             names,
             columns,
             views,
+            on_demand: None,
             together: None,
             embeddings,
             keys,
             json_head,
             json_row_bytes,
         })
+    }
+
+    /// The same with what a service computes, whose names are among the plan's.
+    pub(crate) fn computing(mut self, on_demand: Arc<OnDemand>) -> Self {
+        let bytes = on_demand.features().iter().map(|feature| json_bytes(feature.data_type()));
+        self.json_row_bytes += bytes.sum::<usize>();
+        self.on_demand = Some(on_demand);
+        self
+    }
+
+    /// What is computed for each entity.
+    pub(crate) fn computed(&self) -> &[Computed] {
+        self.on_demand.as_deref().map_or(&[], OnDemand::features)
     }
 }
 

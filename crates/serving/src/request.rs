@@ -133,7 +133,7 @@ pub(crate) fn check_values<N: AsRef<str>, V>(
                 .at(field())
                 .help("leave the feature null where there is no such time"));
         }
-        let value_bytes = size(&value);
+        let value_bytes = value_bytes(&value);
         if value_bytes > limits::VALUE_BYTES_MAX {
             return Err(ApiError::invalid(format!(
                 "the value takes {value_bytes} bytes, more than the limit of {}",
@@ -166,7 +166,7 @@ pub(crate) fn check_values<N: AsRef<str>, V>(
 }
 
 /// Bytes of a value, roughly as stored.
-fn size(value: &Value) -> usize {
+pub(crate) fn value_bytes(value: &Value) -> usize {
     match value {
         Value::Null => 0,
         Value::Bool(_) => 1,
@@ -177,7 +177,7 @@ fn size(value: &Value) -> usize {
         Value::Bytes(bytes) => bytes.len(),
         Value::Embedding(components) => components.len() * 4,
         // Each item has a bit or an end beside it.
-        Value::List(items) => items.iter().map(|item| size(item) + 4).sum(),
+        Value::List(items) => items.iter().map(|item| value_bytes(item) + 4).sum(),
     }
 }
 

@@ -22,11 +22,12 @@ use crate::{
     bodies::{ReadBody, RowBody, WriteBody},
     definitions::{Selection, ViewDefinition},
     embedding::search,
-    entity::{cells_of_json, push_row_keys, row_key},
+    entity::{cells_beside, cells_of_json, push_row_keys, row_key},
     erase,
     error::of_door,
     json_out::{write_instant, write_rev, write_string},
     limits,
+    on_demand::Inputs,
     plan::{KeySet, ReadPlan},
     request::{
         RowMeta, RowPath, check_row_count, check_value_count, check_values, delete_id, write_id,
@@ -65,16 +66,16 @@ async fn get(
     let _entered = serving.enter("http")?;
     let request = ReadBody::parse(&body)?;
     let consistency = request.consistency;
-    let (plan, keys) = prepare_get(&serving, request)?;
+    let (plan, keys, inputs) = prepare_get(&serving, request)?;
     let rows = serving.read_rows(&plan, &keys, consistency).await;
     let states = rows.states(&plan);
-    write_answer(&plan, &states).map(json)
+    write_answer(&plan, &states, &inputs).map(json)
 }
 
 fn prepare_get(
     serving: &Serving,
     request: ReadBody<'_>,
-) -> Result<(Arc<ReadPlan>, Vec<RowKey>), ApiError> {
+) -> Result<(Arc<ReadPlan>, Vec<RowKey>, Inputs), ApiError> {
     let selection = match (request.features, request.service) {
         (Some(features), None) => Selection::Features(features),
         (None, Some(service)) => Selection::Service(service),
@@ -91,15 +92,19 @@ fn prepare_get(
     };
     check_row_count(request.entities.len(), limits::ENTITIES_MAX, "entities")?;
     let plan = serving.definitions().plan(&selection)?;
-    check_value_count(request.entities.len(), plan.columns.len())?;
+    check_value_count(request.entities.len(), plan.names.len())?;
+    let entities = request.entities.len();
+    let mut inputs = Inputs::of_json(&plan, request.inputs)?;
     let mut keys = Vec::with_capacity(request.entities.len() * plan.views.len());
     let mut cells = Vec::new();
     for (index, entity) in request.entities.iter().enumerate() {
         let path = || format!("entities[{index}]");
-        cells_of_json(&plan.keys, entity, &mut cells, path)?;
+        cells_beside(&plan.keys, entity, &mut cells, path, |name, node| {
+            inputs.take_json(&plan, name, node, (index, entities), || format!("{}.{name}", path()))
+        })?;
         push_row_keys(&plan, &cells, &mut keys, path)?;
     }
-    Ok((plan, keys))
+    Ok((plan, keys, inputs))
 }
 
 async fn put(

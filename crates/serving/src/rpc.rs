@@ -33,6 +33,7 @@ use crate::{
     entity::{KeyCell, check_complete, push_row_keys, row_key},
     error::{of_door, of_store},
     limits,
+    on_demand::Inputs,
     plan::{KeySet, ReadPlan},
     request::{
         RowMeta, RowPath, check_event_time, check_row_count, check_value_count, check_values,
@@ -104,9 +105,10 @@ impl Serving {
         let cells = cells_of_map(&plan.keys, &request.entity, || "entity".to_owned())?;
         let mut keys = Vec::with_capacity(plan.views.len());
         push_row_keys(&plan, &cells, &mut keys, || "entity".to_owned())?;
+        let inputs = Inputs::of_map(&plan, request.inputs)?;
         let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan);
-        Ok(answer_one(&plan, &states))
+        Ok(answer_one(&plan, &states, &inputs))
     }
 
     /// The encoded `BatchGetResponse`.
@@ -116,7 +118,8 @@ impl Serving {
         let consistency = consistency(request.consistency);
         let columns = KeyColumns::new(&plan.keys, &request.entities)?;
         check_row_count(columns.entities, limits::ENTITIES_MAX, "entities")?;
-        check_value_count(columns.entities, plan.columns.len())?;
+        check_value_count(columns.entities, plan.names.len())?;
+        let inputs = Inputs::of_columns(&plan, request.inputs, columns.entities)?;
         let mut keys: Vec<RowKey> = Vec::with_capacity(columns.entities * plan.views.len());
         for entity in 0..columns.entities {
             for planned in &plan.views {
@@ -130,7 +133,7 @@ impl Serving {
         let rows = self.read_rows(&plan, &keys, consistency).await;
         let states = rows.states(&plan);
         debug_assert_eq!(rows.entities, columns.entities);
-        answer_wire::encode_columns(&plan, &states)
+        answer_wire::encode_columns(&plan, &states, &inputs)
     }
 
     async fn put_many(&self, request: BatchPutRequest) -> Result<Vec<WriteResult>, ApiError> {

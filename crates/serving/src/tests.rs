@@ -10,6 +10,7 @@ mod fixture;
 mod grpc;
 mod json;
 mod limits_doc;
+mod on_demand;
 mod random;
 mod refusals;
 mod refusals_grpc;

@@ -17,7 +17,7 @@ pub(crate) fn read(plan: &ReadPlan, entities: usize, consistency: Consistency) {
         [
             KeyValue::new("trivium.views", trace::names(views)),
             count("trivium.entities", entities),
-            count("trivium.features", plan.columns.len()),
+            count("trivium.features", plan.names.len()),
             KeyValue::new("trivium.consistency", consistency),
         ]
     });

@@ -14,7 +14,7 @@ use arrow::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use trivium_engine::Source;
-use trivium_model::{KeyType, Timestamp, ViewRef};
+use trivium_model::{DataType, KeyType, Timestamp, ViewRef};
 
 use crate::{
     Error,
@@ -67,11 +67,13 @@ impl Further {
     }
 }
 
-/// Checks the frame; `keys` are the join keys with their types and a view that needs them.
+/// Checks the frame; `keys` are the join keys with their types and a view that needs them, `inputs` columns that
+/// something is computed from, with their types.
 pub(super) fn prepare(
     source: Source,
     event_timestamp: &str,
     keys: &[(String, KeyType, ViewRef)],
+    inputs: &[(String, DataType)],
 ) -> Result<Frame, Error> {
     let schema = schema_of(&source)?;
     let mut fields: Vec<Field> =
@@ -125,6 +127,14 @@ pub(super) fn prepare(
         ));
     }
     fields[time_index] = Field::new(event_timestamp, timestamp_type(), true);
+    let mut instants = vec![time_index];
+    for (name, data_type) in inputs {
+        let index = input(&schema, name, data_type)?;
+        if *data_type == DataType::Timestamp {
+            instants.push(index);
+        }
+        fields[index] = Field::new(name, arrow_type(data_type), true);
+    }
     let target: SchemaRef = Arc::new(Schema::new(fields));
 
     let is_needed =
@@ -148,7 +158,7 @@ pub(super) fn prepare(
     let mut joined = Vec::new();
     let mut kept = Further { schema: Arc::new(target.project(&further)?), batches: Vec::new() };
     let mut add = |batch: &RecordBatch| -> Result<(), Error> {
-        let batch = conform(batch, &target, time_index)?;
+        let batch = conform(batch, &target, &instants)?;
         times.add(batch.column(time_index), event_timestamp)?;
         joined.push(batch.project(&needed)?);
         if !further.is_empty() {
@@ -173,6 +183,31 @@ pub(super) fn prepare(
     }
     let source = Source::Batches { schema: Arc::new(target.project(&needed)?), batches: joined };
     Ok(Frame { source, schema: target, further: kept, times: times.bounds })
+}
+
+/// The place of an input's column, whose values become the input's without loss.
+fn input(schema: &Schema, name: &str, data_type: &DataType) -> Result<usize, Error> {
+    let Some((index, field)) = schema.column_with_name(name) else {
+        return Err(Error::invalid(
+            format!("entities.{name}"),
+            format!("the frame has no column `{name}`, an input of the service"),
+            "add it to the frame; where it was not known, null",
+        ));
+    };
+    // Instants are brought to microseconds value by value, as event times are.
+    let is_instant =
+        *data_type == DataType::Timestamp && matches!(field.data_type(), Arrow::Timestamp(..));
+    if is_instant || is_exact(field.data_type(), &arrow_type(data_type)) {
+        return Ok(index);
+    }
+    Err(Error::invalid(
+        format!("entities.{name}"),
+        format!(
+            "the frame's `{name}` is {}, but the service's input is {data_type}",
+            type_word(field.data_type())
+        ),
+        "cast the frame's column",
+    ))
 }
 
 /// Whether a column has columns of its own, which no surface of a training set has a place for.
@@ -264,18 +299,14 @@ fn schema_of(source: &Source) -> Result<SchemaRef, Error> {
     }
 }
 
-fn conform(
-    batch: &RecordBatch,
-    target: &SchemaRef,
-    time_index: usize,
-) -> Result<RecordBatch, Error> {
+fn conform(batch: &RecordBatch, target: &SchemaRef, times: &[usize]) -> Result<RecordBatch, Error> {
     let columns = batch
         .columns()
         .iter()
         .zip(target.fields())
         .enumerate()
         .map(|(index, (column, field))| {
-            if index == time_index {
+            if times.contains(&index) && *column.data_type() != Arrow::Null {
                 instants(column, field.name())
             } else {
                 cast_exact(column, field.data_type()).map_err(|message| {

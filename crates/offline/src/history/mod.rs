@@ -7,28 +7,39 @@
 //! what was not known. Event times in the frame are brought to microseconds UTC; join keys to the
 //! config's types where that loses nothing.
 //!
+//! Of a service, what it derives comes after what it lists, computed as it is online: from columns of the frame that
+//! have the names of its inputs, and from features that are null where no row matches.
+//!
 //! A feature's column is named `<view>__<feature>` (`carrier_daily__flights_7d`), or by its full
 //! reference with [`HistoryQuery::full_names`].
 //!
 //! Only partitions that can hold a matching row are read: those whose event times meet
-//! `[first frame time - ttl, last frame time]`.
+//! `[first frame time - ttl, last frame time]`. Of stream views the same holds of the files that count after the
+//! last commit of their log (`trivium_lake_log`), and where the newest row is a delete, nothing is seen.
 
+mod computed;
 mod frame;
 mod output;
 mod selection;
+mod stream;
 
+pub use computed::column_of;
 pub use output::{write_ipc, write_parquet};
 pub use selection::Selection;
 
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
+    array::ArrayRef,
     datatypes::{Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
 use futures::StreamExt;
 use trivium_engine::{BatchStream, HistoryEngine, HistoryRequest, HistoryView, Source};
-use trivium_model::{FeatureRef, FeatureView, Lane, Timestamp, ViewRef};
+use trivium_lake_log::DELETED_COLUMN;
+use trivium_model::{
+    DataType, FeatureRef, FeatureService, FeatureView, Lane, ServiceRef, Timestamp, ViewRef,
+};
 use trivium_registry::Snapshot;
 
 use crate::{
@@ -37,6 +48,7 @@ use crate::{
     lake::{Partition, read_batches},
     run::blocking,
 };
+use computed::Computing;
 use frame::Further;
 
 /// The name of the frame's event time column where the caller names none.
@@ -61,8 +73,10 @@ pub struct TrainingSet {
     pub schema: SchemaRef,
     /// Its rows, in the frame's order.
     pub rows: BatchStream,
-    /// The features, in the order of their columns.
+    /// The features, in the order of their columns; a derived one as if its service were its view.
     pub features: Vec<FeatureRef>,
+    /// Their types.
+    pub types: Vec<DataType>,
     /// Columns of the frame, before those of the features.
     pub frame_columns: usize,
 }
@@ -99,29 +113,45 @@ impl History {
         selection.resolve(&self.snapshot)
     }
 
+    /// What a frame may have beside join keys and event time for a service to compute from: the inputs that its
+    /// config declares, with their types.
+    pub fn inputs(&self, selection: &Selection) -> Vec<(String, DataType)> {
+        let inputs = self.service(selection).into_iter().flat_map(|service| &service.inputs);
+        inputs.map(|input| (input.name.to_string(), input.data_type.clone())).collect()
+    }
+
+    /// How many features a service computes.
+    pub fn computed(&self, selection: &Selection) -> usize {
+        self.service(selection).map_or(0, |service| service.derived.len())
+    }
+
+    fn service(&self, selection: &Selection) -> Option<&FeatureService> {
+        let service: ServiceRef = selection.service.as_ref()?.parse().ok()?;
+        self.snapshot.services.get(&service).map(|stored| &stored.service)
+    }
+
     /// Makes a training set.
     pub async fn join(&self, query: HistoryQuery) -> Result<TrainingSet, Error> {
-        let features = self.resolve(&query.selection)?;
+        let mut features = self.resolve(&query.selection)?;
         let mut asked: Vec<Asked> = Vec::new();
         let mut columns: Vec<Field> = Vec::new();
-        for feature in &features {
-            let view = self.batch_view(&feature.view)?;
-            let column = if query.full_names {
+        let mut types: Vec<DataType> = Vec::new();
+        let name_of = |feature: &FeatureRef| {
+            if query.full_names {
                 feature.to_string()
             } else {
                 format!("{}__{}", feature.view.view, feature.feature)
-            };
-            if columns.iter().any(|known| known.name() == &column) {
-                return Err(Error::invalid(
-                    "features",
-                    format!("two features would be named `{column}`, one of them {feature}"),
-                    "name each feature once; for two versions of a view ask for full names",
-                ));
             }
+        };
+        for feature in &features {
+            let view = self.view(&feature.view)?;
+            let column = name_of(feature);
+            check_name(&columns, &column, feature)?;
             let served = view.served_features();
             let Some(served) = served.iter().find(|served| served.name == feature.feature) else {
                 return Err(Error::Internal(format!("{feature} was resolved but is not there")));
             };
+            types.push(served.data_type.clone());
             columns.push(Field::new(&column, arrow_type(&served.data_type), true));
             let of_view = (feature.feature.to_string(), column);
             match asked.iter_mut().find(|one| one.view.reference() == feature.view) {
@@ -130,10 +160,25 @@ impl History {
             }
         }
 
+        let computing = match self.service(&query.selection) {
+            Some(service) => Computing::new(service, &types, name_of)?,
+            None => None,
+        };
+        let (mut inputs, mut all_types) = (Vec::new(), types.clone());
+        if let Some(computing) = &computing {
+            for (feature, field) in computing.features.iter().zip(&computing.fields) {
+                check_name(&columns, field.name(), feature)?;
+                columns.push(field.clone());
+            }
+            features.extend(computing.features.iter().cloned());
+            all_types.extend(computing.types());
+            inputs = computing.inputs();
+        }
+
         let prepared = blocking({
             let (lake, event_timestamp) = (self.lake.clone(), query.event_timestamp.clone());
             let frame = query.frame;
-            move || prepare(&lake, frame, event_timestamp, asked, &columns)
+            move || prepare(&lake, frame, event_timestamp, asked, &columns, &inputs)
         })
         .await?;
         let Prepared { request, schema, further, frame_columns } = prepared;
@@ -144,12 +189,19 @@ impl History {
             let batch = batch?;
             let range = done..done + batch.num_rows();
             done = range.end;
-            complete(&batch, &whole, &further, range)
+            let mut columns = complete(&batch, &whole, &further, range, computing.as_ref())?;
+            if let Some(computing) = &computing {
+                let rows = batch.num_rows();
+                let computed = computing.compute(&whole, &columns, frame_columns, &types, rows);
+                columns.extend(computed.map_err(trivium_engine::Error::Internal)?);
+            }
+            RecordBatch::try_new(Arc::clone(&whole), columns)
+                .map_err(|error| trivium_engine::Error::Internal(error.to_string()))
         });
-        Ok(TrainingSet { schema, rows: Box::pin(rows), features, frame_columns })
+        Ok(TrainingSet { schema, rows: Box::pin(rows), features, types: all_types, frame_columns })
     }
 
-    fn batch_view(&self, reference: &ViewRef) -> Result<Arc<FeatureView>, Error> {
+    fn view(&self, reference: &ViewRef) -> Result<Arc<FeatureView>, Error> {
         let stored = self.snapshot.views.get(reference).ok_or_else(|| {
             Error::invalid(
                 "features",
@@ -157,15 +209,29 @@ impl History {
                 "apply it first",
             )
         })?;
-        if stored.view.lane != Lane::Batch {
+        if stored.view.lane == Lane::Direct {
             return Err(Error::invalid(
                 "features",
-                format!("{reference} has no history here: its rows are not made by batch runs"),
-                "take features of batch views",
+                format!(
+                    "{reference} has no history: its rows are written by calls, and the newest kept"
+                ),
+                "take features of batch and stream views",
             ));
         }
         Ok(Arc::new(stored.view.clone()))
     }
+}
+
+/// Refuses a second column of a name.
+fn check_name(columns: &[Field], column: &str, feature: &FeatureRef) -> Result<(), Error> {
+    if columns.iter().all(|known| known.name() != column) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "features",
+        format!("two features would be named `{column}`, one of them {feature}"),
+        "name each feature once; for two versions of a view ask for full names",
+    ))
 }
 
 pub(crate) fn engine_error(source: trivium_engine::Error) -> Error {
@@ -179,17 +245,20 @@ struct Prepared {
     frame_columns: usize,
 }
 
-/// Rows of the join, with the frame's further columns in their places.
+/// Rows of the join, with the frame's further columns in their places, up to what is computed from them.
 fn complete(
     batch: &RecordBatch,
     schema: &SchemaRef,
     further: &Further,
     rows: Range<usize>,
-) -> Result<RecordBatch, trivium_engine::Error> {
+    computing: Option<&Computing>,
+) -> Result<Vec<ArrayRef>, trivium_engine::Error> {
     use trivium_engine::Error::Internal;
     let internal = |error: arrow::error::ArrowError| Internal(error.to_string());
+    let computed = computing.map_or(0, |computing| computing.fields.len());
+    let joined = schema.fields().len().saturating_sub(computed);
     let mut columns = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
+    for field in schema.fields().iter().take(joined) {
         if let Some(column) = further.column(field.name(), rows.clone()).map_err(internal)? {
             columns.push(column);
             continue;
@@ -199,7 +268,7 @@ fn complete(
             .ok_or_else(|| Internal("a column of the join is missing".to_owned()))?;
         columns.push(crate::columns::cast_exact(column, field.data_type()).map_err(Internal)?);
     }
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)
+    Ok(columns)
 }
 
 fn prepare(
@@ -208,6 +277,7 @@ fn prepare(
     event_timestamp: String,
     asked: Vec<Asked>,
     columns: &[Field],
+    inputs: &[(String, DataType)],
 ) -> Result<Prepared, Error> {
     let mut keys: Vec<(String, trivium_model::KeyType, ViewRef)> = Vec::new();
     for one in &asked {
@@ -217,7 +287,7 @@ fn prepare(
             }
         }
     }
-    let frame = frame::prepare(frame, &event_timestamp, &keys)?;
+    let frame = frame::prepare(frame, &event_timestamp, &keys, inputs)?;
     for column in columns {
         if frame.schema.column_with_name(column.name()).is_some() {
             return Err(Error::invalid(
@@ -236,13 +306,18 @@ fn prepare(
     let views = asked
         .into_iter()
         .map(|one| {
+            let is_stream = one.view.lane == Lane::Stream;
             let rows = view_rows(lake, &one.view, frame.times)?;
             Ok(HistoryView {
                 rows,
                 keys: one.view.sorted_entities().iter().map(|e| e.name.to_string()).collect(),
                 event_timestamp: one.view.event_timestamp.to_string(),
-                created_timestamp: one.view.created_timestamp.as_ref().map(ToString::to_string),
+                // Rows of streams are told apart as they are online: by their sequence.
+                created_timestamp: (!is_stream)
+                    .then(|| one.view.created_timestamp.as_ref().map(ToString::to_string))
+                    .flatten(),
                 sequence: Some(SEQUENCE_COLUMN.to_owned()),
+                deleted: is_stream.then(|| DELETED_COLUMN.to_owned()),
                 ttl: one.view.ttl,
                 features: one.features,
             })
@@ -258,11 +333,15 @@ fn view_rows(
     view: &FeatureView,
     times: Option<(Timestamp, Timestamp)>,
 ) -> Result<Source, Error> {
+    if view.lane == Lane::Stream {
+        let wanted = times.map(|(first, last)| (oldest(view, first), last));
+        return stream::rows(lake, view, wanted);
+    }
     let partitions: Vec<Partition> = match times {
         // No row of the frame, no match.
         None => Vec::new(),
         Some((first, last)) => {
-            let oldest = view.ttl.map_or(Timestamp(i64::MIN), |ttl| first.minus(ttl));
+            let oldest = oldest(view, first);
             let mut partitions = lake.all_partitions(&view.reference(), Layer::Published)?;
             partitions.retain(|one| {
                 let pointer = &one.pointer;
@@ -273,6 +352,11 @@ fn view_rows(
         }
     };
     table_of(view, &partitions)
+}
+
+/// The oldest event time that the first row of a frame can match.
+fn oldest(view: &FeatureView, first: Timestamp) -> Timestamp {
+    view.ttl.map_or(Timestamp(i64::MIN), |ttl| first.minus(ttl))
 }
 
 /// Published partitions as one table with the columns of the view's present form.

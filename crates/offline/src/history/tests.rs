@@ -1,5 +1,8 @@
 //! Training sets on an engine that joins one row at a time.
 
+mod computed;
+mod streams;
+
 use std::{collections::BTreeMap, sync::Mutex};
 
 use arrow::{
@@ -10,8 +13,8 @@ use arrow::{
         new_null_array,
     },
     buffer::OffsetBuffer,
-    compute::take,
-    datatypes::{DataType as Arrow, Int8Type, Int64Type, TimestampMicrosecondType},
+    compute::{cast, take},
+    datatypes::{DataType as Arrow, Decimal128Type, Int8Type, Int64Type, TimestampMicrosecondType},
 };
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
@@ -81,8 +84,15 @@ impl HistoryEngine for Engine {
                     batch.column_by_name(&view.keys[0]).unwrap().as_string::<i32>().clone();
                 column.is_valid(row).then(|| column.value(row).to_owned())
             };
-            let sequence =
-                rows.column_by_name("_sequence").unwrap().as_primitive::<Int64Type>().clone();
+            // Batches count in int64, streams in uint64.
+            let wide = Arrow::Decimal128(20, 0);
+            let sequence = cast(rows.column_by_name("_sequence").unwrap(), &wide).unwrap();
+            let sequence = sequence.as_primitive::<Decimal128Type>();
+            let is_deleted = |row: usize| {
+                view.deleted
+                    .as_ref()
+                    .is_some_and(|name| rows.column_by_name(name).unwrap().as_boolean().value(row))
+            };
             let matches: UInt32Array = (0..frame.num_rows())
                 .map(|row| {
                     (0..rows.num_rows())
@@ -95,6 +105,7 @@ impl HistoryEngine for Engine {
                                 .is_none_or(|ttl| of.value(*one) >= at.value(row) - ttl.micros())
                         })
                         .max_by_key(|one| (of.value(*one), sequence.value(*one)))
+                        .filter(|one| !is_deleted(*one))
                         .map(|one| one as u32)
                 })
                 .collect();

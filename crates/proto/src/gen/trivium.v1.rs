@@ -482,6 +482,9 @@ pub struct GetRequest {
     pub entity: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, KeyValue>,
     #[prost(message, optional, tag = "3")]
     pub consistency: ::core::option::Option<Consistency>,
+    /// Inputs of the service by name, each of its own type; one that is left out is null.
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub inputs: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
 }
 /// The answer for one entity. Lists are parallel to `features`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -521,6 +524,19 @@ pub struct BatchGetRequest {
     pub entities: ::prost::alloc::vec::Vec<KeyColumn>,
     #[prost(message, optional, tag = "3")]
     pub consistency: ::core::option::Option<Consistency>,
+    /// Inputs of the service; one that is left out is null for every entity.
+    #[prost(message, repeated, tag = "4")]
+    pub inputs: ::prost::alloc::vec::Vec<InputColumn>,
+}
+/// One input of a service.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InputColumn {
+    /// The input's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// One for each entity, or one for all of them.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
 }
 /// One join key of every entity, by column.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

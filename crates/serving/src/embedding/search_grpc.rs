@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Serving, answer_grpc::answer_one, answer_json::answer_too_large, entity::row_key, limits,
-    plan::KeySet, rpc::cells_of_map,
+    on_demand::Inputs, plan::KeySet, rpc::cells_of_map,
 };
 
 impl Serving {
@@ -41,7 +41,7 @@ impl Serving {
             if let (Some(plan), Some(states)) = (&plan, &states)
                 && let Some(state) = states.get(index)
             {
-                let row = answer_one(plan, std::slice::from_ref(state));
+                let row = answer_one(plan, std::slice::from_ref(state), &Inputs::default());
                 (told.values, told.statuses) = (row.values, row.statuses);
             }
             bytes += prost::Message::encoded_len(&told);

@@ -113,7 +113,7 @@ fn message() -> BatchGetRequest {
             service: String::new(),
         }),
         entities: vec![column("carrier", "AA"), column("origin", "JFK")],
-        consistency: None,
+        ..BatchGetRequest::default()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::Options;
 
 /// Fails for entities that hold `BAD`; corrupts the bytes of those that hold `ODD`; forgets to
 /// answer for the last row where one holds `CUT`.
-struct Failing(MemoryStore);
+pub(super) struct Failing(pub(super) MemoryStore);
 
 fn holds(key: &RowKey, word: &str) -> bool {
     key.partition().contains(word)

@@ -1,11 +1,8 @@
 //! A project small enough to read, served from memory.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -152,7 +149,9 @@ pub(crate) fn view(text: &str) -> FeatureView {
 }
 
 fn service(text: &str) -> FeatureService {
-    config::parse_service("flights/delay_model.v1.service.json", text)
+    let json: serde_json::Value = serde_json::from_str(text).unwrap();
+    let name = json["name"].as_str().unwrap();
+    config::parse_service(&format!("flights/{name}.v1.service.json"), text)
         .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
@@ -177,19 +176,22 @@ pub(crate) fn snapshot(revision: u64, histories: &[&[&str]]) -> Snapshot {
         };
         snapshot.views.insert(reference, Arc::new(stored));
     }
-    let service = service(DELAY_MODEL);
-    snapshot.services = BTreeMap::from([(
-        service.reference(),
-        Arc::new(StoredService {
-            service,
-            config_text: String::new(),
-            revision: Revision(revision),
-            author: "test".to_owned(),
-            at: Timestamp(WALL),
-            reason: String::new(),
-        }),
-    )]);
+    add_service(&mut snapshot, DELAY_MODEL);
     snapshot
+}
+
+/// One more service of the namespace `flights`.
+pub(crate) fn add_service(snapshot: &mut Snapshot, text: &str) {
+    let service = service(text);
+    let stored = StoredService {
+        config_text: String::new(),
+        revision: snapshot.revision,
+        author: "test".to_owned(),
+        at: Timestamp(WALL),
+        reason: String::new(),
+        service,
+    };
+    snapshot.services.insert(stored.service.reference(), Arc::new(stored));
 }
 
 pub(crate) const VIEWS: [&[&str]; 7] = [

@@ -80,7 +80,7 @@ async fn put_get_delete_of_one_entity() {
     let get = GetRequest {
         selection: features(&["flights/carrier_daily@1"]),
         entity: carrier("AA", "JFK"),
-        consistency: None,
+        ..GetRequest::default()
     };
     let answer = online.get(get.clone()).await.unwrap().into_inner();
     assert_eq!(answer.values[0], value(Kind::Int64(38)));
@@ -146,7 +146,7 @@ async fn a_batch_is_answered_by_column_in_order() {
             text_column("origin", &["JFK", "JFK", "LGA"]),
             text_column("carrier", &["UA", "AA", "AA"]),
         ],
-        consistency: None,
+        ..BatchGetRequest::default()
     };
     let answer = online.batch_get(request).await.unwrap().into_inner();
     assert_eq!(answer.features[3], "flights/origin_weather@2:wind");
@@ -185,7 +185,7 @@ async fn every_type_by_column() {
     let request = BatchGetRequest {
         selection: features(&["shop/every_type@1"]),
         entities: vec![int_column("user_id", &[1, 2, 3])],
-        consistency: None,
+        ..BatchGetRequest::default()
     };
     let answer = fixture.online().batch_get(request).await.unwrap().into_inner();
     let shown: Vec<String> = answer

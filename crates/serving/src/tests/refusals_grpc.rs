@@ -110,7 +110,7 @@ fn batches() -> Vec<(&'static str, BatchGetRequest)> {
     let request = |selection: Option<FeatureSelection>, entities: Vec<KeyColumn>| BatchGetRequest {
         selection,
         entities,
-        consistency: None,
+        ..BatchGetRequest::default()
     };
     let flights = || features(&["flights/carrier_daily@1:flights"]);
     let bools = KeyColumn {

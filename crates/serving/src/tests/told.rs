@@ -118,6 +118,7 @@ async fn how_fresh_an_answer_must_be() {
             }),
             entity: [("origin".to_owned(), origin)].into(),
             consistency,
+            ..GetRequest::default()
         };
         fixture.online().get(request).await.unwrap();
         assert_eq!(store.reads.lock().unwrap().pop(), Some(told));
