@@ -1,5 +1,6 @@
 """A thin client of Trivium: features online, and training sets."""
 
+from trivium import payloads
 from trivium.client import Client, PutRow, cached
 from trivium.erasing import Erasure
 from trivium.errors import (
@@ -43,4 +44,5 @@ __all__ = [
     "UnimplementedError",
     "WriteResult",
     "cached",
+    "payloads",
 ]

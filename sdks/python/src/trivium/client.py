@@ -24,6 +24,8 @@ _ANSWER_BYTES_MAX = 128 << 20
 
 Entity = Mapping[str, Any]
 Entities = pd.DataFrame | pa.Table | Sequence[Entity] | Mapping[str, Sequence[Any]]
+# Of many entities: as these, or a dict with one value for all of them.
+Inputs = pd.DataFrame | pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 
 def cached(max_staleness_ms: int) -> online_pb2.Consistency:
@@ -58,6 +60,7 @@ class Client:
         self._metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._deadline = deadline
         self._types: dict[str, dict[str, Any]] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Client:
         return self
@@ -74,14 +77,27 @@ class Client:
         features: str | Sequence[str],
         entity: Entity,
         *,
+        inputs: Mapping[str, Any] | None = None,
         consistency: str | online_pb2.Consistency = "strong",
         deadline: float | None = None,
     ) -> Row:
-        """Features of one entity. `features` is a list of names, or one service's name."""
+        """Features of one entity. `features` is a list of names, or one service's name.
+
+        `inputs` are those of the service; one that is left out is null.
+        """
+        sent = inputs or {}
+        types = self._input_types(features, sent, deadline)
         request = online_pb2.GetRequest(
             selection=_selection(features),
             entity={name: values.key(each, f"entity.{name}") for name, each in entity.items()},
             consistency=_consistency(consistency),
+            inputs={
+                # What is no input, the server says.
+                name: values.value(types[name], each, f"inputs.{name}")
+                if name in types
+                else values.value("string", None, f"inputs.{name}")
+                for name, each in sent.items()
+            },
         )
         return Row.of(self._call("OnlineService/Get", request, online_pb2.GetResponse, deadline))
 
@@ -90,16 +106,30 @@ class Client:
         features: str | Sequence[str],
         entities: Entities,
         *,
+        inputs: Inputs | None = None,
         consistency: str | online_pb2.Consistency = "strong",
         deadline: float | None = None,
     ) -> Batch:
-        """Features of many entities: a DataFrame, a table, a list of dicts, or a dict of lists."""
+        """Features of many entities: a DataFrame, a table, a list of dicts, or a dict of lists.
+
+        `inputs` are those of the service, in the same forms, a row for each entity; in a dict,
+        what is no list is for all of them. One that is left out is null, as is what a DataFrame
+        lacks.
+        """
         columns = _columns(entities)
         count = len(next(iter(columns.values()), []))
+        sent = {} if inputs is None else _input_columns(inputs)
+        types = self._input_types(features, sent, deadline)
         request = online_pb2.BatchGetRequest(
             selection=_selection(features),
             entities=[values.key_column(name, each, "entities") for name, each in columns.items()],
             consistency=_consistency(consistency),
+            inputs=[
+                values.input_column(name, types[name], each)
+                if name in types
+                else values.input_column(name, "string", [None] * len(each))
+                for name, each in sent.items()
+            ],
         )
         answer = self._call(
             "OnlineService/BatchGet", request, online_pb2.BatchGetResponse, deadline
@@ -234,7 +264,10 @@ class Client:
         event_timestamp: str = "event_timestamp",
         deadline: float | None = None,
     ) -> pa.Table:
-        """The frame with features as they were at each row's time; `.to_pandas()` for pandas."""
+        """The frame with features as they were at each row's time; `.to_pandas()` for pandas.
+
+        A service's inputs are columns of the frame.
+        """
         table = (
             frame
             if isinstance(frame, pa.Table)
@@ -258,6 +291,15 @@ class Client:
         except grpc.RpcError as error:
             raise errors.of_rpc(error) from None
         return pa.ipc.open_stream(b"".join(pieces)).read_all()
+
+    def config(self, view: str, *, deadline: float | None = None) -> dict[str, Any]:
+        """A view's config as the registry has accepted it last, such as `payloads.View` takes."""
+        request = registry_pb2.GetViewRequest(reference=view)
+        answer = self._call(
+            "RegistryService/GetView", request, registry_pb2.GetViewResponse, deadline
+        )
+        config: dict[str, Any] = json.loads(answer.revisions[-1].config)
+        return config
 
     def _options(self, deadline: float | None) -> dict[str, Any]:
         seconds = self._deadline if deadline is None else deadline
@@ -292,17 +334,31 @@ class Client:
                 sent[name] = values.value("string", None, f"{field}.values.{name}")
         return online_pb2.PutRow(**_meta(row, field), values=sent)
 
+    def _input_types(
+        self, features: str | Sequence[str], sent: Iterable[str], deadline: float | None
+    ) -> dict[str, Any]:
+        """The types of a service's inputs, by its config; of others the server says it."""
+        if not isinstance(features, str) or not sent:
+            return {}
+        types = self._inputs.get(features)
+        if types is None or not types.keys() >= set(sent):
+            # Not known yet, or added to the service since.
+            request = registry_pb2.GetServiceRequest(reference=features)
+            answer = self._call(
+                "RegistryService/GetService", request, registry_pb2.GetServiceResponse, deadline
+            )
+            config = json.loads(answer.revisions[-1].config)
+            types = {each["name"]: each["type"] for each in config.get("inputs") or []}
+            self._inputs[features] = types
+        return types
+
     def _known_types(self, view: str, deadline: float | None) -> dict[str, Any]:
         types = self._types[view] = self._feature_types(view, deadline)
         return types
 
     def _feature_types(self, view: str, deadline: float | None) -> dict[str, Any]:
         """A value has its type beside it on the wire; the view's config knows it."""
-        request = registry_pb2.GetViewRequest(reference=view)
-        answer = self._call(
-            "RegistryService/GetView", request, registry_pb2.GetViewResponse, deadline
-        )
-        config = json.loads(answer.revisions[-1].config)
+        config = self.config(view, deadline=deadline)
         return {each["name"]: each["type"] for each in config["features"]}
 
 
@@ -337,6 +393,23 @@ def _columns(entities: Entities) -> dict[str, list[Any]]:
             if name not in entity:
                 raise values.wrong(f"entities[{index}]", f"join key `{name}` is missing")
     return {name: [entity[name] for entity in entities] for name in names}
+
+
+def _input_columns(inputs: Inputs) -> dict[str, list[Any]]:
+    if isinstance(inputs, pd.DataFrame):
+        # So what is not there is None, whatever pandas calls it.
+        inputs = pa.Table.from_pandas(inputs, preserve_index=False)
+    if isinstance(inputs, pa.Table):
+        return {name: inputs[name].to_pylist() for name in inputs.column_names}
+    if isinstance(inputs, Mapping):
+        return {
+            name: [each]
+            if isinstance(each, str | bytes) or not hasattr(each, "__iter__")
+            else list(each)
+            for name, each in inputs.items()
+        }
+    names = dict.fromkeys(name for row in inputs for name in row)
+    return {name: [row.get(name) for row in inputs] for name in names}
 
 
 def _meta(row: PutRow, field: str) -> dict[str, Any]:

@@ -84,6 +84,12 @@ def key_column(name: str, values: Sequence[Any], field: str) -> online_pb2.KeyCo
     return online_pb2.KeyColumn(name=name, **{column: make(values=items)})
 
 
+def input_column(name: str, data_type: Any, given: Sequence[Any]) -> online_pb2.InputColumn:
+    """One input of every entity, or one value for all of them."""
+    sent = [value(data_type, each, f"inputs[{at}].{name}") for at, each in enumerate(given)]
+    return online_pb2.InputColumn(name=name, values=sent)
+
+
 def of_key(given: value_pb2.KeyValue) -> Any:
     """Python's value of a join key."""
     kind = given.WhichOneof("kind")

@@ -36,7 +36,7 @@ class CachedRead(_message.Message):
     def __init__(self, max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("selection", "entity", "consistency")
+    __slots__ = ("selection", "entity", "consistency", "inputs")
     class EntityEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,13 +44,22 @@ class GetRequest(_message.Message):
         key: str
         value: _value_pb2.KeyValue
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.KeyValue, _Mapping]] = ...) -> None: ...
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _value_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ...) -> None: ...
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     ENTITY_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     selection: FeatureSelection
     entity: _containers.MessageMap[str, _value_pb2.KeyValue]
     consistency: Consistency
-    def __init__(self, selection: _Optional[_Union[FeatureSelection, _Mapping]] = ..., entity: _Optional[_Mapping[str, _value_pb2.KeyValue]] = ..., consistency: _Optional[_Union[Consistency, _Mapping]] = ...) -> None: ...
+    inputs: _containers.MessageMap[str, _value_pb2.Value]
+    def __init__(self, selection: _Optional[_Union[FeatureSelection, _Mapping]] = ..., entity: _Optional[_Mapping[str, _value_pb2.KeyValue]] = ..., consistency: _Optional[_Union[Consistency, _Mapping]] = ..., inputs: _Optional[_Mapping[str, _value_pb2.Value]] = ...) -> None: ...
 
 class GetResponse(_message.Message):
     __slots__ = ("features", "values", "statuses", "rows")
@@ -75,14 +84,24 @@ class RowInfo(_message.Message):
     def __init__(self, view: _Optional[str] = ..., event_time_micros: _Optional[int] = ..., rev: _Optional[int] = ...) -> None: ...
 
 class BatchGetRequest(_message.Message):
-    __slots__ = ("selection", "entities", "consistency")
+    __slots__ = ("selection", "entities", "consistency", "inputs")
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     selection: FeatureSelection
     entities: _containers.RepeatedCompositeFieldContainer[KeyColumn]
     consistency: Consistency
-    def __init__(self, selection: _Optional[_Union[FeatureSelection, _Mapping]] = ..., entities: _Optional[_Iterable[_Union[KeyColumn, _Mapping]]] = ..., consistency: _Optional[_Union[Consistency, _Mapping]] = ...) -> None: ...
+    inputs: _containers.RepeatedCompositeFieldContainer[InputColumn]
+    def __init__(self, selection: _Optional[_Union[FeatureSelection, _Mapping]] = ..., entities: _Optional[_Iterable[_Union[KeyColumn, _Mapping]]] = ..., consistency: _Optional[_Union[Consistency, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[InputColumn, _Mapping]]] = ...) -> None: ...
+
+class InputColumn(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ...) -> None: ...
 
 class KeyColumn(_message.Message):
     __slots__ = ("name", "strings", "int64s", "bools", "bytes", "dates", "timestamps_micros")
