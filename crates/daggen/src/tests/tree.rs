@@ -218,13 +218,13 @@ fn where_a_setting_stands_changes_no_dag() {
     let mut watcher = Watcher::new(source, settings(toml)).unwrap();
     let told = |look: &Look| look.wrong.values().flatten().map(|one| one.line).collect::<Vec<_>>();
     let look = watcher.look().unwrap();
-    assert_eq!((look.read, told(&look)), (6, vec![1]));
+    assert_eq!((look.read, told(&look)), (9, vec![1]));
     watcher.go_by(settings(&format!("# A comment.\n{toml}")));
     let look = watcher.look().unwrap();
     assert_eq!((look.read, told(&look)), (0, vec![2]), "the message is of the file as it is");
     for other in [toml.replace("none@1", "none@2"), format!("{toml}[airflow]\npool = \"x\"\n")] {
         watcher.go_by(settings(&other));
-        assert_eq!(watcher.look().unwrap().read, 6, "{other}");
+        assert_eq!(watcher.look().unwrap().read, 9, "{other}");
     }
 }
 
@@ -258,7 +258,7 @@ fn a_look_reads_anew_only_what_changed() {
         (look.read, changes.len())
     };
     let now = Instant::now();
-    assert_eq!(look(now), (6, 14), "five views and a service");
+    assert_eq!(look(now), (9, 14), "eight views and a service");
     assert_eq!(look(now), (0, 0));
     fixture.edit("configs/flights/route_daily.v1.json", "\"owner\"", " \"owner\"");
     assert_eq!(look(now), (1, 3));
@@ -336,14 +336,14 @@ fn configs_come_from_a_commit_whatever_is_checked_out() {
         folder: "configs".to_owned(),
     };
     let committed = source.read().unwrap().pairs;
-    assert_eq!(committed.len(), 6);
+    assert_eq!(committed.len(), 9);
     assert!(committed["flights/route_daily.v1"].iter().all(|file| !file.text.contains("ownr")));
     let whole = Source::Folder(fixture.path("configs")).read().unwrap().pairs;
     assert_eq!(whole["flights/ground_stop.v1"], committed["flights/ground_stop.v1"]);
 
     // A commit is read once, and the next one as soon as it is there.
     let mut watcher = Watcher::new(source, Settings::default()).unwrap();
-    assert_eq!(watcher.look().unwrap().read, 6);
+    assert_eq!(watcher.look().unwrap().read, 9);
     let again = watcher.look().unwrap();
     assert_eq!((again.read, again.plan.dags()), (0, 4));
     git(&["commit", "-q", "-a", "-m", "second"]);
