@@ -127,7 +127,9 @@ class Node(Running):
     """`trivium-serving` on a table, indexes and a cache of its own, with what the project's
     registry has been told."""
 
-    def __init__(self, project: Project, stores: Stores) -> None:
+    def __init__(
+        self, project: Project, stores: Stores, clock: str = 'data = "2014-01-01T00:00:00Z"'
+    ) -> None:
         self.stores = stores
         self.table = project.root.name
         port = free_port()
@@ -143,7 +145,7 @@ class Node(Running):
         self.config.write_text(
             f"""
 registry.url = "sqlite:{project.root / ".trivium/registry.db"}"
-clock.data = "2014-01-01T00:00:00Z"
+clock = {{ {clock} }}
 listen = {{ http = "127.0.0.1:0", grpc = "127.0.0.1:0" }}
 opensearch = {{ endpoint = "{stores.opensearch}", prefix = "{self.table}-", replicas = 0 }}
 

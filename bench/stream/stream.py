@@ -1,9 +1,10 @@
 """Events of Kafka to rows that can be read: how many, how fresh. `make bench-stream`.
 
 Throughput: a topic of 12 partitions is filled; then a worker with a group of its own reads it from
-its beginning, and counts as done when its progress stands at the end. In turns with a consumer of
-librdkafka that only counts, in one run. Feast's push path takes batches of the same rows, without
-any Kafka.
+its beginning, and counts as done when its progress stands at the end: in the process of the store
+(`trivium dev --ingest`), and as `trivium-ingest`, which writes through gRPC. In turns with a
+consumer of librdkafka that only counts, in one run. Feast's push path takes batches of the same
+rows, without any Kafka. A node behind Valkey stands on DynamoDB Local, which bounds it.
 
 Freshness: events come at a share of the rate that was measured. Beside them one event in every
 tenth of a second is of an entity that a client looks at until it sees the new value: from when
@@ -21,14 +22,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "integration"))
 
-from streams import Event, Streams, eventually, send  # noqa: E402
+from nodes import Node, Stores  # noqa: E402
+from streams import Event, Streams, Worker, eventually  # noqa: E402
 
 PARTITIONS = 12
 VIEW = "fleet/vehicle@1"
@@ -84,46 +85,73 @@ def event(vehicle: str, number: int) -> Event:
     return Event("vehicles", vehicle.encode(), value.encode())
 
 
-def vehicle_of(number: int, entities: int) -> str:
-    return f"v{number * 7919 % entities}"
+def measured(streams: Streams, group: str, events: int, run: dict[int, float]) -> dict:
+    """What reading to the end took; `run` has the processes, and what each had used before."""
+    begun, sizes = time.monotonic(), []
+
+    def is_done() -> bool:
+        sizes.append(sum(map(resident, run)))
+        # Progress is committed five times a second: so late the end may be seen.
+        return streams.is_read(group)
+
+    eventually("the topic is not read", is_done, pause=0.05)
+    took = time.monotonic() - begun
+    used = sum(processor(pid) - before for pid, before in run.items())
+    quarter = max(1, len(sizes) // 4)
+    return {
+        "rate": events / took,
+        "per_processor": events / used,
+        "memory": [max(sizes[:quarter]), max(sizes[-quarter:])],
+    }
 
 
-class Turn:
-    """A worker with a group of its own, on a store of its own."""
+def anew(streams: Streams, group: str | None = None) -> None:
+    """Serving on an empty store; with a worker of this group in its process, where one is named."""
+    streams.serving.stop()
+    shutil.rmtree(streams.root / ".trivium/online", ignore_errors=True)
+    streams.start_serving(streams.lanes_within(group=group) if group else None)
 
-    def __init__(self, streams: Streams, number: int) -> None:
-        self.streams, self.group = streams, f"turn-{number}"
-        streams.serving.stop()
-        shutil.rmtree(streams.root / ".trivium/online", ignore_errors=True)
-        streams.start_serving()
 
-    def throughput(self, events: int) -> dict:
-        """Reads the topic from its beginning."""
-        streams = self.streams
-        serving = streams.serving.process.pid
-        before = processor(serving)
-        begun = time.monotonic()
-        worker = streams.new_worker(0, group=self.group)
-        pid = worker.process.pid
-        sizes = []
+def in_one_process(streams: Streams, group: str, events: int) -> dict:
+    """The topic from its beginning, by `trivium dev --ingest`."""
+    anew(streams, group)
+    return measured(streams, group, events, {streams.serving.process.pid: 0.0})
 
-        def is_done() -> bool:
-            sizes.append(resident(pid) + resident(serving))
-            # Progress is committed five times a second: so late the end may be seen.
-            return streams.is_read(self.group)
 
+def through_grpc(streams: Streams, group: str, events: int) -> dict:
+    """The topic from its beginning, by `trivium-ingest`."""
+    anew(streams)
+    serving = streams.serving.process.pid
+    before = processor(serving)
+    worker = streams.new_worker(0, group=group)
+    try:
+        return measured(streams, group, events, {serving: before, worker.process.pid: 0.0})
+    finally:
+        worker.stop()
+
+
+def behind_valkey(load: str, root: Path, events: int, entities: int) -> dict:
+    """`trivium-ingest` into `trivium-serving` on DynamoDB Local and Valkey."""
+    streams = Streams(root, [CONFIG], vehicles=PARTITIONS)
+    streams.serving.stop()
+    stores = Stores(root)
+    try:
+        node = Node(streams.project, stores, clock="")
         try:
-            eventually("the topic is not read", is_done, pause=0.05)
-            took = time.monotonic() - begun
-            used = processor(pid) + processor(serving) - before
+            Load(load, streams, 0, events, entities).end()
+            pid = node.process.pid
+            before = processor(pid)
+            registry = f"sqlite:{root / '.trivium/registry.db'}"
+            worker = Worker(root, 0, streams.kafka, registry, node.grpc, "", "node")
+            try:
+                return measured(streams, "node", events, {pid: before, worker.process.pid: 0.0})
+            finally:
+                worker.stop()
         finally:
-            worker.stop()
-        quarter = max(1, len(sizes) // 4)
-        return {
-            "rate": events / took,
-            "per_processor": events / used,
-            "memory": [max(sizes[:quarter]), max(sizes[-quarter:])],
-        }
+            node.stop()
+    finally:
+        stores.stop()
+        streams.stop()
 
 
 def count_only(command: str, brokers: str, events: int) -> dict:
@@ -151,31 +179,30 @@ def feast(python: str, rows: int, entities: int) -> dict:
     return {"rate": rows / said["seconds"], "per_processor": rows / said["processor"]}
 
 
-class Load(threading.Thread):
-    """Sends so many events a second, evenly."""
+class Load:
+    """`stream-load`: so many events a second, evenly; 0 as many as go."""
 
-    def __init__(self, streams: Streams, rate: float, entities: int) -> None:
-        super().__init__(daemon=True)
-        self.streams, self.rate, self.entities = streams, rate, entities
-        self.ended = threading.Event()
-        self.sent = 0
+    def __init__(self, command: str, streams: Streams, rate: float, events: int, entities: int):
+        options = {
+            "brokers": streams.kafka.brokers,
+            "topic": "vehicles",
+            "rate": rate,
+            "events": events,
+            "entities": entities,
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        self.process = subprocess.Popen([command, *words], stdout=subprocess.PIPE, text=True)
 
-    def run(self) -> None:
-        producer = self.streams.producer
-        begun = time.monotonic()
-        while not self.ended.wait(0.005):
-            due = int((time.monotonic() - begun) * self.rate)
-            for number in range(self.sent, due):
-                each = event(vehicle_of(number, self.entities), number)
-                producer.produce(each.topic, key=each.key, value=each.value)
-            self.sent = max(self.sent, due)
-            producer.poll(0)
+    def end(self) -> dict:
+        """Waits until all is sent."""
+        said, _ = self.process.communicate()
+        assert self.process.returncode == 0, "the load was not sent"
+        return json.loads(said)
 
 
-def freshness(streams: Streams, rate: float, seconds: float, entities: int) -> dict:
+def freshness(load: str, streams: Streams, rate: float, seconds: float, entities: int) -> dict:
     """Milliseconds until probes can be read, under so many events a second."""
-    load = Load(streams, rate, entities)
-    load.start()
+    under = Load(load, streams, rate, int(rate * seconds), entities)
     body = {"features": [f"{VIEW}:odometer"], "entities": [{"vehicle": PROBE}]}
     waits = []
     until = time.monotonic() + seconds
@@ -197,13 +224,12 @@ def freshness(streams: Streams, rate: float, seconds: float, entities: int) -> d
         if made > warm:
             waits.append((time.monotonic() - made) * 1000)
         time.sleep(random.uniform(0.05, 0.15))
-    load.ended.set()
-    load.join()
+    sent = under.end()
     streams.producer.flush(60)
     waits.sort()
     return {
         "probes": len(waits),
-        "events": load.sent,
+        "events_s": round(sent["sent"] / sent["seconds"]),
         "p50": statistics.median(waits),
         "p99": waits[min(len(waits) - 1, int(len(waits) * 0.99))],
     }
@@ -212,10 +238,12 @@ def freshness(streams: Streams, rate: float, seconds: float, entities: int) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count-only", required=True, help="the consumer that only counts")
+    parser.add_argument("--load", required=True, help="the command that sends events")
     parser.add_argument("--feast", help="Feast's Python; without it Feast is left out")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--entities", type=int, default=100_000)
     parser.add_argument("--feast-rows", type=int, default=20_000)
+    parser.add_argument("--valkey-events", type=int, default=30_000, help="0 leaves it out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20, help="of each load of freshness")
     parser.add_argument("--out", type=Path, default=REPO / "bench/out/stream.jsonl")
@@ -243,13 +271,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trivium-bench-stream-") as folder:
         streams = Streams(Path(folder), [CONFIG], vehicles=PARTITIONS)
         try:
-            events = [event(vehicle_of(n, args.entities), n) for n in range(args.events)]
-            send(streams.producer, events)
-            del events
-            ours, floor = [], []
+            Load(args.load, streams, 0, args.events, args.entities).end()
+            one, two, floor = [], [], []
             for number in range(args.rounds):
                 floor.append(count_only(args.count_only, streams.kafka.brokers, args.events))
-                ours.append(Turn(streams, number).throughput(args.events))
+                one.append(in_one_process(streams, f"one-{number}", args.events))
+                two.append(through_grpc(streams, f"two-{number}", args.events))
 
             def median(of: list[dict], what: str) -> float:
                 return statistics.median(each[what] for each in of)
@@ -258,31 +285,38 @@ def main() -> None:
             pushed = None
             if args.feast:
                 pushed = feast(args.feast, args.feast_rows, args.entities)
-            for what, unit in (("rate", "events/s"), ("per_processor", "events/processor-s")):
-                case = f"embedded {args.events} events {args.entities} entities"
-                memory = {"memory_mib": ours[-1]["memory"]} if what == "rate" else {}
-                turns = [round(each[what]) for each in ours]
-                tell(
-                    case,
-                    "count-only",
-                    unit,
-                    median(ours, what),
-                    median(floor, what),
-                    turns=turns,
-                    **memory,
-                )
-                if pushed:
-                    tell(case, "feast-push", unit, median(ours, what), pushed[what])
-            rate = median(ours, "rate")
-            worker = streams.new_worker(0, group="fresh")
-            eventually("the topic is not read", lambda: streams.is_read("fresh"), pause=0.2)
-            for share in (0.01, 0.5, 0.9):
-                seen = freshness(streams, rate * share, args.seconds, args.entities)
-                for quantile in ("p50", "p99"):
-                    case = f"freshness {quantile} at {share:.0%} of saturation"
-                    tell(case, "", "ms", seen[quantile], None, **seen)
-                eventually("the load is not read", lambda: streams.is_read("fresh"), pause=0.2)
-            worker.stop()
+
+            def compare(case: str, ours: list[dict]) -> None:
+                for what, unit in (("rate", "events/s"), ("per_processor", "events/processor-s")):
+                    more = {"memory_mib": ours[-1]["memory"]} if what == "rate" else {}
+                    more["turns"] = [round(each[what]) for each in ours]
+                    tell(case, "count-only", unit, median(ours, what), median(floor, what), **more)
+                    if pushed:
+                        tell(case, "feast-push", unit, median(ours, what), pushed[what])
+
+            compare(f"embedded, one process, {args.events} events", one)
+            compare(f"embedded, gRPC, {args.events} events", two)
+            if args.valkey_events:
+                root = Path(folder) / "valkey"
+                root.mkdir()
+                behind = behind_valkey(args.load, root, args.valkey_events, args.entities)
+                compare(f"DynamoDB Local, Valkey, {args.valkey_events} events", [behind])
+            for within, turns in (("one process", one), ("gRPC", two)):
+                group = "fresh-" + within.replace(" ", "-")
+                anew(streams, group if within == "one process" else None)
+                worker = None if within == "one process" else streams.new_worker(0, group=group)
+                eventually("the topic is not read", lambda g=group: streams.is_read(g), pause=0.2)
+                for share in (0.01, 0.5, 0.9):
+                    rate = median(turns, "rate") * share
+                    seen = freshness(args.load, streams, rate, args.seconds, args.entities)
+                    for quantile in ("p50", "p99"):
+                        case = f"freshness {quantile} at {share:.0%}, {within}"
+                        tell(case, "", "ms", seen[quantile], None, **seen)
+                    eventually(
+                        "the load is not read", lambda g=group: streams.is_read(g), pause=0.2
+                    )
+                if worker:
+                    worker.stop()
         finally:
             streams.stop()
     args.out.parent.mkdir(parents=True, exist_ok=True)
