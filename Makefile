@@ -20,16 +20,20 @@ CHAOS_SPOILT ?=
 ERASURE_PERSONS ?= 10000
 STREAM_EVENTS ?= 2000000
 STREAM_KILLS ?= 60
+WINDOW_KILLS ?= 200
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
 # Naming a test, the smallest one, counts the dev-dependencies in: else `make demo` and `make test`
 # would each build their own DataFusion.
 WITH_TEST_FEATURES := --test layers
+# What the integration tests run.
+BUILD_TESTED = $(CARGO) build $(WHOLE) --bin trivium --bin trivium-daggen --bin trivium-serving \
+	--bin trivium-ingest $(WITH_TEST_FEATURES)
 
-.PHONY: help setup build demo test fuzz test-rust test-integration model chaos erasure lint fmt bench bench-ann \
+.PHONY: help setup build demo test fuzz test-rust test-integration run-rust-tests run-integration-tests model chaos erasure lint fmt bench bench-ann \
 	bench-embedded bench-online-write bench-serving bench-stream bench-memory bench-generation flamegraph codegen \
-	test-spark-parity-record test-stores test-airflow test-stream demo-batch clean-demo
+	test-spark-parity-record test-stores test-airflow test-stream demo-batch demo-stream clean-demo
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 26
@@ -48,17 +52,39 @@ demo-batch: build ## The flights' DAGs in an Airflow to look at, run for three d
 	@scripts/airflow-env live
 	@TRIVIUM=$(TRIVIUM) $(PYTHON) scripts/demo-batch.py $(DEMO_BATCH_ARGS)
 
-test: setup test-rust test-integration ## All tests.
+# DEMO_STREAM_ARGS="--day 2013-02-08 --speed 1200 --minutes 2"
+demo-stream: build ## Flights of 2013 as a stream: what is online of airports and planes, as it changes; until Ctrl-C.
+	@scripts/setup-stores
+	$(CARGO) build $(WHOLE) --bin trivium-ingest $(WITH_TEST_FEATURES)
+	@TRIVIUM=$(TRIVIUM) $(PYTHON) scripts/demo-stream.py $(DEMO_STREAM_ARGS)
+
+# Both halves wait for servers more than they compute, so they run beside each other.
+test: setup ## All tests.
+	@scripts/setup-stores
+	@scripts/flink-env
+	@scripts/amundsen-env
+	@scripts/airflow-env
+	$(CARGO) test $(WHOLE) --no-run
+	$(BUILD_TESTED)
+	+@$(MAKE) --no-print-directory -j2 run-rust-tests run-integration-tests
 
 test-rust: setup
 	@scripts/setup-stores
+	@scripts/flink-env
+	@$(MAKE) --no-print-directory run-rust-tests
+
+run-rust-tests:
 	$(CARGO) test $(WHOLE)
 
 test-integration: build
 	@scripts/setup-stores
 	@scripts/amundsen-env
 	@scripts/airflow-env
-	$(CARGO) build $(WHOLE) --bin trivium-serving --bin trivium-ingest $(WITH_TEST_FEATURES)
+	@scripts/flink-env
+	$(BUILD_TESTED)
+	@$(MAKE) --no-print-directory run-integration-tests
+
+run-integration-tests:
 	TRIVIUM=$(TRIVIUM) $(PYTHON) -m pytest -q --durations=20 integration
 
 test-stores: setup ## The adapters of DynamoDB, Valkey and OpenSearch, and serving nodes, against real servers.
@@ -90,11 +116,12 @@ test-airflow: build ## The batch lane in a real Airflow, on a real Spark: every 
 		integration/whole_batch_lane.py integration/whole_scheduler.py
 
 # The short form, of 200,000 events and 20 kills, is a part of `make test`.
-test-stream: build ## The stream lane: STREAM_EVENTS (2000000), STREAM_KILLS (60) of workers, Kafka and serving.
+test-stream: build ## The stream lane: STREAM_EVENTS (2000000), STREAM_KILLS (60), WINDOW_KILLS (200) of windows.
 	@scripts/setup-stores
 	$(CARGO) build $(WHOLE) --bin trivium-ingest $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) TRIVIUM_STREAM_EVENTS=$(STREAM_EVENTS) TRIVIUM_STREAM_KILLS=$(STREAM_KILLS) \
 		$(PYTHON) -m pytest -q -s integration/test_stream.py integration/test_dead_letters.py
+	TRIVIUM_TEST_KILLS=$(WINDOW_KILLS) $(CARGO) test $(WHOLE) --test killed --test windows
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check
@@ -129,10 +156,11 @@ bench-online-write: setup ## Loading rows online, beside `feast materialize` int
 bench-stream: setup ## Events of Kafka to rows: how many beside a consumer that only counts and Feast's push, how fresh.
 	@scripts/setup-stores
 	$(CARGO) build --locked --release -p trivium-cli -p trivium-ingest-node -p trivium-bench-stream \
-		--bin trivium --bin trivium-ingest --bin count-only
+		-p trivium-serving-node --bin trivium --bin trivium-ingest --bin trivium-serving --bin count-only \
+		--bin stream-load
 	@scripts/bench-env
 	TRIVIUM=$(CARGO_TARGET_DIR)/release/trivium $(PYTHON) bench/stream/stream.py \
-		--count-only $(CARGO_TARGET_DIR)/release/count-only \
+		--count-only $(CARGO_TARGET_DIR)/release/count-only --load $(CARGO_TARGET_DIR)/release/stream-load \
 		--feast $(TRIVIUM_CACHE)/venvs/feast/bin/python $(STREAM_BENCH_ARGS)
 
 SERVING_BENCH := $(CARGO_TARGET_DIR)/release/bench-serving

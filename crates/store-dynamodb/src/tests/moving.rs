@@ -11,8 +11,12 @@ use crate::{DynamoStore, MovingTo, Options, Pace};
 
 /// Two tables: the store that knows both.
 pub(super) async fn pair() -> DynamoStore {
+    pair_at(SERVER.server().port()).await
+}
+
+async fn pair_at(port: u16) -> DynamoStore {
     let (first, second) = (new_table_name(), new_table_name());
-    let store = open(moving(&first, &second, SERVER.server().port()));
+    let store = open(moving(&first, &second, port));
     store.init().await.unwrap();
     store
 }
@@ -53,6 +57,11 @@ pub(super) struct Shuttle {
 
 impl Shuttle {
     pub(super) fn start(options: Options) -> Self {
+        Self::start_for(options, || true)
+    }
+
+    /// One that rests while nobody uses the pair: a move that nobody looks at costs the server as much.
+    pub(super) fn start_for(options: Options, is_used: fn() -> bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let turns = Arc::new(AtomicU64::new(0));
@@ -61,7 +70,7 @@ impl Shuttle {
         // A thread and runtime of its own: each test of the suites has one, and ends with it.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(shuttle(options, &stopped, &turned));
+            runtime.unwrap().block_on(shuttle(options, is_used, &stopped, &turned));
             let _ = end.send(());
         });
         Self { stop, turns, ended }
@@ -77,10 +86,13 @@ impl Shuttle {
     }
 }
 
-async fn shuttle(options: Options, stopped: &AtomicBool, turns: &AtomicU64) {
+async fn shuttle(options: Options, is_used: fn() -> bool, stopped: &AtomicBool, turns: &AtomicU64) {
     let store = open(options);
     let migrator = store.migrator().unwrap();
     for turn in 0_u64.. {
+        while !is_used() && !stopped.load(SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         if stopped.load(SeqCst) {
             return;
         }
@@ -124,21 +136,35 @@ macro_rules! suite {
 }
 
 mod to_and_fro {
+    use std::sync::{LazyLock, Mutex, Weak};
+
     use tokio::sync::OnceCell;
+    use trivium_testkit::DynamoDb;
 
     use super::*;
+
+    /// Of its own: what moves all the while would have the others wait.
+    static MOVING: LazyLock<DynamoDb> = LazyLock::new(|| DynamoDb::start().unwrap());
+    /// The stores that checks have.
+    static HELD: Mutex<Vec<Weak<DynamoStore>>> = Mutex::new(Vec::new());
+
+    fn is_held() -> bool {
+        HELD.lock().unwrap().iter().any(|store| store.strong_count() > 0)
+    }
 
     /// One pair for all: what one check leaves moves while the next one runs.
     async fn make() -> Arc<DynamoStore> {
         static PAIR: OnceCell<Options> = OnceCell::const_new();
         let options = PAIR
             .get_or_init(async || {
-                let store = pair().await;
-                drop(Shuttle::start(store.options().clone()));
+                let store = pair_at(MOVING.server().port()).await;
+                drop(Shuttle::start_for(store.options().clone(), is_held));
                 store.options().clone()
             })
             .await;
-        Arc::new(open(options.clone()))
+        let store = Arc::new(open(options.clone()));
+        HELD.lock().unwrap().push(Arc::downgrade(&store));
+        store
     }
     suite!(make);
 
