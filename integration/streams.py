@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import PATIENCE_SECONDS, TRIVIUM, Project, Running, Server
 from nodes import INSTALLED, JAVA, Store, free_port
@@ -42,7 +43,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 # One that was killed is let in again only after its last session.
-broker.session.timeout.ms=2000
+broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms=500
 # Workers that die are missed soon.
 group.initial.rebalance.delay.ms=0
@@ -62,9 +63,12 @@ def eventually(what: str, is_so, pause: float = 0.1) -> None:
 
 
 class Kafka:
-    """A broker that can be killed, and comes back with what it had."""
+    """A broker that can be killed, and comes back with what it had.
 
-    def __init__(self, root: Path) -> None:
+    After `session_ms` without a word of itself it is taken for dead, as on a busy machine.
+    """
+
+    def __init__(self, root: Path, session_ms: int = 2_000) -> None:
         jars = INSTALLED / "kafka"
         assert jars.exists(), f"{jars} is missing: run scripts/setup-stores"
         self.root = Path(tempfile.mkdtemp(prefix="kafka-", dir=root))
@@ -73,7 +77,9 @@ class Kafka:
         self.settings = self.root / "server.properties"
         data = self.root / "data"
         self.settings.write_text(
-            BROKER.format(port=port, controller=controller, data=data).lstrip()
+            BROKER.format(
+                port=port, controller=controller, data=data, session_ms=session_ms
+            ).lstrip()
         )
         self.java = (*JAVA, f"{jars}/*")
         self.java = (*self.java[:1], "-Xmx384m", *self.java[2:])
@@ -109,10 +115,21 @@ class Kafka:
         new = NewTopic(
             topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()}
         )
-        for made in self.admin.create_topics([new]).values():
-            made.result(PATIENCE_SECONDS)
 
-    def consumer(self, group: str = "reader") -> Consumer:
+        def is_made() -> bool:
+            [made] = self.admin.create_topics([new]).values()
+            try:
+                made.result(PATIENCE_SECONDS)
+            except KafkaException as error:
+                # The broker has just begun, or the machine is busy: it is not counted yet.
+                if error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR:
+                    return False
+                raise
+            return True
+
+        eventually(f"{topic} cannot be made", is_made)
+
+    def consumer(self, group: str = "reader", **settings) -> Consumer:
         return Consumer(
             {
                 "bootstrap.servers": self.brokers,
@@ -121,6 +138,7 @@ class Kafka:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "log_level": 0,
+                **settings,
             }
         )
 
@@ -156,29 +174,60 @@ class Kafka:
             consumer.close()
 
     def read(self, topic: str):
-        """All messages of a topic as it stands, each partition in its order."""
-        bounds = self.bounds(topic)
-        consumer = self.consumer()
+        """All committed messages of a topic as it stands, each partition in its order."""
+        # The end of a partition is told: where a transaction has ended, no message stands there.
+        consumer = self.consumer(**{"enable.partition.eof": True})
         try:
-            waiting = {number for number, (begin, end) in bounds.items() if begin < end}
+            waiting = set(self.bounds(topic))
             consumer.assign([TopicPartition(topic, number, 0) for number in sorted(waiting)])
             deadline = time.monotonic() + PATIENCE_SECONDS
             while waiting:
                 assert time.monotonic() < deadline, f"{topic} is not read to its end"
                 for message in consumer.consume(10_000, timeout=1):
-                    assert message.error() is None, message.error()
-                    yield message
-                    if message.offset() + 1 >= bounds[message.partition()][1]:
+                    if message.error() is None:
+                        yield message
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
                         waiting.discard(message.partition())
+                    else:
+                        raise KafkaException(message.error())
         finally:
             consumer.close()
+
+
+def lanes(
+    kafka: Kafka,
+    group: str,
+    extra: str,
+    session_ms: int = 3000,
+    payload_topics: Iterable[str] = ("payloads",),
+) -> str:
+    """What a worker's config says wherever it runs."""
+    return f"""
+[kafka]
+brokers = "{kafka.brokers}"
+group = "{group}"
+session_ms = {session_ms}
+commit_ms = 200
+dead_letters = "{DEAD_LETTERS}"
+payload_topics = {json.dumps(list(payload_topics))}
+{extra}
+"""
 
 
 class Worker(Running):
     """`trivium-ingest`, until it is stopped or killed."""
 
     def __init__(
-        self, root: Path, number: int, kafka: Kafka, http: str, grpc: str, extra: str, group: str
+        self,
+        root: Path,
+        number: int,
+        kafka: Kafka,
+        http: str,
+        grpc: str,
+        extra: str,
+        group: str,
+        payload_topics: Iterable[str] = ("payloads",),
+        session_ms: int = 3_000,
     ) -> None:
         self.extra = extra
         folder = root / f"worker-{number}"
@@ -194,20 +243,13 @@ poll_ms = 200
 state_file = "state.json"
 [serving]
 url = "{grpc.replace("grpc://", "http://")}"
-[kafka]
-brokers = "{kafka.brokers}"
-group = "{group}"
-session_ms = 3000
-commit_ms = 200
-dead_letters = "{DEAD_LETTERS}"
-payload_topics = ["payloads"]
-{extra}
+{lanes(kafka, group, extra, session_ms, payload_topics)}
 """
         )
         super().__init__([INGEST, "--config", str(self.config)], folder / "log", cwd=folder)
 
     def partitions(self) -> list[dict]:
-        return self.get("/v1/partitions").json()["partitions"]
+        return self.get("/v1/streams/partitions").json()["partitions"]
 
 
 class Event:
@@ -250,11 +292,16 @@ def send(producer: Producer, events: list[Event]) -> None:
 class Streams:
     """A broker, `trivium dev` on a project with these views, and workers."""
 
+    PAYLOAD_TOPICS: Iterable[str] = ("payloads",)
+    # Short where workers and brokers are killed, so that they are missed soon.
+    WORKER_SESSION_MS = 3_000
+    BROKER_SESSION_MS = 2_000
+
     def __init__(self, root: Path, configs: list[dict], **topics: int) -> None:
         self.root = root
         self.topics = topics
         self.workers: list[Worker] = []
-        self.kafka = Kafka(root)
+        self.kafka = Kafka(root, self.BROKER_SESSION_MS)
         for topic, partitions in topics.items():
             self.kafka.create(topic, partitions)
         self.kafka.create(DEAD_LETTERS, 1)
@@ -269,7 +316,8 @@ class Streams:
         )
         self.project = Project(root)
         (root / "trivium.toml").write_text(SETTINGS)
-        self.apply(configs)
+        if configs:
+            self.apply(configs)
         self.ports = (free_port(), free_port())
         self.start_serving()
 
@@ -281,12 +329,21 @@ class Streams:
             file.write_text(json.dumps(config, indent=2))
         self.project.ok("apply", "--reason", "stream test")
 
-    def start_serving(self) -> None:
-        self.serving = Server(self.project, ports=self.ports)
+    def start_serving(self, ingest: Path | None = None) -> None:
+        """`trivium dev`, with a worker in its process where a config for one is given."""
+        more = ["--ingest", str(ingest)] if ingest else []
+        self.serving = Server(self.project, *more, ports=self.ports)
+
+    def lanes_within(self, extra: str = "", group: str = GROUP) -> Path:
+        """The config of a worker in serving's own process."""
+        config = self.root / "ingest.toml"
+        config.write_text(lanes(self.kafka, group, extra))
+        return config
 
     def new_worker(self, number: int, extra: str = "", group: str = GROUP) -> Worker:
         http, grpc = (f"http://127.0.0.1:{port}" for port in self.ports)
-        return Worker(self.root, number, self.kafka, http, grpc, extra, group)
+        settings = (extra, group, self.PAYLOAD_TOPICS, self.WORKER_SESSION_MS)
+        return Worker(self.root, number, self.kafka, http, grpc, *settings)
 
     def restart_worker(self, number: int, kill: bool) -> None:
         worker = self.workers[number]
@@ -314,3 +371,9 @@ class Streams:
             if running.process.poll() is None:
                 running.kill()
         self.kafka.stop()
+
+
+class Steady(Streams):
+    """Where nothing is killed: a machine that is busy for some seconds moves no partition."""
+
+    WORKER_SESSION_MS = BROKER_SESSION_MS = 15_000

@@ -13,6 +13,7 @@ pub use crate::{
     args_record::{RecordArgs, RegistryArgs, TagArgs},
     args_search::SearchArgs,
     args_step::StepArgs,
+    args_streams::StreamsArgs,
 };
 
 /// The feature platform: from a SQL file and a JSON file to an online answer.
@@ -228,6 +229,11 @@ pub enum Verb {
         after_help = "Examples:\n  trivium dlq ls --reason wrong_type\n  trivium dlq show 0/42\n  trivium dlq replay --view flights/airport_live@1    # once the view, or serving, is mended\n  trivium dlq drop --topic flights.departures --until 2026-01-01\n\nA replay is idempotent. What the reasons mean: docs/streams.md."
     )]
     Dlq(DlqArgs),
+    /// Generate the Flink jobs of stream views, or run the SQL of one over recorded events.
+    #[command(
+        after_help = "Examples:\n  trivium streams generate\n  trivium streams generate --check    # on a pull request\n  trivium streams test flights/airport_congestion@1 --events events.jsonl\n\nEvents are lines of {\"input\": \"departures\", \"value\": {…}}; a value that is a text is a message as it stands.\nscripts/flink-env brings the Flink that runs them, in one process."
+    )]
+    Streams(StreamsArgs),
     /// Run one step of a batch view's period, as the tasks of a generated DAG do.
     #[command(
         after_help = "A period's steps, in order: wait, start, (Spark runs extract/job.json), check, raw, (Spark runs\npublish/job.json), publish, (Spark runs table/job.json), then `trivium materialize`, and finish.\n`trivium run --engine spark` does them all.\n\nExample:\n  trivium step start --definition dags/_trivium/definitions/3f2a… --at 2013-01-05"
@@ -338,6 +344,9 @@ pub struct GetArgs {
     /// A join key and its value: `carrier=AA`. Once for each key.
     #[arg(long = "entity", short = 'e', value_name = "KEY=VALUE", required = true, value_parser = Pair::from_str)]
     pub entity: Vec<Pair>,
+    /// An input of the service and its value: `seats=150`. Null where it is not given.
+    #[arg(long = "input", short = 'i', value_name = "INPUT=VALUE", value_parser = Pair::from_str)]
+    pub input: Vec<Pair>,
 }
 
 /// See [`Verb::Put`].
@@ -550,6 +559,10 @@ pub struct DevArgs {
     /// Address of gRPC.
     #[arg(long, visible_alias = "grpc-port", value_name = "ADDRESS", default_value = "127.0.0.1:7401", value_parser = address)]
     pub grpc: SocketAddr,
+    /// Work streams, too, as this config of trivium-ingest says; what it says of serving and the registry is
+    /// not looked at, since they are here.
+    #[arg(long, value_name = "FILE")]
+    pub ingest: Option<PathBuf>,
 }
 
 /// See [`Verb::Completions`].

@@ -35,6 +35,14 @@ pub const NOT_PROVEN: Code = Code {
     remedy: "Nothing, where Spark runs the view; for the local engine, write it with what [sql.md](sql.md) lists.",
 };
 
+/// SQL that Flink refuses.
+#[cfg(test)]
+const FLINK: Code = Code {
+    code: "sql-flink",
+    meaning: "Flink refuses a stream view's query, or fails in it (`trivium streams test`).",
+    remedy: "Mend the SQL at the position; Flink's own words say what is wrong.",
+};
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
@@ -47,7 +55,7 @@ mod tests {
     use super::*;
 
     const OF_FILES: &[Code] = &[VERSION_RULE];
-    const OF_SQL: &[Code] = &[UNKNOWN_TABLE, COLUMN_TYPE, QUERY, NOT_PROVEN];
+    const OF_SQL: &[Code] = &[UNKNOWN_TABLE, COLUMN_TYPE, QUERY, NOT_PROVEN, FLINK];
 
     #[test]
     fn pages_of_codes_are_up_to_date() {
@@ -67,6 +75,7 @@ mod tests {
 
     #[test]
     fn codes_are_distinct() {
+        assert_eq!(FLINK.code, trivium_streamgen::local::FLINK);
         let all = all();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 use trivium_api::{ApiError, suggest};
-use trivium_model::{DataType, FeatureView, KeyType};
+use trivium_model::{DataType, FeatureService, FeatureView, KeyType};
 
 use crate::{args::Pair, failure::Failure};
 
@@ -116,6 +116,41 @@ pub fn value(flag: &str, pair: &Pair, view: &FeatureView) -> Result<Json, Failur
             .help(format!("{} is written as in `{flag} '{key}={example}'`", feature.data_type))
     })?;
     Ok(json)
+}
+
+/// The inputs of a read as the JSON of a request. `None` reads features, which take none.
+pub fn inputs(
+    pairs: &[Pair],
+    service: Option<&FeatureService>,
+) -> Result<Map<String, Json>, Failure> {
+    let known = service.map_or(&[][..], |service| &service.inputs);
+    let mut inputs = Map::new();
+    for Pair { key, value } in pairs {
+        let at = format!("--input {key}");
+        let Some(input) = known.iter().find(|input| *input.name == *key.as_str()) else {
+            let help = if known.is_empty() {
+                "only services whose config has `inputs` take any".to_owned()
+            } else {
+                suggest::hint(key, known.iter().map(|input| input.name.as_str()))
+            };
+            let message = format!("`{key}` is no input of what is read");
+            return Err(ApiError::invalid(message).at(at).help(help).into());
+        };
+        let json = value_json(&input.data_type, value);
+        trivium_model::json::value_from_json(&input.data_type, &json).map_err(|message| {
+            let example = example(&input.data_type);
+            ApiError::invalid(message)
+                .at(&at)
+                .help(format!("{} is written as in `--input '{key}={example}'`", input.data_type))
+        })?;
+        if inputs.insert(key.clone(), json).is_some() {
+            return Err(ApiError::invalid(format!("`{key}` is given twice"))
+                .at(at)
+                .help("give each input once")
+                .into());
+        }
+    }
+    Ok(inputs)
 }
 
 /// The values to set, as the JSON of a request.

@@ -189,6 +189,22 @@ pub fn daggen(error: &trivium_daggen::Error) -> Failure {
     }
 }
 
+/// What the generator of jobs, or Flink, says.
+pub fn streamgen(error: trivium_streamgen::Error) -> Failure {
+    use trivium_streamgen::Error;
+    let kind = error.kind();
+    match error {
+        Error::Invalid { place, message, help } => {
+            ApiError::new(kind, message).at(place).help(help).into()
+        }
+        Error::Missing { message, help } => ApiError::new(kind, message).help(help).into(),
+        Error::Findings(findings) => {
+            Failure::findings(findings, "correct the files; nothing was changed")
+        }
+        error => ApiError::new(kind, error.to_string()).into(),
+    }
+}
+
 /// What a run on Spark says.
 pub fn spark(error: &trivium_spark::Error) -> Failure {
     use trivium_spark::Error;

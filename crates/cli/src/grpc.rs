@@ -8,7 +8,9 @@ use trivium_client::{
     v1::{self, Status, value::Kind, write_result::Outcome},
     wire::{key_to_wire, value_to_wire},
 };
-use trivium_model::{DataType, FeatureView, KeyType, Timestamp, Value, json as model_json};
+use trivium_model::{
+    DataType, FeatureView, KeyType, ServiceInput, Timestamp, Value, json as model_json,
+};
 
 use crate::{
     args::Global,
@@ -47,7 +49,13 @@ impl Client {
         selected: &Selected,
         catalog: &Catalog,
         entity: &Map<String, Json>,
+        inputs: &Map<String, Json>,
     ) -> Result<Vec<u8>, Failure> {
+        let service = match selected {
+            Selected::Features(_) => None,
+            Selected::Service(service) => catalog.services.get(service),
+        };
+        let declared = service.map_or(&[][..], |service| &service.inputs);
         let selection = match selected {
             Selected::Features(features) => {
                 v1::FeatureSelection { features: features.clone(), ..Default::default() }
@@ -59,6 +67,7 @@ impl Client {
         let request = v1::GetRequest {
             selection: Some(selection),
             entity: keys(entity, catalog.views.values())?,
+            inputs: input_values(inputs, declared)?,
             ..Default::default()
         };
         let answer = self.0.get(request).await.map_err(|error| failure::client(&error))?;
@@ -212,6 +221,20 @@ pub(crate) fn keys<'v>(
         keys.insert(name.clone(), key_to_wire(&value));
     }
     Ok(keys)
+}
+
+fn input_values(
+    inputs: &Map<String, Json>,
+    declared: &[ServiceInput],
+) -> Result<BTreeMap<String, v1::Value>, Failure> {
+    let mut values = BTreeMap::new();
+    for input in declared {
+        let Some(json) = inputs.get(input.name.as_str()) else { continue };
+        let value = model_json::value_from_json(&input.data_type, json)
+            .map_err(|message| ApiError::invalid(message).at(format!("--input {}", input.name)))?;
+        values.insert(input.name.to_string(), value_to_wire(&input.data_type, &value));
+    }
+    Ok(values)
 }
 
 fn values(

@@ -13,6 +13,7 @@ mod args_dlq;
 mod args_record;
 mod args_search;
 mod args_step;
+mod args_streams;
 mod catalog;
 mod codes;
 mod configs;

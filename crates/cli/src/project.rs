@@ -41,6 +41,9 @@ struct Document {
     /// The generator's: it checks it ([`trivium_daggen::Settings`]).
     #[serde(default, rename = "airflow")]
     _airflow: serde::de::IgnoredAny,
+    /// Of the generator of jobs, in the same way.
+    #[serde(default, rename = "flink")]
+    _flink: serde::de::IgnoredAny,
     #[serde(default)]
     alerts: AlertsSection,
 }

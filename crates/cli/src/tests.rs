@@ -235,7 +235,7 @@ fn the_example_is_read() {
     assert!(configs.findings.is_empty());
     let loaded = trivium_registry::load_project(&configs.files).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    assert_eq!((loaded.views.len(), loaded.services.len()), (5, 1));
+    assert_eq!((loaded.views.len(), loaded.services.len()), (8, 1));
 }
 
 #[test]

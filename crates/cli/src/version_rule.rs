@@ -137,12 +137,14 @@ fn findings(
             };
             let message =
                 format!("{} changed: bump to v{next}: `{}`: {what}", reason.class, reason.field);
-            let sql = view
-                .and_then(|view| view.sql.as_ref())
-                .filter(|_| reason.field == "sql" || reason.field.starts_with("sql."));
-            let (path, at) = match sql {
-                Some(sql) => (sql.path.as_str(), position_in_sql(&sql.query, &reason.field)),
-                None => (config_path, position_in_config(config_text, &reason.field)),
+            let of_sql = reason.field == "sql" || reason.field.starts_with("sql.");
+            let view = view.filter(|_| of_sql);
+            let sql = view.and_then(|view| view.sql.as_ref());
+            let flink = view.and_then(|view| view.flink.as_ref());
+            let (path, at) = match (sql, flink) {
+                (Some(sql), _) => (sql.path.as_str(), position_in_sql(&sql.query, &reason.field)),
+                (None, Some(query)) => (query.path(), (1, 1)),
+                (None, None) => (config_path, position_in_config(config_text, &reason.field)),
             };
             Diagnostic::error(path, at, VERSION_RULE.code, message, help)
         })

@@ -1,5 +1,7 @@
 //! What operators ask a worker: how its partitions are, and to let one go on that a flood has stopped.
 
+use std::sync::Arc;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -9,15 +11,23 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trivium_api::ApiError;
-use trivium_ingest_kafka::{KafkaWorker, LaneHealth};
+use trivium_ingest::{LaneHealth, Partitions};
 use trivium_runtime::Kind;
 
-/// `GET /v1/partitions` and `POST /v1/partitions/pass`.
-pub fn router(worker: KafkaWorker) -> Router {
+/// The workers of this process, one a system.
+pub type Workers = Arc<[Arc<dyn Partitions>]>;
+
+/// How the partitions of all of them are.
+pub fn health(workers: &Workers) -> Vec<LaneHealth> {
+    workers.iter().flat_map(|worker| worker.health()).collect()
+}
+
+/// `GET /v1/streams/partitions` and `POST /v1/streams/partitions/pass`.
+pub fn router(workers: Workers) -> Router {
     Router::new()
-        .route("/v1/partitions", get(partitions))
-        .route("/v1/partitions/pass", post(pass))
-        .with_state(worker)
+        .route("/v1/streams/partitions", get(partitions))
+        .route("/v1/streams/partitions/pass", post(pass))
+        .with_state(workers)
 }
 
 /// A partition, for people and programs.
@@ -28,13 +38,13 @@ pub fn shown(lane: &LaneHealth) -> Value {
         "waiting_bytes": lane.waiting_bytes,
         "busy_seconds": lane.busy.map(|busy| busy.as_secs_f64()),
         "stopped": lane.stopped,
-        "lag_records": lane.lag.map(|lag| lag.records),
+        "lag_records": lane.lag.and_then(|lag| lag.records),
         "lag_seconds": lane.lag.map(|lag| lag.age.as_secs_f64()),
     })
 }
 
-async fn partitions(State(worker): State<KafkaWorker>) -> Json<Value> {
-    let partitions: Vec<Value> = worker.health().iter().map(shown).collect();
+async fn partitions(State(workers): State<Workers>) -> Json<Value> {
+    let partitions: Vec<Value> = health(&workers).iter().map(shown).collect();
     Json(json!({ "partitions": partitions }))
 }
 
@@ -46,14 +56,14 @@ struct Pass {
 }
 
 async fn pass(
-    State(worker): State<KafkaWorker>,
+    State(workers): State<Workers>,
     trivium_api::Json(pass): trivium_api::Json<Pass>,
 ) -> Response {
-    if worker.let_pass(&pass.partition, pass.messages) {
+    if workers.iter().any(|worker| worker.let_pass(&pass.partition, pass.messages)) {
         return Json(json!({})).into_response();
     }
     ApiError::new(Kind::NotFound, format!("`{}` is no partition of this worker", pass.partition))
         .at("partition")
-        .help("`GET /v1/partitions` lists them, as `topic/number`")
+        .help("`GET /v1/streams/partitions` lists them, as `topic/number` or `stream/shard`")
         .into_response()
 }

@@ -19,7 +19,8 @@ use trivium_runtime::{Kind, Shutdown, SystemClock};
 
 use crate::{
     config::Config,
-    run::{client_options, of_kafka, routes, schemas},
+    run::client_options,
+    worker::{of_kafka, routes, schemas, systems},
 };
 
 /// Letters that are replayed at once: that many, or so many bytes of them, are in memory.
@@ -32,7 +33,7 @@ pub fn reasons() -> Vec<&'static str> {
 }
 
 /// Which letters are meant; what is left out does not matter.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// Where they stand.
     pub places: Vec<Place>,
@@ -51,13 +52,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it says anything at all.
+    /// Whether it lets all letters through.
     pub fn is_all(&self) -> bool {
-        let Self { places, reasons, views, topics, partition, since, until } = self;
-        [places.is_empty(), reasons.is_empty(), views.is_empty(), topics.is_empty()] == [true; 4]
-            && partition.is_none()
-            && since.is_none()
-            && until.is_none()
+        *self == Self::default()
     }
 
     fn takes(&self, letter: &Stored) -> bool {
@@ -82,34 +79,53 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| ApiError::internal(error.to_string()))?.map_err(of_kafka)
 }
 
-fn letter_box(config: &Config) -> Arc<LetterBox> {
-    Arc::new(LetterBox::new(&config.kafka, &config.dead_letters))
+fn letter_box(config: &Config) -> Result<Arc<LetterBox>, ApiError> {
+    let Some(kafka) = &config.work.kafka else {
+        let message = "this worker's dead letters are in no topic of Kafka";
+        let help =
+            "records of a stream are read by Kinesis' own tools: docs/streams.md, \"Kinesis\"";
+        return Err(ApiError::new(Kind::FailedPrecondition, message).at("kafka").help(help));
+    };
+    Ok(Arc::new(LetterBox::new(&kafka.options, &kafka.dead_letters)))
 }
 
-/// The letters that wait for somebody, as they stand. Without `values` their values are left out.
+/// How many letters wait for somebody.
+pub async fn count(config: &Config, filter: &Filter) -> Result<usize, ApiError> {
+    places(config, filter).await.map(|letters| letters.len())
+}
+
+async fn places(config: &Config, filter: &Filter) -> Result<Vec<Vec<Place>>, ApiError> {
+    let (letters, filter) = (letter_box(config)?, filter.clone());
+    blocking(move || letters.places(|letter| filter.takes(letter))).await
+}
+
+/// The first letters that wait for somebody, at most so many, and how many there are in all.
 pub async fn list(
     config: &Config,
     filter: &Filter,
-    values: bool,
-) -> Result<Vec<Waiting>, ApiError> {
-    let (letters, filter) = (letter_box(config), filter.clone());
-    let keep = move |mut letter: Stored| {
-        if !values {
-            let bytes = letter.record.value.take().map(|value| value.len().to_string());
-            if let Some(bytes) = bytes {
-                letter.about.insert("bytes".to_owned(), bytes);
-            }
-        }
-        filter.takes(&letter).then_some(letter)
-    };
-    blocking(move || letters.read(keep)).await
+    limit: usize,
+) -> Result<(Vec<Waiting>, usize), ApiError> {
+    let mut waiting = places(config, filter).await?;
+    let total = waiting.len();
+    waiting.truncate(limit);
+    let letters = letter_box(config)?;
+    let listed = blocking(move || letters.load(&waiting, usize::MAX)).await?;
+    Ok((listed, total))
+}
+
+/// Cuts off what nobody waits for; why not, where that could not be done. The letters are dealt with all
+/// the same.
+async fn cut(letters: &Arc<LetterBox>) -> Result<Option<String>, ApiError> {
+    let asked = Arc::clone(letters);
+    let heads = blocking(move || asked.heads()).await?;
+    Ok(letters.cut(&heads).await.err().map(|error| error.to_string()))
 }
 
 /// A letter that stays.
 #[derive(Debug, Clone)]
 pub struct Left {
-    /// The letter.
-    pub waiting: Waiting,
+    /// Where.
+    pub place: Place,
     /// Why.
     pub why: String,
 }
@@ -123,6 +139,8 @@ pub struct Outcome {
     pub applied: u64,
     /// Those that stay.
     pub left: Vec<Left>,
+    /// Why the bytes of those that are gone are still in the topic, if they are.
+    pub uncut: Option<String>,
 }
 
 /// Nothing is put away by a replay.
@@ -147,15 +165,17 @@ pub async fn replay_letters(
     let door = door.map_err(|error| {
         ApiError::new(Kind::Unavailable, error.to_string()).at("serving.url").help("start serving")
     })?;
-    let parts = Parts {
-        routes: Arc::new(ArcSwap::from_pointee(routes(config, &definitions))),
-        schemas: Arc::new(Schemas::new(schemas(config)?)),
-        door: Arc::new(door),
+    let (schemas, door) = (Arc::new(Schemas::new(schemas(&config.work)?)), Arc::new(door));
+    let parts = systems(&config.work).into_iter().map(|(system, payloads)| Parts {
+        routes: Arc::new(ArcSwap::from_pointee(routes(system, &payloads, &definitions))),
+        schemas: Arc::clone(&schemas),
+        door: Arc::<Client>::clone(&door),
         letters: Arc::new(Nowhere),
         clock: Arc::new(SystemClock),
-        options: config.lane.clone(),
-    };
-    let letters = letter_box(config);
+        options: config.work.lane.clone(),
+    });
+    let parts: Vec<Parts> = parts.collect();
+    let letters = letter_box(config)?;
     let mut outcome = Outcome::default();
     // Behind which place each partition of the letters' topic is still to be replayed.
     let mut done: BTreeMap<i32, i64> = BTreeMap::new();
@@ -171,7 +191,7 @@ pub async fn replay_letters(
         }
         take_round(&parts, &letters, round, stop, &mut outcome).await?;
     }
-    letters.trim().await.map_err(of_kafka)?;
+    outcome.uncut = cut(&letters).await?;
     Ok(outcome)
 }
 
@@ -181,22 +201,20 @@ async fn read_round(
     done: &BTreeMap<i32, i64>,
 ) -> Result<Vec<Waiting>, ApiError> {
     let (filter, done, letters) = (filter.clone(), done.clone(), Arc::clone(letters));
-    let (mut count, mut bytes) = (0, 0);
-    let keep = move |letter: Stored| {
-        let is_done =
-            done.get(&letter.place.partition).is_some_and(|behind| letter.place.offset <= *behind);
-        if is_done || count >= ROUND_LETTERS || bytes >= ROUND_BYTES || !filter.takes(&letter) {
-            return None;
-        }
-        count += 1;
-        bytes += letter.record.bytes();
-        Some(letter)
+    let is_next = move |letter: &Stored| {
+        let behind = done.get(&letter.place.partition);
+        behind.is_none_or(|behind| letter.place.offset > *behind) && filter.takes(letter)
     };
-    blocking(move || letters.read(keep)).await
+    blocking(move || {
+        let mut places = letters.places(is_next)?;
+        places.truncate(ROUND_LETTERS);
+        letters.load(&places, ROUND_BYTES)
+    })
+    .await
 }
 
 async fn take_round(
-    parts: &Parts,
+    systems: &[Parts],
     letters: &Arc<LetterBox>,
     round: Vec<Waiting>,
     stop: &Shutdown,
@@ -205,14 +223,16 @@ async fn take_round(
     let mut by_source: BTreeMap<Partition, Vec<Waiting>> = BTreeMap::new();
     for mut waiting in round {
         let letter = &mut waiting.letter;
-        if let Some(bytes) = letter.left_behind() {
+        if letter.is_part() {
             let (reader, asked) = (Arc::clone(letters), letter.clone());
             let Some(original) = blocking(move || reader.original(&asked)).await? else {
-                let why = format!("its value of {bytes} bytes is not where it came from any more");
-                outcome.left.push(Left { waiting, why });
+                let why =
+                    "it was too large to be put away whole, and is not where it came from any more";
+                let why = why.to_owned();
+                outcome.left.push(Left { place: waiting.letter.place, why });
                 continue;
             };
-            letter.record.value = original.value;
+            letter.complete(original);
         }
         let partition =
             Partition { topic: letter.says("topic").into(), name: letter.says("partition").into() };
@@ -220,6 +240,31 @@ async fn take_round(
     }
     let mut places = Vec::new();
     for (partition, waiting) in by_source {
+        // A topic is read by the system that has views of it; of Kafka's there may be none yet.
+        let has_views = |parts: &&Parts| !parts.routes.load().views_of(&partition.topic).is_empty();
+        let Some(parts) = systems.iter().find(has_views).or(systems.first()) else { continue };
+        // Another view of the topic may take the message; that says nothing of the one whose letter it is.
+        let views: Vec<String> = parts
+            .routes
+            .load()
+            .views_of(&partition.topic)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let is_read = |one: &Waiting| {
+            let view = one.letter.says("view");
+            view.is_empty() || views.iter().any(|known| known == view)
+        };
+        let (waiting, others): (Vec<Waiting>, Vec<Waiting>) =
+            waiting.into_iter().partition(is_read);
+        outcome.left.extend(others.into_iter().map(|one| {
+            let view = one.letter.says("view");
+            let why = format!("`{view}` takes no rows from `{}`: it has windows over it, is not served online, or is gone", partition.topic);
+            Left { place: one.letter.place, why }
+        }));
+        if waiting.is_empty() {
+            continue;
+        }
         let records = waiting.iter().map(|each| each.letter.record.clone()).collect();
         let replayed = match replay(parts, partition, records, stop).await {
             Ok(replayed) => replayed,
@@ -229,8 +274,8 @@ async fn take_round(
             }
             Err(stopped) => {
                 let why = stopped.to_string();
-                let left = waiting.into_iter().map(|waiting| Left { waiting, why: why.clone() });
-                outcome.left.extend(left);
+                let places = waiting.iter().map(|waiting| waiting.letter.place);
+                outcome.left.extend(places.map(|place| Left { place, why: why.clone() }));
                 continue;
             }
         };
@@ -238,7 +283,8 @@ async fn take_round(
         for waiting in waiting {
             match replayed.refused.iter().find(|refused| is_same(refused, &waiting.letter)) {
                 Some(refused) => {
-                    outcome.left.push(Left { waiting, why: refused.poison.to_string() });
+                    let why = refused.poison.to_string();
+                    outcome.left.push(Left { place: waiting.letter.place, why });
                 }
                 None => {
                     outcome.replayed += 1;
@@ -258,12 +304,14 @@ fn is_same(refused: &Letter, letter: &Stored) -> bool {
         && (letter.says("view").is_empty() || view.is_none_or(|view| view == letter.says("view")))
 }
 
-/// Takes letters away for good; gives how many.
-pub async fn discard(config: &Config, filter: &Filter) -> Result<usize, ApiError> {
-    let waiting = list(config, filter, false).await?;
-    let places: Vec<Place> = waiting.iter().flat_map(|each| each.places.clone()).collect();
-    let letters = letter_box(config);
+/// Takes letters away for good; gives how many, and why their bytes are still in the topic, if they are.
+pub async fn discard(
+    config: &Config,
+    filter: &Filter,
+) -> Result<(usize, Option<String>), ApiError> {
+    let waiting = places(config, filter).await?;
+    let places: Vec<Place> = waiting.iter().flatten().copied().collect();
+    let letters = letter_box(config)?;
     letters.mark(&places, Mark::Dropped).await.map_err(of_kafka)?;
-    letters.trim().await.map_err(of_kafka)?;
-    Ok(waiting.len())
+    Ok((waiting.len(), cut(&letters).await?))
 }

@@ -5,9 +5,12 @@
 mod admin;
 mod args;
 mod config;
+mod history;
 pub mod letters;
 mod run;
 mod schema_registry;
+mod windows;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -18,7 +21,8 @@ use trivium_runtime::Kind;
 
 use crate::args::{Cli, Verb};
 
-pub use config::{Config, SAMPLE};
+pub use config::{Config, SAMPLE, Work};
+pub use worker::Worker;
 
 /// Parses the command line, does what it says, and turns a failure into an exit code.
 pub fn main() -> ExitCode {

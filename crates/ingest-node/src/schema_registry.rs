@@ -14,6 +14,8 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// A running schema registry.
 pub struct HttpSchemas {
     base: String,
+    /// Without the password that may be in it: it is told in logs and in dead letters.
+    shown: String,
     client: reqwest::Client,
 }
 
@@ -32,17 +34,20 @@ impl HttpSchemas {
     pub fn new(base: &str) -> Result<Self, String> {
         let client = reqwest::Client::builder().timeout(ANSWER_TIME_MAX).build();
         let client = client.map_err(|error| error.to_string())?;
-        Ok(Self { base: base.to_owned(), client })
+        let shown = base.rsplit_once('@').map_or(base, |(_, host)| host);
+        Ok(Self { base: base.to_owned(), shown: shown.to_owned(), client })
     }
 }
 
 #[async_trait]
 impl SchemaSource for HttpSchemas {
     async fn schema(&self, id: u32) -> Result<String, SchemaError> {
-        let url = format!("{}/schemas/ids/{id}", self.base);
+        let path = format!("/schemas/ids/{id}");
+        let url = format!("{}{path}", self.shown);
         let away = |why: String| SchemaError::Away(format!("{url}: {why}"));
+        let asked = format!("{}{path}", self.base);
         let mut answer =
-            self.client.get(&url).send().await.map_err(|_| away("it is away".to_owned()))?;
+            self.client.get(&asked).send().await.map_err(|_| away("it is away".to_owned()))?;
         match answer.status().as_u16() {
             200 => {}
             404 => return Err(SchemaError::Unknown(format!("{url} says that there is none"))),

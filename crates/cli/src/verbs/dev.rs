@@ -1,4 +1,4 @@
-//! `trivium dev`: registry, serving and history in one process.
+//! `trivium dev`: registry, serving, history and, where asked for, a worker of streams in one process.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,11 +6,12 @@ use axum::Router;
 use serde_json::json;
 use tokio::net::TcpListener;
 use trivium_api::{
-    Readiness, ServeOptions,
+    ApiError, Readiness, ServeOptions,
     docs::docs_router,
     grpc::{finish_grpc, with_grpc},
     ops_router,
 };
+use trivium_ingest_node::{Work, Worker};
 use trivium_registry::{SnapshotWatch, WatchOptions};
 use trivium_registry_api::RegistryApi;
 use trivium_runtime::{Shutdown, SystemClock, telemetry};
@@ -27,13 +28,14 @@ use crate::{
 pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let started = Instant::now();
     if global.server.is_some() {
-        return Err(trivium_api::ApiError::invalid("dev is a server itself")
+        return Err(ApiError::invalid("dev is a server itself")
             .at("--server")
             .help("leave it out")
             .into());
     }
     let project = Project::find(global)?;
     let shutdown = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
+    let work = args.ingest.as_deref().map(Work::read).transpose()?;
     // The addresses first: a port that is taken is known before anything is opened.
     let http = bind(args.http).await?;
     let grpc = bind(args.grpc).await?;
@@ -60,8 +62,12 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     });
     let indexed = serving.clone();
     readiness.report("embeddings", move || indexed.embeddings_report());
-    let metrics = telemetry::init_metrics()
-        .map_err(|error| trivium_api::ApiError::internal(error.to_string()))?;
+    let metrics =
+        telemetry::init_metrics().map_err(|error| ApiError::internal(error.to_string()))?;
+    let worker = work.map(|work| {
+        Worker::open(work, watch.clone(), Arc::new(serving.clone()), readiness.clone())
+    });
+    let worker = worker.transpose()?;
     let services = serving.grpc().add_service(registry_api.grpc()).add_service(history.grpc());
     let services = finish_grpc(services);
     let router = Router::new()
@@ -69,7 +75,8 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
         .merge(registry_api.router())
         .merge(history.router())
         .merge(ops_router(readiness, Some(metrics.clone())))
-        .merge(docs_router(openapi::document()));
+        .merge(docs_router(openapi::document()))
+        .merge(worker.as_ref().map(Worker::router).unwrap_or_default());
     let router = with_grpc(trivium_api::finish(router), services.clone().into_axum_router());
 
     let sweep = SweepOptions::default();
@@ -79,15 +86,28 @@ pub async fn run(global: &Global, args: &DevArgs) -> Result<(), Failure> {
     let measuring = tokio::spawn(telemetry::keep_metrics(metrics, shutdown.clone()));
     let erasing = tokio::spawn(serving.clone().resume_erasures(shutdown.clone()));
     announce(global, &project, &http, &grpc, started)?;
+    let working = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            match worker {
+                Some(worker) => worker.run(shutdown).await,
+                None => Ok(()),
+            }
+        }
+    });
     let served =
         trivium_api::serve(http, router, grpc, services, ServeOptions::default(), shutdown.clone())
             .await;
     shutdown.trigger();
     // All end with the shutdown; one that panicked has said so already.
     let _ = tokio::join!(keeping, following, watching, measuring, erasing);
+    let worked = working.await;
     registry.close().await;
     drop((serving, store));
-    served.map_err(|error| failure::io("serving", &error))
+    served.map_err(|error| failure::io("serving", &error))?;
+    // What ended a worker has ended the rest.
+    worked.unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))?;
+    Ok(())
 }
 
 async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {

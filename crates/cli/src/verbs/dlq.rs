@@ -7,7 +7,10 @@ use trivium_ingest_node::{
     Config,
     letters::{self, Filter, Outcome, Stored, Waiting},
 };
-use trivium_runtime::{Kind, Shutdown};
+use trivium_runtime::{
+    Kind, Shutdown,
+    telemetry::{self, LogFormat},
+};
 
 use crate::{
     args::{Global, Output},
@@ -52,10 +55,10 @@ fn bytes_text(bytes: &[u8]) -> String {
 fn about(waiting: &Waiting) -> Map<String, Json> {
     let letter = &waiting.letter;
     let mut row = Map::new();
-    row.insert("place".to_owned(), letter.place.to_string().into());
     for (name, value) in &letter.about {
         row.insert(name.replace('-', "_"), value.as_str().into());
     }
+    row.insert("place".to_owned(), letter.place.to_string().into());
     if let Some(key) = &letter.record.key {
         row.insert("key".to_owned(), bytes_json(key));
     }
@@ -63,14 +66,13 @@ fn about(waiting: &Waiting) -> Map<String, Json> {
 }
 
 async fn ls(global: &Global, config: &Config, args: &LsArgs) -> Result<(), Failure> {
-    let found = letters::list(config, &args.which.filter(), false).await?;
-    let shown = &found[..found.len().min(args.limit)];
+    let (shown, total) = letters::list(config, &args.which.filter(), args.limit).await?;
     if global.output == Output::Json {
         let rows: Vec<Json> = shown.iter().map(|each| about(each).into()).collect();
-        output::json(&json!({ "letters": rows, "total": found.len() }));
+        output::json(&json!({ "letters": rows, "total": total }));
         return Ok(());
     }
-    if found.is_empty() {
+    if total == 0 {
         output::note("there are none");
         return Ok(());
     }
@@ -81,8 +83,8 @@ async fn ls(global: &Global, config: &Config, args: &LsArgs) -> Result<(), Failu
         1 | 4 => output::FAINT,
         _ => anstyle::Style::new(),
     });
-    if shown.len() < found.len() {
-        output::note(format!("{} of {}; --limit shows more", shown.len(), found.len()));
+    if shown.len() < total {
+        output::note(format!("{} of {total}; --limit shows more", shown.len()));
     }
     Ok(())
 }
@@ -113,7 +115,7 @@ fn row(letter: &Stored) -> Vec<String> {
 
 async fn show(global: &Global, config: &Config, args: &ShowArgs) -> Result<(), Failure> {
     let filter = Filter { places: args.places.clone(), ..Filter::default() };
-    let found = letters::list(config, &filter, true).await?;
+    let (found, _) = letters::list(config, &filter, usize::MAX).await?;
     if let Some(place) =
         args.places.iter().find(|place| !found.iter().any(|each| each.places.contains(place)))
     {
@@ -144,12 +146,12 @@ async fn show(global: &Global, config: &Config, args: &ShowArgs) -> Result<(), F
             line("header", &format!("{name}: {value}"));
         }
         line("key", &letter.record.key.as_deref().map(bytes_text).unwrap_or_default());
-        match (&letter.record.value, letter.left_behind()) {
+        match (&letter.record.value, letter.says("value-bytes")) {
             (Some(value), _) => line("value", &bytes_text(value)),
-            (None, Some(bytes)) => {
+            (None, "") => line("value", "none"),
+            (None, bytes) => {
                 line("value", &format!("{bytes} bytes, which are where it came from"));
             }
-            (None, None) => line("value", "none"),
         }
     }
     Ok(())
@@ -170,7 +172,7 @@ fn whole(waiting: &Waiting) -> Json {
 
 /// Says how many letters are meant, and does nothing to them.
 async fn count(global: &Global, config: &Config, filter: &Filter) -> Result<(), Failure> {
-    let found = letters::list(config, filter, false).await?.len();
+    let found = letters::count(config, filter).await?;
     match global.output {
         Output::Json => output::json(&json!({ "letters": found })),
         Output::Table => output::line(format!("{found} letters; nothing is done to them")),
@@ -184,18 +186,21 @@ async fn replay(global: &Global, config: &Config, args: &ReplayArgs) -> Result<(
         return count(global, config, &filter).await;
     }
     let stop = Shutdown::on_signals().map_err(|error| failure::io("signals", &error))?;
-    let Outcome { replayed, applied, left } =
+    // What is waited for is said meanwhile: serving may be away, or refuse the worker's key.
+    telemetry::init_logs("warn", LogFormat::Text);
+    let Outcome { replayed, applied, left, uncut } =
         letters::replay_letters(config, &filter, &stop).await?;
+    tell_uncut(uncut);
     if global.output == Output::Json {
         let rows: Vec<Json> = left
             .iter()
-            .map(|left| json!({ "place": left.waiting.letter.place.to_string(), "why": left.why }))
+            .map(|left| json!({ "place": left.place.to_string(), "why": left.why }))
             .collect();
         output::json(&json!({ "replayed": replayed, "applied": applied, "left": rows }));
     } else {
         output::line(format!("{replayed} letters replayed, {applied} rows are now the newest"));
         for left in &left {
-            let place = output::paint(output::BAD, left.waiting.letter.place);
+            let place = output::paint(output::BAD, left.place);
             output::line(format!("  {place} stays: {}", output::shown(&left.why)));
         }
     }
@@ -207,6 +212,15 @@ async fn replay(global: &Global, config: &Config, args: &ReplayArgs) -> Result<(
     Err(ApiError::new(Kind::FailedPrecondition, message).help(help).into())
 }
 
+/// The letters are dealt with; only their bytes are not gone yet.
+fn tell_uncut(why: Option<String>) {
+    if let Some(why) = why {
+        output::note(format!(
+            "the letters' bytes stay in the topic until its retention ends them: {why}; the worker's user needs the right to delete records"
+        ));
+    }
+}
+
 async fn discard(global: &Global, config: &Config, args: &DropArgs) -> Result<(), Failure> {
     let filter = args.which.filter();
     if filter.is_all() && !args.all {
@@ -216,7 +230,8 @@ async fn discard(global: &Global, config: &Config, args: &DropArgs) -> Result<()
     if args.dry_run {
         return count(global, config, &filter).await;
     }
-    let dropped = letters::discard(config, &filter).await?;
+    let (dropped, uncut) = letters::discard(config, &filter).await?;
+    tell_uncut(uncut);
     match global.output {
         Output::Json => output::json(&json!({ "dropped": dropped })),
         Output::Table => output::line(format!("{dropped} letters dropped")),

@@ -37,19 +37,19 @@ pub async fn run(global: &Global, args: &GetArgs) -> Result<(), Failure> {
         Some(Address::Grpc(base)) => {
             let client = grpc::Client::connect(&base, global).await?;
             let catalog = client.catalog().await?;
-            let (selected, entity) = request(&catalog, args)?;
-            client.get(&selected, &catalog, &entity).await?
+            let (selected, entity, inputs) = request(&catalog, args)?;
+            client.get(&selected, &catalog, &entity, &inputs).await?
         }
         _ => {
             let target = Target::open(global, Need::Rows).await?;
             let catalog = Catalog::ask(&target).await?;
-            let (selected, entity) = request(&catalog, args)?;
+            let (selected, entity, inputs) = request(&catalog, args)?;
             let request = match selected {
                 Selected::Features(features) => {
                     json!({ "features": features, "entities": [entity] })
                 }
                 Selected::Service(service) => {
-                    json!({ "service": service.to_string(), "entities": [entity] })
+                    json!({ "service": service.to_string(), "entities": [entity], "inputs": inputs })
                 }
             };
             target.call(Method::POST, "/v1/features/online/get", Some(&request)).await?.to_vec()
@@ -62,9 +62,17 @@ pub async fn run(global: &Global, args: &GetArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn request(catalog: &Catalog, args: &GetArgs) -> Result<(Selected, Map<String, Json>), Failure> {
+/// What is read, of whom, with which inputs.
+type Request = (Selected, Map<String, Json>, Map<String, Json>);
+
+fn request(catalog: &Catalog, args: &GetArgs) -> Result<Request, Failure> {
     let (selected, views) = catalog.select(&args.names, &args.features, args.service.as_deref())?;
-    Ok((selected, entity::entity(&args.entity, &views)?))
+    let service = match &selected {
+        Selected::Features(_) => None,
+        Selected::Service(service) => catalog.services.get(service),
+    };
+    let inputs = entity::inputs(&args.input, service)?;
+    Ok((selected, entity::entity(&args.entity, &views)?, inputs))
 }
 
 fn print(answer: &Answer) {

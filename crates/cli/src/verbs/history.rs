@@ -15,8 +15,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use trivium_api::ApiError;
 use trivium_engine::Source;
-use trivium_model::{FeatureView, KeyType};
-use trivium_offline::{History, HistoryQuery, Selection, TrainingSet, history::write_parquet};
+use trivium_model::{DataType, FeatureView, KeyType, ServiceInput, ServiceRef};
+use trivium_offline::{
+    History, HistoryQuery, Selection, TrainingSet, columns::arrow_type, history::write_parquet,
+};
 
 use crate::{
     args::{Global, HistoryArgs, Output},
@@ -58,7 +60,7 @@ async fn local(global: &Global, args: &HistoryArgs) -> Result<(TrainingSet, usiz
     let (_, views) = catalog.select(&[], &args.features, args.service.as_deref())?;
     let query = HistoryQuery {
         selection: selection(args),
-        frame: frame(args, &views)?,
+        frame: frame(args, &views, inputs(&catalog, args))?,
         event_timestamp: args.event_timestamp.clone(),
         full_names: false,
     };
@@ -86,7 +88,7 @@ async fn remote(
     let broken = |error: arrow::error::ArrowError| -> Failure {
         ApiError::invalid(error.to_string()).into()
     };
-    let (schema, batches) = match frame(args, &views)? {
+    let (schema, batches) = match frame(args, &views, inputs(&catalog, args))? {
         Source::Batches { schema, batches } => (schema, batches),
         Source::Parquet(_) => read_parquet(&args.entities)?,
         Source::Csv { .. } => return Err(ApiError::internal("a CSV frame was not read").into()),
@@ -106,13 +108,25 @@ async fn remote(
         schema,
         rows: stream::iter(rows.into_iter().map(Ok)).boxed(),
         features: Vec::new(),
+        types: Vec::new(),
     };
     Ok((set, columns))
 }
 
-/// The entity frame. Parquet says its own types; of CSV, join keys have the views' types, the event
+/// What the frame of a service may have as inputs.
+fn inputs<'c>(catalog: &'c Catalog, args: &HistoryArgs) -> &'c [ServiceInput] {
+    let service = args.service.as_ref().and_then(|service| service.parse::<ServiceRef>().ok());
+    let service = service.and_then(|service| catalog.services.get(&service));
+    service.map_or(&[], |service| &service.inputs)
+}
+
+/// The entity frame. Parquet says its own types; of CSV, join keys and inputs have the definitions' types, the event
 /// time is an instant, and the rest is text: a guess would make 501 of the label 00501.
-fn frame(args: &HistoryArgs, views: &[&FeatureView]) -> Result<Source, Failure> {
+fn frame(
+    args: &HistoryArgs,
+    views: &[&FeatureView],
+    inputs: &[ServiceInput],
+) -> Result<Source, Failure> {
     let path = &args.entities;
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match ending {
@@ -121,7 +135,7 @@ fn frame(args: &HistoryArgs, views: &[&FeatureView]) -> Result<Source, Failure> 
             let keys = views.iter().flat_map(|view| &view.entities);
             let keys: Vec<(&str, KeyType)> =
                 keys.map(|key| (key.name.as_str(), key.key_type)).collect();
-            read_csv(path, &args.event_timestamp, &keys)
+            read_csv(path, &args.event_timestamp, &keys, inputs)
         }
         _ => Err(ApiError::invalid("the entity frame is neither .parquet nor .csv")
             .at(path.display().to_string())
@@ -150,6 +164,7 @@ fn read_csv(
     path: &Path,
     event_timestamp: &str,
     keys: &[(&str, KeyType)],
+    inputs: &[ServiceInput],
 ) -> Result<Source, Failure> {
     let open = || File::open(path).map_err(|error| failure::file(path, &error));
     let wrong = |error: arrow::error::ArrowError| -> Failure {
@@ -167,13 +182,19 @@ fn read_csv(
         .map(|field| {
             let name = field.name().trim_start_matches('\u{feff}');
             let key = keys.iter().find(|(key, _)| *key == name);
+            let input = inputs.iter().find(|input| *input.name == *name);
             let data_type = match key.map(|(_, key_type)| key_type) {
                 _ if name == event_timestamp => instant(),
                 Some(KeyType::Int64) => Arrow::Int64,
                 Some(KeyType::Bool) => Arrow::Boolean,
                 Some(KeyType::Date) => Arrow::Date32,
                 Some(KeyType::Timestamp) => instant(),
-                Some(KeyType::String | KeyType::Bytes) | None => Arrow::Utf8,
+                Some(KeyType::String | KeyType::Bytes) => Arrow::Utf8,
+                None => match input.map(|input| &input.data_type) {
+                    // Bytes have no one spelling in CSV: the join says that text is none.
+                    None | Some(DataType::Bytes) => Arrow::Utf8,
+                    Some(data_type) => arrow_type(data_type),
+                },
             };
             Field::new(name, data_type, true)
         })
@@ -193,18 +214,26 @@ fn instant() -> Arrow {
 mod tests {
     use arrow::array::AsArray;
 
+    use trivium_model::Name;
+
     use super::*;
 
     #[test]
     fn further_columns_of_a_csv_frame_stay_as_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.csv");
-        let text = "\u{feff}carrier,number,zip,price,flag,on,event_timestamp\n\
-                    AA,007,00501,1.50,TRUE,2013-1-1,2013-07-04T12:00:00Z\n\
-                    7,12,,1e3,no,x,2013-07-05\n";
+        let text = "\u{feff}carrier,number,zip,price,flag,on,seats,event_timestamp\n\
+                    AA,007,00501,1.50,TRUE,2013-1-1,150,2013-07-04T12:00:00Z\n\
+                    7,12,,1e3,no,x,,2013-07-05\n";
         std::fs::write(&path, text).unwrap();
         let keys = [("carrier", KeyType::String), ("number", KeyType::Int64)];
-        let Ok(Source::Batches { schema, batches }) = read_csv(&path, "event_timestamp", &keys)
+        let inputs = [ServiceInput {
+            name: Name::new("seats").unwrap(),
+            data_type: DataType::Int32,
+            description: String::new(),
+        }];
+        let Ok(Source::Batches { schema, batches }) =
+            read_csv(&path, "event_timestamp", &keys, &inputs)
         else {
             panic!("not read")
         };
@@ -213,7 +242,7 @@ mod tests {
         assert_eq!(
             types.join(", "),
             "carrier Utf8, number Int64, zip Utf8, price Utf8, flag Utf8, on Utf8, \
-             event_timestamp Timestamp(µs, \"UTC\")"
+             seats Int32, event_timestamp Timestamp(µs, \"UTC\")"
         );
         let column = |name: &str| -> Vec<Option<String>> {
             let column = batches[0].column_by_name(name).unwrap().as_string::<i32>();

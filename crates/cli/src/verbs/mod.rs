@@ -25,6 +25,7 @@ pub mod search;
 mod show;
 mod step;
 mod stores;
+mod streams;
 mod table;
 mod tag;
 mod test;
@@ -63,6 +64,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Test(args) => test::run(&global, &args).await,
         Verb::Dags(args) => dags::run(&global, &args).await,
         Verb::Dlq(args) => dlq::run(&global, &args).await,
+        Verb::Streams(args) => streams::run(&global, &args).await,
         Verb::Step(args) => step::run(&global, &args).await,
         Verb::Completions(args) => {
             completions::run(&args);

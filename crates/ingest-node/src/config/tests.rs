@@ -42,6 +42,35 @@ fn the_sample_has_every_field_with_its_default() {
 }
 
 #[test]
+fn kinesis_is_read_where_its_section_is_there() {
+    let endpoints = "[kinesis]\nendpoint = \"http://127.0.0.1:4567\"\nlease_endpoint = \"http://127.0.0.1:8000\"\n";
+    let given = read(&format!("{SMALL}{endpoints}"), &[]).unwrap().work.kinesis.unwrap();
+    assert_eq!(given.dead_letters, None);
+    // The sample has the defaults; the rest of it are names.
+    let section = SAMPLE.split_once("#[kinesis]").unwrap().1.split_once("\n[flood]").unwrap().0;
+    let section: String =
+        section.lines().map(|line| line.trim_start_matches('#').to_owned() + "\n").collect();
+    let section: String = section
+        .lines()
+        .filter(|line| {
+            !line.starts_with(' ')
+                && !line.starts_with("worker")
+                && !line.starts_with("dead_letters")
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let sample = read(&format!("{SMALL}[kinesis]\n{section}"), &[]).unwrap().work.kinesis.unwrap();
+    assert_eq!(format!("{sample:?}"), format!("{given:?}"));
+    // Alone, with a stream for its dead letters.
+    let alone = SMALL.replace("[kafka]\n", &format!("{endpoints}dead_letters = \"d\"\n"));
+    let alone = read(&alone, &[]).unwrap();
+    assert!(alone.work.kafka.is_none());
+    assert_eq!(alone.work.kinesis.unwrap().dead_letters.as_deref(), Some("d"));
+    let error = read(&format!("{SMALL}{}", endpoints.replace("http:", "ftp:")), &[]).unwrap_err();
+    assert_eq!(error.field, "etc/ingest.toml: kinesis.endpoint");
+}
+
+#[test]
 fn every_field_is_documented() {
     let page = include_str!("../../../../docs/streams.md");
     for (section, field, _) in FIELDS {
@@ -65,10 +94,11 @@ fn the_environment_stands_above_the_file() {
         ],
     )
     .unwrap();
-    assert_eq!(config.payload_topics, ["a", "b"]);
-    assert_eq!(config.lane.flood.share, 0.5);
+    let kafka = config.work.kafka.unwrap();
+    assert_eq!(kafka.payload_topics, ["a", "b"]);
+    assert_eq!(config.work.lane.flood.share, 0.5);
     assert_eq!(config.registry.address, RegistryAddress::Sqlite("etc/registry.db".into()));
-    assert_eq!(config.kafka.instance.as_deref(), Some("one"));
+    assert_eq!(kafka.options.instance.as_deref(), Some("one"));
     for (section, field, _) in FIELDS {
         let name = PROGRAM.variable(section, field);
         let error = read("nonsense = 1", &[(&name, "0")]).err();
@@ -83,22 +113,39 @@ fn the_environment_stands_above_the_file() {
 fn mistakes_have_their_place() {
     let with = |more: &str| format!("{SMALL}{more}\n");
     for (text, place, message) in [
-        ("", "etc/ingest.toml:1:1", "missing field `registry`"),
+        ("", "etc/ingest.toml: registry", "missing"),
+        (SMALL.split_once("[serving]").unwrap().0, "etc/ingest.toml: serving.url", "missing"),
         (&with("topic = \"x\""), "etc/ingest.toml:8:1", "unknown field `topic`"),
         (&with("session_ms = 0"), "etc/ingest.toml: kafka.session_ms", "it is 0"),
         (&with("group = \" \""), "etc/ingest.toml: kafka.group", "it is empty"),
         (
             &with("payload_topics = [\"x\"]\ndead_letters = \"x\""),
             "etc/ingest.toml: kafka.dead_letters",
-            "is a payload topic",
+            "is read for payloads",
         ),
         (&with("[flood]\nshare = 1.5"), "etc/ingest.toml: flood.share", "no share"),
+        (&with("[flood]\namong = 50"), "etc/ingest.toml: flood.least", "more than `flood.among`"),
+        (
+            &with("[schema_registry]\nurl = \"https://me:secret@here\""),
+            "etc/ingest.toml: schema_registry.url",
+            "it is no address",
+        ),
         (&with("[flood]\nshare = nan"), "etc/ingest.toml: flood.share", "no share"),
         (
             &with("[schema_registry]\nurl = \"here\""),
             "etc/ingest.toml: schema_registry.url",
-            "no address",
+            "it is no address",
         ),
+        (
+            &with("[history]\ngroup = \"trivium-ingest\""),
+            "etc/ingest.toml: history.group",
+            "is the group of the lanes, too",
+        ),
+        (&with("[history]\ncommit_ms = 0"), "etc/ingest.toml: history.commit_ms", "it is 0"),
+        (&SMALL.replace("[kafka]", ""), "etc/ingest.toml: kafka", "neither"),
+        (&SMALL.replace("kafka", "kinesis"), "etc/ingest.toml: kinesis.dead_letters", "no place"),
+        (&with("[kinesis]\nread_ms = 100"), "etc/ingest.toml: kinesis.read_ms", "five times"),
+        (&with("[kinesis]\nshards_ms = 0"), "etc/ingest.toml: kinesis.shards_ms", "it is 0"),
         (&with("[log]\nformat = \"xml\""), "etc/ingest.toml: log.format", "no format"),
         (
             &SMALL.replace("http://127.0.0.1:7400", "ftp:x"),
@@ -113,12 +160,27 @@ fn mistakes_have_their_place() {
 }
 
 #[test]
+fn a_history_is_kept_where_there_is_a_lake_for_it() {
+    assert!(read(SMALL, &[]).unwrap().work.history.is_none());
+    let text = format!("{SMALL}[history]\nlake = \"lake\"\ncommit_ms = 5\nkeep_ms = 7\n");
+    let history = read(&text, &[]).unwrap().work.history.unwrap();
+    assert_eq!(history.group, "trivium-history");
+    // Beside the file.
+    assert_eq!(history.sink.lake, Path::new("etc/lake"));
+    assert_eq!(history.sink.commit_every, std::time::Duration::from_millis(5));
+    assert_eq!(history.sink.vacuum.removed, std::time::Duration::from_millis(7));
+}
+
+#[test]
 fn settings_of_librdkafka_stand_in_their_own_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kafka.toml");
     let text = format!("{SMALL}properties_file = \"{}\"\n", file.display());
     std::fs::write(&file, "\"sasl.password\" = \"secret\"\n").unwrap();
-    assert_eq!(read(&text, &[]).unwrap().kafka.more["sasl.password"], "secret");
+    assert_eq!(
+        read(&text, &[]).unwrap().work.kafka.unwrap().options.more["sasl.password"],
+        "secret"
+    );
     std::fs::write(&file, "sasl.password = \"secret\"\n").unwrap();
     let error = read(&text, &[]).unwrap_err();
     assert!(
