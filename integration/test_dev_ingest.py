@@ -85,6 +85,8 @@ def test_rows_and_windows_come_in_one_process(tmp_path):
         streams.until_read()
         assert [value(streams, "fleet/newest@1:fare", driver) for driver in range(20)] == [7.5] * 20
         assert hours() == [50] * 20
+        # Who is asked to stop does so, whether Kafka is there or not.
+        streams.kafka.server.stop()
         streams.serving.stop()
         assert streams.serving.process.returncode == 0
     finally:

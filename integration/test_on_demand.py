@@ -90,7 +90,7 @@ def asked() -> pd.DataFrame:
     for number, (carrier, origin) in enumerate(
         (carrier, origin)
         for carrier in ("AA", "B6", "DL", "EV", "UA", "ZZ")
-        for origin in ("EWR", "JFK", "LGA", "XXX")
+        for origin in ("EWR", "JFK", "LGA", "QQQ")
     ):
         rows.append(
             {

@@ -259,7 +259,7 @@ impl<'s, S: State> Step<'s, S> {
                 Some(bytes) => opened(plan, &bytes)?,
                 None => {
                     self.changes.insert(keys::expiry(end, &entity), Some(Vec::new()));
-                    self.expect(end, &entity)?;
+                    self.fall_due(end, &entity)?;
                     plan.features.iter().map(|one| Open::new(one.kind)).collect::<Result<_, _>>()?
                 }
             },
@@ -290,7 +290,7 @@ impl<'s, S: State> Step<'s, S> {
     /// Sees to it that the entity has a row due, if a new tile is in windows that have not ended. Where it
     /// has one, that is none too late: it is of the first window with a tile that ends after the
     /// watermark, which is not before any tile's first event.
-    fn expect(&mut self, tile: i64, entity: &[u8]) -> Result<(), Error> {
+    fn fall_due(&mut self, tile: i64, entity: &[u8]) -> Result<(), Error> {
         let first = match self.meta.watermark {
             Some(watermark) => tile.max(first_after(watermark, self.plan.slide)),
             None => tile,
