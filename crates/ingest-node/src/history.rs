@@ -160,6 +160,8 @@ async fn follow(
     shutdown: Shutdown,
 ) {
     let mut snapshots = watch.subscribe();
+    // What has changed since the first were read would be heard of with the next change only.
+    into.store(definitions(payloads, &watch.current()));
     loop {
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() { return },

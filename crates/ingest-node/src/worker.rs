@@ -211,6 +211,8 @@ async fn follow(
     shutdown: Shutdown,
 ) {
     let mut snapshots = watch.subscribe();
+    // What has changed since the worker was opened would be heard of with the next change only.
+    into.store(Arc::new(routes(system, &payloads, &watch.current())));
     loop {
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() { return },
