@@ -6,7 +6,7 @@
 //!
 //! A load's rows are mostly neighbours in the engine: it brings them sorted. So they are looked for in
 //! one pass over what lies between the first and the last, not each by itself; if too much of others
-//! lies there, the rest is looked for one by one.
+//! lies there, the rest is looked for one by one. What is cached is not looked for at all.
 
 use std::iter::Peekable;
 
@@ -18,6 +18,9 @@ use crate::{
     cache::{Before, LOAD_ROWS, Locked},
     store::{Inner, stored_row},
 };
+
+/// Rows of others that are passed before it is found that too much of them lies there.
+const PATIENCE: usize = 64;
 
 type Stored = fjall::Result<KvPair>;
 
@@ -51,6 +54,13 @@ impl Inner {
         let mut order: Vec<usize> = (0..writes.len()).collect();
         // Next to nothing for what is sorted.
         order.sort_by(|&a, &b| writes[a].key.cmp(&writes[b].key));
+        // What streams change is what they changed before, and cached.
+        order.retain(|&index| {
+            let cached = self.cache.get(&writes[index].key);
+            let is_cached = cached.is_some();
+            seen[index].row = Ok(cached);
+            !is_cached
+        });
         let mut pass = Pass::over(self, order.iter().map(|&index| &writes[index].key));
         for &index in &order {
             seen[index].row = pass.row(&writes[index].key);
@@ -65,28 +75,25 @@ struct Pass<'s> {
     /// Of what lies between the first key and the last, what is not below the last key that was asked
     /// for; `None`: given up.
     between: Option<Peekable<Box<dyn Iterator<Item = Stored>>>>,
-    /// Rows that may still be passed: the load's own, and as many of others.
+    /// Rows that may still be passed: the load's own, as many of others, and some to begin with.
     patience: usize,
 }
 
 impl<'s> Pass<'s> {
-    fn over<'k>(
-        store: &'s Inner,
-        mut sorted: impl DoubleEndedIterator<Item = &'k RowKey> + ExactSizeIterator,
-    ) -> Self {
-        let patience = 2 * sorted.len();
+    fn over<'k>(store: &'s Inner, mut sorted: impl DoubleEndedIterator<Item = &'k RowKey>) -> Self {
         let between = sorted.next().map(|first| {
             let last = sorted.next_back().unwrap_or(first);
             let rows = store.rows.range(first.as_bytes()..=last.as_bytes());
             let rows: Box<dyn Iterator<Item = Stored>> = Box::new(rows.map(Guard::into_inner));
             rows.peekable()
         });
-        Self { store, between, patience }
+        Self { store, between, patience: PATIENCE }
     }
 
     /// Keys are asked for in their order; the same again is found again.
     fn row(&mut self, key: &RowKey) -> Result<Option<Row>, Error> {
         let Some(between) = &mut self.between else { return self.store.current(key) };
+        self.patience += 2;
         let is_below = |stored: &Stored| matches!(stored, Ok((at, _)) if **at < *key.as_bytes());
         while self.patience > 0 && between.next_if(is_below).is_some() {
             self.patience -= 1;

@@ -6,8 +6,11 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 use quick_cache::{Weighter, sync::Cache};
 use trivium_codec::{Row, RowKey};
+
+use crate::store::Changed;
 
 /// Shards of the locks. Enough that two small batches seldom meet; few enough that a large one
 /// takes them all in microseconds.
@@ -16,8 +19,8 @@ const SHARDS: usize = 256;
 const STRIPES: usize = 1 << 16;
 /// What an entry takes beside its key and row, roughly.
 const ENTRY_BYTES: u64 = 160;
-/// A batch of more rows is a load: it changes rows that are cached, but does not push out what
-/// readers want.
+/// A batch of more rows is a load: it changes rows that are cached, and those that it changes take what
+/// room is left; it does not push out what readers want.
 pub(crate) const LOAD_ROWS: usize = 64;
 /// A row larger than this part of the cache is not cached.
 const LARGEST_PART: u64 = 64;
@@ -110,6 +113,11 @@ impl RowCache {
         }
     }
 
+    /// Bytes that are free.
+    fn room(&self) -> u64 {
+        self.rows.capacity().saturating_sub(self.rows.weight())
+    }
+
     /// Takes the locks of these keys, in one order for everybody.
     pub(crate) fn lock<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Locked<'_> {
         let mut shards: Vec<usize> = keys.map(Self::shard).collect();
@@ -152,11 +160,16 @@ impl Locked<'_> {
     }
 
     /// Takes over rows that have just been committed.
-    pub(crate) fn committed<'r>(&self, rows: impl ExactSizeIterator<Item = (&'r RowKey, &'r Row)>) {
-        let is_load = rows.len() > LOAD_ROWS;
-        for (key, row) in rows {
-            if !is_load || self.cache.rows.contains_key(key) {
+    pub(crate) fn committed(&self, changed: &IndexMap<RowKey, Changed>) {
+        let is_load = changed.len() > LOAD_ROWS;
+        let mut room = if is_load { self.cache.room() } else { u64::MAX };
+        for (key, Changed { row, is_new }) in changed {
+            let bytes = weight(key, row);
+            // What a load changes a stream may change again; what it brings nobody has asked for yet.
+            let has_room = bytes <= room && !(is_load && *is_new);
+            if has_room || self.cache.rows.contains_key(key) {
                 self.take_over(key, row);
+                room = room.saturating_sub(bytes);
             }
             // Last: who sees the count sees the row.
             self.cache.commits[RowCache::stripe(key)].fetch_add(1, Ordering::Release);
