@@ -56,7 +56,7 @@ impl Inner {
         order.sort_by(|&a, &b| writes[a].key.cmp(&writes[b].key));
         // What streams change is what they changed before, and cached.
         order.retain(|&index| {
-            let cached = self.cache.get(&writes[index].key);
+            let cached = self.cache.peek(&writes[index].key);
             let is_cached = cached.is_some();
             seen[index].row = Ok(cached);
             !is_cached

@@ -92,6 +92,11 @@ impl RowCache {
         self.rows.get(key)
     }
 
+    /// Not for a reader: it makes the row none of those that are wanted.
+    pub(crate) fn peek(&self, key: &RowKey) -> Option<Row> {
+        self.rows.peek(key)
+    }
+
     pub(crate) fn before(&self, key: &RowKey) -> Before {
         Before(self.commits[Self::stripe(key)].load(Ordering::Acquire))
     }
@@ -113,9 +118,10 @@ impl RowCache {
         }
     }
 
-    /// Bytes that are free.
+    /// Bytes that are free, but for some: what is free in all together may not be where a row belongs.
     fn room(&self) -> u64 {
-        self.rows.capacity().saturating_sub(self.rows.weight())
+        let capacity = self.rows.capacity();
+        (capacity - capacity / 16).saturating_sub(self.rows.weight())
     }
 
     /// Takes the locks of these keys, in one order for everybody.

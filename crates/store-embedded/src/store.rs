@@ -304,7 +304,10 @@ impl Inner {
             if let Some(subject) = subject {
                 entries.put(&subject, &key, &row, bar);
             }
-            changed.insert(key, Changed { row, is_new: existing.is_none() });
+            // Of one that comes again in its batch: as it was before the batch.
+            let before = changed.get(&key);
+            let is_new = before.map_or(existing.is_none(), |before| before.is_new);
+            changed.insert(key, Changed { row, is_new });
         }
         Ok(step.outcome)
     }
