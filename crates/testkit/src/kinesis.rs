@@ -7,7 +7,8 @@ use crate::{
     process::{Server, free_port, installed, speaks_http, with_retries},
 };
 
-/// An empty Kinesis in memory, of 100 shards at most. Takes any credentials; it has no enhanced fan-out.
+/// An empty Kinesis in memory, of 100 shards at most. Takes any credentials; it has no enhanced fan-out. Streams
+/// may be named by their ARNs.
 #[derive(Debug)]
 pub struct Kinesis(Server);
 

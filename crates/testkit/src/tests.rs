@@ -209,26 +209,41 @@ fn a_kinesis_has_a_hundred_shards_on_loopback_alone_and_ends_with_its_value() {
     let server = Kinesis::start().unwrap();
     let port = server.server().port();
     assert_eq!(server.endpoint(), format!("http://127.0.0.1:{port}"));
-    let ask = |operation: &str, body: &str| {
+    let ask_in = |format: &str, operation: &str, body: &[u8]| {
         let mut stream = connect(port).unwrap();
         let request = format!(
             "POST / HTTP/1.0\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
-            Content-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\
+            Content-Type: application/x-amz-{format}-1.1\r\nContent-Length: {}\r\n\
             X-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 Credential=any, \
-            SignedHeaders=any, Signature=any\r\n\r\n{body}",
+            SignedHeaders=any, Signature=any\r\n\r\n",
             body.len()
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     };
+    let ask = |operation: &str, body: &str| ask_in("json", operation, body.as_bytes());
     let made = ask("CreateStream", r#"{"StreamName":"s","ShardCount":100}"#);
     assert!(made.starts_with("HTTP/1.1 200"), "{made}");
     let refused = ask("CreateStream", r#"{"StreamName":"t","ShardCount":1}"#);
     assert!(refused.contains("LimitExceededException"), "{refused}");
     let listed = ask("ListStreams", "{}");
     assert!(listed.contains(r#"["s"]"#), "{listed}");
+    let by_arn = |name: &str| {
+        let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}");
+        ask("DescribeStreamSummary", &format!(r#"{{"StreamARN":"{arn}"}}"#))
+    };
+    assert!(by_arn("s").contains(r#""OpenShardCount":100"#), "{}", by_arn("s"));
+    assert!(by_arn("t").contains("ResourceNotFoundException"), "{}", by_arn("t"));
+    let filter = r#"{"Type":"AFTER_SHARD_ID","ShardId":"shardId-000000000097"}"#;
+    let after = ask("ListShards", &format!(r#"{{"StreamName":"s","ShardFilter":{filter}}}"#));
+    assert_eq!(after.matches(r#""ShardId""#).count(), 2, "{after}");
+    // Whole in CBOR, too, longer than 16 KiB.
+    let all = ask_in("cbor", "ListShards", b"\xa1jStreamNameas");
+    assert_eq!(all.matches("shardId-").count(), 100, "{} bytes", all.len());
+    assert!(all.len() > 17_000, "{} bytes", all.len());
     assert!(TcpStream::connect(("127.0.0.2", port)).is_err());
     drop(server);
     assert!(is_gone(port));
