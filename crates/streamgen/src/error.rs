@@ -62,6 +62,10 @@ impl Error {
                 std::io::ErrorKind::NotFound => Kind::NotFound,
                 std::io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
                 std::io::ErrorKind::StorageFull => Kind::ResourceExhausted,
+                // Something else stands where a file or a folder of ours belongs.
+                std::io::ErrorKind::NotADirectory | std::io::ErrorKind::IsADirectory => {
+                    Kind::FailedPrecondition
+                }
                 _ => Kind::Internal,
             },
             Self::Invalid { .. } | Self::Findings(_) => Kind::InvalidArgument,

@@ -73,8 +73,13 @@ impl Plan {
     pub fn changes(&self, folder: &Path) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         for (path, text) in &self.files {
-            let now = read(&folder.join(path))?;
-            changes.extend(match now {
+            let place = folder.join(path);
+            // What is no file is somebody else's: a pipe would not even end.
+            if is_no_file(&place) {
+                changes.push(Change::Foreign(path.clone()));
+                continue;
+            }
+            changes.extend(match read(&place)? {
                 None => Some(Change::Add(path.clone())),
                 Some(now) if now == *text => None,
                 Some(now) => Some(match origin(&now) {
@@ -104,7 +109,7 @@ impl Plan {
             let path = folder.join(change.path());
             match self.text(change.path()) {
                 Some(text) => write(&path, text)?,
-                None => fs::remove_file(&path).map_err(Error::io("remove", &path))?,
+                None => remove(&path)?,
             }
         }
         Ok(())
@@ -123,6 +128,19 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     staged.as_file().sync_all().map_err(Error::io("write", path))?;
     staged.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     Ok(())
+}
+
+/// Somebody else may have done it.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether something is there that is neither a file nor leads to one.
+fn is_no_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok() && !path.is_file()
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {

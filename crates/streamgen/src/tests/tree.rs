@@ -59,3 +59,25 @@ fn edits_and_files_of_others_are_seen() {
     other.apply(folder, &[Change::Edited(SCRIPT.into())]).unwrap();
     assert_eq!(plan.changes(folder).unwrap()[0], Change::Update(SCRIPT.into()));
 }
+
+/// A pipe that nobody writes to would be read for ever.
+#[test]
+fn what_is_no_file_is_somebody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir_all(folder.join(SCRIPT)).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(folder.join(MANIFEST)).status().unwrap();
+    assert!(pipe.success());
+    let others = vec![Change::Foreign(SCRIPT.into()), Change::Foreign(MANIFEST.into())];
+    assert_eq!(plan().changes(folder).unwrap(), others);
+    assert_eq!(Plan::default().changes(folder).unwrap(), []);
+}
+
+#[test]
+fn what_somebody_else_has_removed_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    Plan::default().apply(folder.path(), &[Change::Remove(SCRIPT.into())]).unwrap();
+    fs::write(folder.path().join("shop"), "").unwrap();
+    let error = plan().changes(folder.path()).unwrap_err();
+    assert_eq!(error.kind(), trivium_runtime::Kind::FailedPrecondition, "{error}");
+}
