@@ -39,6 +39,8 @@ pub struct Settings {
     pub conf: BTreeMap<String, String>,
     /// Further settings of Kafka's clients, for all inputs and payloads. They stand in files that are checked in.
     pub kafka: BTreeMap<String, String>,
+    /// Further options of tables of Kinesis, or others than the job's own. They stand in files that are checked in.
+    pub kinesis_options: BTreeMap<String, String>,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             slots: 1,
             conf: BTreeMap::new(),
             kafka: BTreeMap::new(),
+            kinesis_options: BTreeMap::new(),
         }
     }
 }
@@ -143,7 +146,12 @@ impl Settings {
         if self.slots == 0 {
             return wrong("slots", "no task would ever run".to_owned(), "write 1 or more");
         }
-        for (section, settings) in [("conf", &self.conf), ("kafka", &self.kafka)] {
+        let maps = [
+            ("conf", &self.conf),
+            ("kafka", &self.kafka),
+            ("kinesis_options", &self.kinesis_options),
+        ];
+        for (section, settings) in maps {
             for (name, value) in settings {
                 if name.is_empty()
                     || (name.clone() + value).contains(|c| is_hidden(c) || matches!(c, '\n' | '\t'))
@@ -153,6 +161,13 @@ impl Settings {
                     return wrong(&field, message.to_owned(), "write it on one line");
                 }
             }
+        }
+        // Flink would say so when the job starts; and the format is the input's.
+        let is_own = |name: &&String| !name.starts_with("aws.") && !name.starts_with("source.");
+        if let Some(name) = self.kinesis_options.keys().find(is_own) {
+            let message = "it is no option of a source of Kinesis";
+            let help = "write those that begin with `aws.` or `source.`";
+            return wrong(&format!("kinesis_options.{name}"), message.to_owned(), help);
         }
         Ok(())
     }

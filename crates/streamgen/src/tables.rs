@@ -28,6 +28,19 @@ pub fn duration(span: TimeSpan) -> String {
     format!("{} ms", span.micros() / 1_000)
 }
 
+/// A length of time in an expression. Flink takes three digits of the first unit at most.
+pub fn interval(seconds: i64, millis: Option<u32>) -> String {
+    let fraction = millis.map_or_else(String::new, |millis| format!(".{millis:03}"));
+    let digits = seconds.to_string().len().max(2);
+    if digits <= 3 {
+        let of_fraction = millis.map_or("", |_| ", 3");
+        return format!("INTERVAL '{seconds}{fraction}' SECOND({digits}{of_fraction})");
+    }
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (hours, minutes, seconds) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("INTERVAL '{days} {hours:02}:{minutes:02}:{seconds:02}{fraction}' DAY(3) TO SECOND(3)")
+}
+
 /// The type that values of an input's column have in the SQL.
 pub fn type_of(data_type: &DataType) -> String {
     match data_type {
@@ -148,11 +161,8 @@ pub fn input(view: &FeatureView, input: &StreamInput, places: Places<'_>) -> Res
     let mut columns = fields.definitions();
     columns.push(format!("`trivium_time` AS COALESCE({time}, TO_TIMESTAMP_LTZ(0, 3))"));
     let late = input.watermark.micros() / 1_000_000;
-    // The most digits that an interval may have, for the longest lengths of time.
-    columns.push(format!(
-        "WATERMARK FOR `trivium_time` AS `trivium_time` - INTERVAL '{late}' SECOND({})",
-        late.to_string().len().max(2)
-    ));
+    columns
+        .push(format!("WATERMARK FOR `trivium_time` AS `trivium_time` - {}", interval(late, None)));
     let seen = input.columns.iter().map(|column| {
         let (place, name) = (place(column.name.as_str()), name(column.name.as_str()));
         if column.name == input.event_time {
@@ -222,12 +232,19 @@ pub(crate) fn input_options(
                     help: "add `kinesis = \"arn:aws:kinesis:REGION:ACCOUNT:stream/\"` to [flink] of the project file".to_owned(),
                 });
             };
-            vec![
+            let mut pairs = vec![
                 ("connector", "kinesis".to_owned()),
                 ("stream.arn", format!("{arn}{}", input.topic)),
                 ("aws.region", region(arn).unwrap_or_default().to_owned()),
                 ("source.init.position", "TRIM_HORIZON".to_owned()),
-            ]
+            ];
+            for (key, value) in &settings.kinesis_options {
+                match pairs.iter_mut().find(|(known, _)| known == key) {
+                    Some((_, known)) => known.clone_from(value),
+                    None => pairs.push((key, value.clone())),
+                }
+            }
+            pairs
         }
     };
     match input.format {

@@ -15,7 +15,7 @@ use trivium_registry::project::ProjectView;
 use crate::{
     Error,
     job::Parts,
-    tables::{Fields, Input, Places, Table, input_options, literal, name, type_of},
+    tables::{Fields, Input, Places, Table, input_options, interval, literal, name, type_of},
 };
 
 /// The name of the input, for recorded events.
@@ -243,8 +243,8 @@ impl Windows<'_> {
         let late = self.window.allowed_lateness.map_or(0, |late| late.micros() / 1_000_000);
         // Flink's windows are over when the watermark has met their last millisecond.
         defined.push(format!(
-            "WATERMARK FOR `trivium_time` AS `trivium_time` - INTERVAL '{late}.001' SECOND({}, 3)",
-            digits(late)
+            "WATERMARK FOR `trivium_time` AS `trivium_time` - {}",
+            interval(late, Some(1))
         ));
         let mut seen = vec!["`trivium_time` AS `trivium_time`".to_owned()];
         if self.window.features.values().any(|of| matches!(of, WindowAggregate::Last(_))) {

@@ -1,10 +1,12 @@
 //! Inputs and payloads of every type, and settings that cannot be.
 
+use std::collections::BTreeMap;
+
 use expect_test::{Expect, expect};
 
 use crate::{
     Settings,
-    tables::{Places, input, payload},
+    tables::{Places, input, interval, payload},
 };
 
 use super::{SQL, view};
@@ -123,6 +125,15 @@ fn numbers_are_instants_by_their_unit() {
 }
 
 #[test]
+fn intervals_have_three_digits_at_most() {
+    assert_eq!(interval(0, Some(1)), "INTERVAL '0.001' SECOND(2, 3)");
+    assert_eq!(interval(999, None), "INTERVAL '999' SECOND(3)");
+    assert_eq!(interval(1_000, None), "INTERVAL '0 00:16:40' DAY(3) TO SECOND(3)");
+    let long = 100 * 86_400 + 3_725;
+    assert_eq!(interval(long, Some(1)), "INTERVAL '100 01:02:05.001' DAY(3) TO SECOND(3)");
+}
+
+#[test]
 fn kinesis_needs_to_know_whose() {
     let loaded =
         view(&[(r#""topic": "web.clicks""#, r#""topic": "web.clicks", "system": "kinesis""#)], SQL);
@@ -131,9 +142,11 @@ fn kinesis_needs_to_know_whose() {
     let error = input(&loaded.view, &job.inputs[0], Places::Systems(&settings)).unwrap_err();
     expect![[r#"shop/clicks@3: inputs.clicks: it is of Kinesis, and the project does not say whose; add `kinesis = "arn:aws:kinesis:REGION:ACCOUNT:stream/"` to [flink] of the project file"#]].assert_eq(&error.to_string());
     settings.kinesis = Some("arn:aws:kinesis:eu-west-1:123456789012:stream/".to_owned());
-    let made = input(&loaded.view, &job.inputs[0], Places::Systems(&settings)).unwrap();
-    let options: Vec<String> =
-        made.messages.options.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let options = |settings: &Settings| {
+        let made = input(&loaded.view, &job.inputs[0], Places::Systems(settings)).unwrap();
+        let options = made.messages.options.iter().map(|(key, value)| format!("{key} = {value}"));
+        options.collect::<Vec<_>>().join("\n")
+    };
     expect![[r#"
         'connector' = 'kinesis'
         'stream.arn' = 'arn:aws:kinesis:eu-west-1:123456789012:stream/web.clicks'
@@ -142,7 +155,22 @@ fn kinesis_needs_to_know_whose() {
         'format' = 'json'
         'json.timestamp-format.standard' = 'ISO-8601'
         'json.ignore-parse-errors' = 'true'"#]]
-    .assert_eq(&options.join("\n"));
+    .assert_eq(&options(&settings));
+    // The project's own replace the job's.
+    settings.kinesis_options = BTreeMap::from_iter(
+        [("aws.endpoint", "http://127.0.0.1:4567"), ("source.init.position", "LATEST")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    expect![[r#"
+        'connector' = 'kinesis'
+        'stream.arn' = 'arn:aws:kinesis:eu-west-1:123456789012:stream/web.clicks'
+        'aws.region' = 'eu-west-1'
+        'source.init.position' = 'LATEST'
+        'aws.endpoint' = 'http://127.0.0.1:4567'
+        'format' = 'json'
+        'json.timestamp-format.standard' = 'ISO-8601'
+        'json.ignore-parse-errors' = 'true'"#]]
+    .assert_eq(&options(&settings));
 }
 
 #[test]
@@ -151,7 +179,7 @@ fn settings_that_cannot_be() {
         Settings::parse("trivium.toml", text)
             .map_or_else(|error| error.to_string(), |_| String::new())
     };
-    expect!["trivium.toml:2:1: unknown field `broker`, expected one of `brokers`, `kinesis`, `state`, `image`, `version`, `namespace`, `service_account`, `job_manager_memory`, `task_manager_memory`, `slots`, `conf`, `kafka`; correct the project file"].assert_eq(&refused("[flink]\nbroker = \"a:1\""));
+    expect!["trivium.toml:2:1: unknown field `broker`, expected one of `brokers`, `kinesis`, `state`, `image`, `version`, `namespace`, `service_account`, `job_manager_memory`, `task_manager_memory`, `slots`, `conf`, `kafka`, `kinesis_options`; correct the project file"].assert_eq(&refused("[flink]\nbroker = \"a:1\""));
     expect!["trivium.toml: flink.brokers: it is empty, or has blanks; write it in one word"]
         .assert_eq(&refused("[flink]\nbrokers = \"a:1, b:1\""));
     expect!["trivium.toml: flink.kinesis: `arn:aws:s3:::x` is not what ARNs of streams begin with; write `arn:aws:kinesis:REGION:ACCOUNT:stream/`"].assert_eq(&refused("[flink]\nkinesis = \"arn:aws:s3:::x\""));
@@ -162,6 +190,7 @@ fn settings_that_cannot_be() {
     expect!["trivium.toml: flink.slots: no task would ever run; write 1 or more"]
         .assert_eq(&refused("[flink]\nslots = 0"));
     expect!["trivium.toml: flink.kafka.a: a name or value is empty, or has a character that does not show; write it on one line"].assert_eq(&refused("[flink.kafka]\n\"a\" = \"b\\nc\""));
+    expect!["trivium.toml: flink.kinesis_options.format: it is no option of a source of Kinesis; write those that begin with `aws.` or `source.`"].assert_eq(&refused("[flink.kinesis_options]\n\"format\" = \"csv\""));
     // Sections of others are theirs.
     assert_eq!(refused("[project]\n[spark]\nx = 1"), "");
 }

@@ -105,6 +105,32 @@ fn what_comes_too_late_changes_nothing() {
     assert_eq!(seen, counted);
 }
 
+/// Flink refuses intervals of four digits in expressions.
+#[test]
+fn messages_may_be_late_by_hours() {
+    let departures = departures(0..600);
+    let text: String = departures
+        .iter()
+        .rev()
+        .map(|one| json!({ "value": one.message() }).to_string() + "\n")
+        .collect();
+    let rows = run_over(&congestion(&[(r#""watermark": "5m""#, r#""watermark": "20h""#)]), &text);
+    let seen: BTreeSet<String> =
+        rows.rows.into_iter().map(|row| shown(&Json::Object(row))).collect();
+    assert_eq!(seen, expected(&departures));
+
+    let view = windowed(
+        json!({ "size": "12h", "slide": "2h", "allowed_lateness": "3h", "job": {} }),
+        json!({ "format": "json", "topic": "events" }),
+    );
+    let at = |hour: i64| json!({ "value": { "k": "x", "a": 1, "at": format!("2013-01-01T{hour:02}:59:00Z") } });
+    // The second is late by 2 hours and 1 minute.
+    let rows = run_over(&view, &format!("{}\n{}\n", at(3), at(1)));
+    assert_eq!(rows.refused, []);
+    let counts: Vec<i64> = rows.rows.iter().map(|row| row["events"].as_i64().unwrap()).collect();
+    assert_eq!(counts, [1, 2, 2, 2, 2, 2, 1]);
+}
+
 const EVERYTHING: &str = r#"{
   "namespace": "types", "name": "all", "version": 1, "lane": "stream",
   "description": "All types.", "owner": { "team": "a", "contact": "a@example.com" }, "urgency_tier": 1,

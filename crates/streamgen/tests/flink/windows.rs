@@ -94,6 +94,7 @@ pub fn messages(
 ) -> Vec<String> {
     let (mut dice, mut now) = (Dice(seed), BEGIN);
     let mut all: Vec<String> = Vec::new();
+    let mut before = None;
     while all.len() < count {
         now += dice.of(9) as i64 * 250_000;
         let late = match dice.of(16) {
@@ -124,10 +125,13 @@ pub fn messages(
         let texts = ["", "a", "b", "ü", "a b", "\u{1f600}"];
         let day = dice.of(28) + 1;
         let cents = dice.of(100);
-        let key = ["x", "y", "ü"][dice.of(3) as usize];
+        let entity = (["x", "y", "ü"][dice.of(3) as usize], dice.of(2));
+        // Some are of the entity and the instant of the one before: the position decides then which is the last.
+        let ((key, number), at) = before.filter(|_| dice.is(4)).unwrap_or((entity, at));
+        before = Some(((key, number), at));
         let id = format!("e{}", dice.of(40));
         let mut message = json!({
-            "k": key, "a": dice.of(2), "at": time(at),
+            "k": key, "a": number, "at": time(at),
             "n": dice.maybe(json!(n)), "i": dice.maybe(json!(n as i32)),
             "f": dice.maybe(f), "g": dice.maybe(g),
             "s": dice.maybe(json!(texts[(at.unsigned_abs() % 6) as usize])),
