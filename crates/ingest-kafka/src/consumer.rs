@@ -46,10 +46,7 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         for (topic, known) in &statistics.topics {
             for (&partition, known) in &known.partitions {
-                // What transactions have not ended is not to be read yet.
-                let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
-                let begin = known.committed_offset.max(known.lo_offset);
-                self.lanes.ends_at(&(topic.clone(), partition), begin, end);
+                self.lanes.is_known_as(&(topic.clone(), partition), known);
             }
         }
     }

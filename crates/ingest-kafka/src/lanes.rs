@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rdkafka::statistics;
 use tokio::{runtime::Handle, sync::mpsc};
 use trivium_ingest::{
     Lag, Lane, LaneHealth, Parts, Tended,
@@ -16,7 +17,7 @@ use trivium_ingest::{
 };
 use trivium_runtime::Shutdown;
 
-use crate::KafkaOptions;
+use crate::{KafkaOptions, ends::End};
 
 /// What the consumer's thread and a lane's task share.
 struct Shared {
@@ -26,9 +27,11 @@ struct Shared {
     progress: AtomicI64,
     /// What was committed last.
     committed: AtomicI64,
-    /// Where the lane began, and where the partition ends; below zero: unknown.
+    /// Where the lane began; below zero: unknown.
     begin: AtomicI64,
-    end: AtomicI64,
+    end: Mutex<End>,
+    /// Behind the last message that came; below zero: none has.
+    fed: AtomicI64,
     /// When the oldest message was made that is not done with, or else the last that is; 0: unknown.
     made: AtomicI64,
     paused: Mutex<bool>,
@@ -37,10 +40,10 @@ struct Shared {
 
 impl Shared {
     fn lag(&self, now: i64) -> Option<Lag> {
-        let end = self.end.load(Ordering::Acquire);
+        let end = locked(&self.end).get()?;
         let progress = self.progress.load(Ordering::Acquire);
         let at = if progress >= 0 { progress } else { self.begin.load(Ordering::Acquire) };
-        if end < 0 || at < 0 {
+        if at < 0 {
             return None;
         }
         let records = u64::try_from(end - at).unwrap_or_default();
@@ -67,6 +70,11 @@ impl Shared {
     fn stands_at(&self, record: &Record) {
         self.made.store(record.time.map_or(0, |time| time.0), Ordering::Release);
     }
+}
+
+/// The offset behind a message.
+pub(crate) fn behind(record: &Record) -> i64 {
+    i64::try_from(record.offset).map_or(i64::MAX, |offset| offset.saturating_add(1))
 }
 
 struct Running {
@@ -116,7 +124,8 @@ impl Lanes {
                 progress: AtomicI64::new(-1),
                 committed: AtomicI64::new(-1),
                 begin: AtomicI64::new(-1),
-                end: AtomicI64::new(-1),
+                end: Mutex::default(),
+                fed: AtomicI64::new(-1),
                 made: AtomicI64::new(0),
                 paused: Mutex::new(false),
                 stop: Shutdown::new(),
@@ -157,6 +166,7 @@ impl Lanes {
         let share = self.options.waiting_bytes / running.len().max(1);
         let Some(lane) = running.get(id) else { return };
         let bytes = record.bytes();
+        lane.shared.fed.store(behind(&record), Ordering::Release);
         let waiting = lane.shared.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
         if lane.feed.send(record).is_err() {
             return;
@@ -183,12 +193,24 @@ impl Lanes {
         moved.collect()
     }
 
-    /// Where a partition is read from, if nothing is known better, and where it ends. Ends move on only:
-    /// of two that say different the later knows more.
+    /// Where a partition is read from, if nothing is known better, and where it ends: the broker was asked.
     pub fn ends_at(&self, id: &PartitionId, begin: i64, end: i64) {
         if let Some(lane) = locked(&self.running).get(id) {
             lane.shared.begin.fetch_max(begin, Ordering::AcqRel);
-            lane.shared.end.fetch_max(end, Ordering::AcqRel);
+            locked(&lane.shared.end).is_at(end);
+        }
+    }
+
+    /// What librdkafka knows of a partition.
+    pub fn is_known_as(&self, id: &PartitionId, known: &statistics::Partition) {
+        let running = locked(&self.running);
+        let Some(Running { shared, .. }) = running.get(id) else { return };
+        let begin = known.committed_offset.max(known.lo_offset);
+        shared.begin.fetch_max(begin, Ordering::AcqRel);
+        // Of what is paused it knows what was.
+        if !*locked(&shared.paused) {
+            let next = shared.fed.load(Ordering::Acquire).max(begin);
+            locked(&shared.end).is_known_as(known, next);
         }
     }
 
@@ -265,6 +287,7 @@ impl Lanes {
                 let progress = shared.progress.load(Ordering::Acquire);
                 LaneHealth {
                     partition: shared.tended.partition().clone(),
+                    view: None,
                     progress: u64::try_from(progress).ok(),
                     waiting_bytes: shared.waiting.load(Ordering::Acquire),
                     busy: shared.tended.busy(),
@@ -309,8 +332,7 @@ impl Work {
             let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return };
             self.shared.stands_at(first);
             debug_assert_eq!(count, batch.len());
-            let next =
-                i64::try_from(last.offset).map_or(i64::MAX, |offset| offset.saturating_add(1));
+            let next = behind(last);
             let tended = &self.shared.tended;
             if !tended.take(&mut self.lane, &batch, self.options.flood_retry, &stop).await {
                 return;

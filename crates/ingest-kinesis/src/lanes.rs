@@ -305,6 +305,7 @@ impl Lanes {
             let behind = now.saturating_sub(checkpoint.read_until.0).max(0);
             LaneHealth {
                 partition: shared.tended.partition().clone(),
+                view: None,
                 progress: checkpoint.sequence.is_some().then_some(checkpoint.position),
                 waiting_bytes: shared.waiting.load(Ordering::Acquire),
                 busy: shared.tended.busy(),

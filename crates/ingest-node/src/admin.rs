@@ -14,7 +14,7 @@ use trivium_api::ApiError;
 use trivium_ingest::{LaneHealth, Partitions};
 use trivium_runtime::Kind;
 
-/// The workers of this process, one a system.
+/// The workers of this process: one a system, and the windows.
 pub type Workers = Arc<[Arc<dyn Partitions>]>;
 
 /// How the partitions of all of them are.
@@ -34,6 +34,7 @@ pub fn router(workers: Workers) -> Router {
 pub fn shown(lane: &LaneHealth) -> Value {
     json!({
         "partition": lane.partition.to_string(),
+        "view": lane.view.as_ref().map(ToString::to_string),
         "progress": lane.progress,
         "waiting_bytes": lane.waiting_bytes,
         "busy_seconds": lane.busy.map(|busy| busy.as_secs_f64()),
@@ -59,11 +60,16 @@ async fn pass(
     State(workers): State<Workers>,
     trivium_api::Json(pass): trivium_api::Json<Pass>,
 ) -> Response {
-    if workers.iter().any(|worker| worker.let_pass(&pass.partition, pass.messages)) {
+    // All of them: several views may have windows over one topic.
+    let passed: Vec<bool> =
+        workers.iter().map(|worker| worker.let_pass(&pass.partition, pass.messages)).collect();
+    if passed.contains(&true) {
         return Json(json!({})).into_response();
     }
-    ApiError::new(Kind::NotFound, format!("`{}` is no partition of this worker", pass.partition))
+    let message =
+        format!("`{}` is no partition of this worker that a flood has stopped", pass.partition);
+    ApiError::new(Kind::NotFound, message)
         .at("partition")
-        .help("`GET /v1/streams/partitions` lists them, as `topic/number` or `stream/shard`")
+        .help("`GET /v1/streams/partitions` lists its partitions, as `topic/number` or `stream/shard`")
         .into_response()
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, task::JoinHandle};
 use trivium_api::ApiError;
-use trivium_ingest::Schemas;
+use trivium_ingest::{LaneHealth, Partitions, Schemas};
 use trivium_ingest_kafka::KafkaOptions;
 use trivium_ingest_kafka::windows::{WindowsHealth, WindowsParts, WindowsWorker};
 use trivium_model::{FeatureView, Lane, ViewRef};
@@ -17,7 +17,10 @@ use trivium_registry::{Snapshot, SnapshotWatch};
 use trivium_runtime::{Kind, Shutdown, SystemClock};
 use trivium_windows_embedded::Folder;
 
-use crate::config::{Source, Work};
+use crate::{
+    admin,
+    config::{Source, Work},
+};
 
 struct Running {
     view: FeatureView,
@@ -114,7 +117,7 @@ impl Windows {
     }
 
     /// How each view's windows are.
-    pub fn health(&self) -> Vec<(ViewRef, WindowsHealth)> {
+    pub fn views(&self) -> Vec<(ViewRef, WindowsHealth)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |one: &Running| {
             let health = one.worker.as_ref().map(WindowsWorker::health).unwrap_or_default();
@@ -122,6 +125,20 @@ impl Windows {
             (one.view.reference(), WindowsHealth { failing, ..health })
         };
         running.values().map(of).collect()
+    }
+}
+
+impl Partitions for Windows {
+    fn health(&self) -> Vec<LaneHealth> {
+        self.views().into_iter().flat_map(|(_, health)| health.partitions).collect()
+    }
+
+    fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = running.values().filter_map(|one| one.worker.as_ref());
+        let passed: Vec<bool> =
+            workers.map(|worker| worker.let_pass(partition, messages)).collect();
+        passed.contains(&true)
     }
 }
 
@@ -162,9 +179,7 @@ fn begin(view: &FeatureView, parts: &WindowsParts) -> Running {
 pub fn shown((view, health): &(ViewRef, WindowsHealth)) -> Value {
     json!({
         "view": view.to_string(),
-        "partitions": health.partitions.iter().map(|(partition, position)| json!({
-            "partition": partition, "progress": position,
-        })).collect::<Vec<_>>(),
+        "partitions": health.partitions.iter().map(admin::shown).collect::<Vec<_>>(),
         "failing": health.failing,
     })
 }

@@ -107,7 +107,9 @@ impl Worker {
     }
 
     fn partitions(&self) -> admin::Workers {
-        self.lanes.iter().map(|lanes| lanes.worker.partitions()).collect::<Vec<_>>().into()
+        let windows: Arc<dyn Partitions> = Arc::new(self.windows.clone());
+        let lanes = self.lanes.iter().map(|lanes| lanes.worker.partitions());
+        lanes.chain([windows]).collect::<Vec<_>>().into()
     }
 
     fn report(&self) {
@@ -125,11 +127,11 @@ impl Worker {
         });
         let shown = self.windows.clone();
         readiness.report("windows", move || {
-            shown.health().iter().map(windows::shown).collect::<Vec<_>>().into()
+            shown.views().iter().map(windows::shown).collect::<Vec<_>>().into()
         });
         let failing = self.windows.clone();
         readiness.probe("windows", move || {
-            let all = failing.health();
+            let all = failing.views();
             let failing =
                 all.iter().find_map(|(view, one)| one.failing.as_ref().map(|why| (view, why)));
             failing.map(|(view, why)| format!("{view}: {why}"))

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::Stopped;
+
 /// How many dead letters are too many.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FloodOptions {
@@ -22,27 +24,48 @@ impl Default for FloodOptions {
 
 /// The last messages of a partition: which were dead letters.
 #[derive(Debug)]
-pub(crate) struct Flood {
+pub struct Flood {
     options: FloodOptions,
     /// Runs of messages: how many, and how many of them were bad.
     runs: VecDeque<(usize, usize)>,
     all: usize,
     bad: usize,
+    /// Messages that are no flood whatever they are.
+    passing: u64,
 }
 
 impl Flood {
+    /// Of a partition of which nothing is known yet.
     pub fn new(options: FloodOptions) -> Self {
-        Self { options, runs: VecDeque::new(), all: 0, bad: 0 }
+        Self { options, runs: VecDeque::new(), all: 0, bad: 0, passing: 0 }
+    }
+
+    /// Whether so many bad ones of these messages may be dead-lettered; `first` says what is wrong with
+    /// the first of them, and where it stands.
+    pub fn check(
+        &self,
+        all: usize,
+        bad: usize,
+        first: impl FnOnce() -> String,
+    ) -> Result<(), Stopped> {
+        if bad == 0 || self.passing > 0 || !self.would_be(all, bad) {
+            return Ok(());
+        }
+        Err(Stopped::Flood { bad, all, first: first() })
     }
 
     /// Whether with these messages the share would be above the limit.
-    pub fn would_be(&self, all: usize, bad: usize) -> bool {
+    fn would_be(&self, all: usize, bad: usize) -> bool {
         let (all, bad) = (self.all + all, self.bad + bad);
         all >= self.options.least && bad as f64 > self.options.share * all as f64
     }
 
     /// Counts messages that are done with.
     pub fn count(&mut self, all: usize, bad: usize) {
+        if self.passing > 0 {
+            self.passing = self.passing.saturating_sub(all as u64);
+            return;
+        }
         self.runs.push_back((all, bad));
         self.all += all;
         self.bad += bad;
@@ -55,8 +78,9 @@ impl Flood {
         }
     }
 
-    /// Begins anew: somebody has looked at it.
-    pub fn forget(&mut self) {
-        *self = Self::new(self.options);
+    /// Somebody has looked at a flood: it begins anew, and of the next messages, at least so many may be
+    /// dead-lettered.
+    pub fn let_pass(&mut self, messages: u64) {
+        *self = Self { passing: messages, ..Self::new(self.options) };
     }
 }

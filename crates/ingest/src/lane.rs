@@ -12,11 +12,9 @@ use trivium_payload::{Poison, Reason};
 use trivium_runtime::{Clock, Shutdown};
 use trivium_store::WriteDoor;
 
-pub use crate::flood::FloodOptions;
 use crate::{
-    Schemas,
+    Flood, FloodOptions, Schemas,
     batch::{self, Batch},
-    flood::Flood,
     port::{DeadLetters, Letter, Partition, Record},
     routes::Routes,
     write::{Unwritten, Writer, Written},
@@ -122,8 +120,6 @@ pub struct Lane {
     partition: Partition,
     parts: Parts,
     flood: Flood,
-    /// Messages that are no flood whatever they are.
-    passing: u64,
     /// Since when messages have named views that these definitions do not have.
     unknown: Option<(Arc<Routes>, Instant)>,
 }
@@ -132,7 +128,7 @@ impl Lane {
     /// Of this partition.
     pub fn new(partition: Partition, parts: Parts) -> Self {
         let flood = Flood::new(parts.options.flood);
-        Self { partition, parts, flood, passing: 0, unknown: None }
+        Self { partition, parts, flood, unknown: None }
     }
 
     /// The partition.
@@ -142,8 +138,7 @@ impl Lane {
 
     /// After a flood somebody has looked: of the next messages, at least so many may be dead-lettered.
     pub fn let_pass(&mut self, messages: u64) {
-        self.flood.forget();
-        self.passing = messages;
+        self.flood.let_pass(messages);
     }
 
     /// Takes messages to their end: when it returns well, each is durable in the store or among the
@@ -199,10 +194,7 @@ impl Lane {
         }
         // What serving refused counts as well, now that it is known.
         self.check_flood(records, &poisoned)?;
-        if self.passing == 0 {
-            self.flood.count(records.len(), messages(&poisoned));
-        }
-        self.passing = self.passing.saturating_sub(records.len() as u64);
+        self.flood.count(records.len(), messages(&poisoned));
         report.letters = poisoned.len() as u64;
         self.put_away(records, poisoned, stop).await?;
         Ok(Some(report))
@@ -245,13 +237,10 @@ impl Lane {
         records: &[Record],
         poisoned: &[(usize, Option<ViewRef>, Poison)],
     ) -> Result<(), Stopped> {
-        let (all, bad) = (records.len(), messages(poisoned));
         let Some((number, _, poison)) = poisoned.first() else { return Ok(()) };
-        if self.passing > 0 || !self.flood.would_be(all, bad) {
-            return Ok(());
-        }
-        let first = format!("{} at {}: {poison}", self.partition, records[*number].offset);
-        Err(Stopped::Flood { bad, all, first })
+        self.flood.check(records.len(), messages(poisoned), || {
+            format!("{} at {}: {poison}", self.partition, records[*number].offset)
+        })
     }
 
     /// Puts letters away, and tries until they are.

@@ -24,7 +24,8 @@ mod schemas;
 mod tended;
 mod write;
 
-pub use lane::{FloodOptions, Lane, LaneOptions, LaneReport, Parts, Stopped};
+pub use flood::{Flood, FloodOptions};
+pub use lane::{Lane, LaneOptions, LaneReport, Parts, Stopped};
 pub use replay::{Replayed, replay};
 pub use rows::{StreamRow, StreamRows, read_rows};
 pub use schemas::Schemas;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use trivium_model::ViewRef;
 use trivium_runtime::Shutdown;
 
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
 pub struct LaneHealth {
     /// The partition.
     pub partition: Partition,
+    /// Whose windows are computed of it; none: its messages are rows.
+    pub view: Option<ViewRef>,
     /// Behind the last message that is done with; none yet. In Kafka the next offset.
     pub progress: Option<u64>,
     /// Bytes of messages that wait.

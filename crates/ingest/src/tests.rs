@@ -20,8 +20,7 @@ use trivium_store::{
 };
 
 use crate::{
-    Lane, LaneOptions, LaneReport, Parts, Schemas, Stopped,
-    lane::FloodOptions,
+    FloodOptions, Lane, LaneOptions, LaneReport, Parts, Schemas, Stopped,
     port::{DeadLetters, Letter, LetterError, Partition, Record, SchemaError, SchemaSource},
     routes::Routes,
 };

@@ -19,6 +19,7 @@
 //! Everything happens on one thread, which polls only between transactions: when partitions are taken
 //! away, none is under way.
 
+mod assigned;
 mod changelog;
 mod session;
 mod transaction;
@@ -27,11 +28,11 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::runtime::Handle;
-use trivium_ingest::{LaneOptions, Schemas, events::Events};
+use trivium_ingest::{LaneHealth, LaneOptions, Schemas, events::Events, port::Partition};
 use trivium_model::{FeatureView, StreamSystem, ViewRef};
 use trivium_runtime::{Clock, Shutdown};
 use trivium_windows::Plan;
@@ -72,14 +73,30 @@ pub(crate) struct Job {
     pub transactional_id: String,
     pub parts: WindowsParts,
     pub health: Arc<Mutex<WindowsHealth>>,
+    /// Messages of each partition that may be dead letters, now that somebody has looked at the flood.
+    pub passes: Mutex<BTreeMap<i32, u64>>,
+    /// Since when it has been at the same messages, or bringing states.
+    busy: Mutex<Option<Instant>>,
     pub handle: Handle,
+}
+
+impl Job {
+    fn is_busy(&self, is_busy: bool) {
+        let since = is_busy.then(Instant::now);
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// A partition of the topic, by its name.
+    fn partition(&self, number: i32) -> Partition {
+        Partition { topic: self.topic.as_str().into(), name: number.to_string().into() }
+    }
 }
 
 /// How a view's windows are doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WindowsHealth {
-    /// The next offset of each partition that this worker has.
-    pub partitions: BTreeMap<i32, u64>,
+    /// Each partition that this worker has.
+    pub partitions: Vec<LaneHealth>,
     /// Why it does not go on, if it does not.
     pub failing: Option<String>,
 }
@@ -133,6 +150,8 @@ impl WindowsWorker {
             view: view.clone(),
             parts,
             health: Arc::default(),
+            passes: Mutex::default(),
+            busy: Mutex::default(),
             handle,
         })))
     }
@@ -144,7 +163,26 @@ impl WindowsWorker {
 
     /// How it is doing.
     pub fn health(&self) -> WindowsHealth {
-        self.0.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let job = &self.0;
+        let since = *job.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut health = job.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for partition in &mut health.partitions {
+            partition.busy = since.map(|since| since.elapsed());
+        }
+        health
+    }
+
+    /// Lets a partition go on that a flood has stopped: of the next so many messages those that are no
+    /// events are dead-lettered. False: it is none of this worker's, or it is not stopped.
+    pub fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        let is_stopped =
+            |one: &LaneHealth| one.stopped.is_some() && one.partition.to_string() == partition;
+        let health = self.health();
+        let stopped = health.partitions.iter().find(|one| is_stopped(one));
+        let number = stopped.and_then(|one| one.partition.name.parse().ok());
+        let (Some(number), true) = (number, messages > 0) else { return false };
+        self.0.passes.lock().unwrap_or_else(PoisonError::into_inner).insert(number, messages);
+        true
     }
 
     /// Works until the shutdown, on a thread of its own. What fails is begun anew.

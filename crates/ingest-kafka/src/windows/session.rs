@@ -1,35 +1,37 @@
 //! A worker's time in its group, until something fails.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
-    error::KafkaError,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError, KafkaResult},
     message::{Header, OwnedHeaders},
     types::RDKafkaRespErr,
 };
 use trivium_codec::KeyShape;
 use trivium_ingest::{
-    events::Said,
+    Lag,
     port::{Letter, Partition, Record},
 };
-use trivium_model::{KeyValue, Name, Timestamp, Value};
+use trivium_model::{KeyValue, Name, Timestamp, Value, ViewRef};
 use trivium_payload::{VIEW_HEADER, ordered_payload};
 use trivium_runtime::Shutdown;
 use trivium_windows::{Output, Progress, Row, Step};
-use trivium_windows_embedded::{Mark, Shelf};
+use trivium_windows_embedded::Mark;
 
 use super::{
-    Job, changelog,
+    Job,
+    assigned::Assigned,
+    changelog,
     transaction::{Sent, Transactions},
 };
 use crate::{
@@ -42,6 +44,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long messages are gathered for one transaction, once there is one.
 const GATHER: Duration = Duration::from_millis(20);
 const ASK: Duration = Duration::from_secs(30);
+/// How often metrics are told.
+const TELL: Duration = Duration::from_secs(1);
+const ASK_END: Duration = Duration::from_millis(500);
 /// A member that restores much must not be taken for dead meanwhile; its heartbeats go on.
 const POLL_INTERVAL: &str = "3600000";
 /// A dead letter's value is left out if it is larger: no topic has to take more by default.
@@ -50,18 +55,12 @@ const LETTER_BYTES_MAX: usize = 900_000;
 /// bounded time.
 const RECORDS_MAX: usize = 50_000;
 
-/// A partition that is this worker's.
-struct Assigned {
-    shelf: Shelf,
-    is_settled: bool,
-    /// Messages that are read, and not taken in yet.
-    waiting: VecDeque<(Record, Said)>,
-}
-
 struct Context {
     job: Arc<Job>,
     assigned: Mutex<BTreeMap<i32, Assigned>>,
     failure: Mutex<Option<Error>>,
+    /// Whether the session ends by an error: then nobody has its partitions.
+    is_failing: AtomicBool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,6 +74,16 @@ fn failed(what: impl std::fmt::Display) -> Error {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         consumer::log_line(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(known) = statistics.topics.get(&self.job.topic) else { return };
+        let mut assigned = locked(&self.assigned);
+        for (partition, known) in &known.partitions {
+            if let Some(one) = assigned.get_mut(partition) {
+                one.is_known_as(known);
+            }
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -93,6 +102,7 @@ impl ConsumerContext for Context {
             matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let done = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                count_rebalance("assigned");
                 if let Err(error) = self.assign(consumer, list) {
                     *locked(&self.failure) = Some(error);
                 }
@@ -103,10 +113,8 @@ impl ConsumerContext for Context {
                 }
             }
             _ => {
-                // No transaction is under way: what of them was taken in is committed.
-                let mut assigned = locked(&self.assigned);
-                list.elements().iter().for_each(|one| drop(assigned.remove(&one.partition())));
-                drop(assigned);
+                count_rebalance("revoked");
+                self.release(consumer, list);
                 if is_cooperative {
                     consumer.incremental_unassign(list)
                 } else {
@@ -120,7 +128,29 @@ impl ConsumerContext for Context {
     }
 }
 
+fn count_rebalance(what: &'static str) {
+    metrics::counter!("trivium_ingest_rebalances_total", "what" => what).increment(1);
+}
+
 impl Context {
+    /// Forgets partitions that are taken away. No transaction is under way: what of them was taken in is
+    /// committed.
+    fn release(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let mut assigned = locked(&self.assigned);
+        for one in list.elements() {
+            let Some(gone) = assigned.remove(&one.partition()) else { continue };
+            // Its lag is told by whoever has it now.
+            if !self.is_failing.load(Ordering::Relaxed) {
+                let none = Lag { records: Some(0), age: Duration::ZERO };
+                tell_lag(self.job.events.view(), &gone, none);
+            }
+            // A pause outlives the assignment: whoever gets the partition back would wait for ever.
+            if gone.is_paused {
+                flow(consumer, gone.partition(), one.partition(), Consumer::resume);
+            }
+        }
+    }
+
     /// Brings the partitions' states, and says where they are read from.
     fn assign(
         &self,
@@ -128,6 +158,8 @@ impl Context {
         list: &mut TopicPartitionList,
     ) -> Result<(), Error> {
         let job = &self.job;
+        // A state may take long to come.
+        job.is_busy(true);
         let committed = consumer.committed_offsets(list.clone(), ASK).map_err(failed)?;
         let partitions: Vec<i32> = list.elements().iter().map(|one| one.partition()).collect();
         for partition in partitions {
@@ -147,11 +179,35 @@ impl Context {
             };
             list.set_partition_offset(&job.topic, partition, from).map_err(failed)?;
             tracing::info!(%view, partition, ?from, "a partition's windows are here");
-            let assigned = Assigned { shelf, is_settled: false, waiting: VecDeque::new() };
+            let position = known.or(committed).map(|progress| progress.position);
+            let name = job.partition(partition);
+            let assigned = Assigned::new(name, shelf, job.parts.options.flood, position);
             locked(&self.assigned).insert(partition, assigned);
         }
         Ok(())
     }
+}
+
+/// Pauses a partition, or resumes it.
+fn flow(
+    consumer: &BaseConsumer<Context>,
+    name: &Partition,
+    partition: i32,
+    what: fn(&BaseConsumer<Context>, &TopicPartitionList) -> KafkaResult<()>,
+) {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(&name.topic, partition);
+    if let Err(error) = what(consumer, &list) {
+        tracing::warn!(%error, partition = %name, "neither paused nor resumed");
+    }
+}
+
+fn tell_lag(view: &ViewRef, one: &Assigned, lag: Lag) {
+    let labels = [("view", view.to_string()), ("partition", one.partition().name.to_string())];
+    if let Some(records) = lag.records {
+        metrics::gauge!("trivium_windows_lag_records", &labels).set(records as f64);
+    }
+    metrics::gauge!("trivium_windows_lag_seconds", &labels).set(lag.age.as_secs_f64());
 }
 
 /// What one partition has for a transaction.
@@ -171,6 +227,10 @@ pub(super) struct Session {
     view: String,
     /// The partition that the next transaction begins with.
     next: AtomicI32,
+    /// When the metrics were told last.
+    told: Instant,
+    /// The held partition whose end was asked for last.
+    asked: i32,
     shutdown: Shutdown,
 }
 
@@ -179,10 +239,18 @@ impl Session {
     pub fn begin(job: &Arc<Job>) -> Result<Self, Error> {
         changelog::ensure(job)?;
         let transactions = Transactions::begin(job)?;
-        let context =
-            Context { job: Arc::clone(job), assigned: Mutex::default(), failure: Mutex::default() };
+        let context = Context {
+            job: Arc::clone(job),
+            assigned: Mutex::default(),
+            failure: Mutex::default(),
+            is_failing: AtomicBool::new(false),
+        };
         let mut config = job.parts.kafka.consumer();
-        config.set("group.id", &job.group).set("max.poll.interval.ms", POLL_INTERVAL);
+        config
+            .set("group.id", &job.group)
+            .set("max.poll.interval.ms", POLL_INTERVAL)
+            // Where partitions end, for the lag.
+            .set("statistics.interval.ms", "1000");
         let consumer: BaseConsumer<Context> =
             config.create_with_context(context).map_err(|e| Error::Options(e.to_string()))?;
         consumer.subscribe(&[&job.topic]).map_err(failed)?;
@@ -193,6 +261,8 @@ impl Session {
             keys: KeyShape::new(&job.view),
             view: job.events.view().to_string(),
             next: AtomicI32::new(0),
+            told: Instant::now(),
+            asked: -1,
             shutdown: Shutdown::new(),
         })
     }
@@ -200,40 +270,78 @@ impl Session {
     /// Works until the shutdown, or until something fails.
     pub fn work(mut self, shutdown: &Shutdown) -> Result<(), Error> {
         self.shutdown = shutdown.clone();
-        while !shutdown.is_triggered() {
+        let worked = self.turns();
+        self.consumer.context().is_failing.store(worked.is_err(), Ordering::Relaxed);
+        self.job.is_busy(false);
+        worked
+    }
+
+    fn turns(&mut self) -> Result<(), Error> {
+        while !self.shutdown.is_triggered() {
             let gathered = self.gather()?;
             if let Some(failure) = locked(&self.consumer.context().failure).take() {
                 return Err(failure);
             }
-            self.read(gathered)?;
-            self.transact()?;
+            self.job.is_busy(true);
+            let done = self.read(gathered).and_then(|()| self.transact());
+            self.job.is_busy(false);
+            done?;
             self.tell();
         }
         Ok(())
     }
 
-    fn tell(&self) {
+    fn tell(&mut self) {
+        let is_due = self.told.elapsed() >= TELL;
+        if is_due {
+            self.ask_end();
+            self.told = Instant::now();
+        }
+        let (view, now) = (self.job.events.view(), self.job.parts.clock.now_micros());
         let assigned = locked(&self.consumer.context().assigned);
-        let of = |(partition, one): (&i32, &Assigned)| {
-            let progress = trivium_windows::progress(&self.job.plan, &one.shelf).ok().flatten();
-            (*partition, progress.map_or(0, |progress| progress.position))
-        };
-        let partitions = assigned.iter().map(of).collect();
+        let mut partitions = Vec::with_capacity(assigned.len());
+        for one in assigned.values() {
+            let health = one.health(view, now);
+            if let (true, Some(lag)) = (is_due, health.lag) {
+                tell_lag(view, one, lag);
+            }
+            partitions.push(health);
+        }
         drop(assigned);
         *locked(&self.job.health) = super::WindowsHealth { partitions, failing: None };
+    }
+
+    /// Where a partition ends that nothing is fetched from: of one each time, the others in their turn. The
+    /// thread waits for the answer.
+    fn ask_end(&mut self) {
+        let assigned = &self.consumer.context().assigned;
+        let held = |(number, one): (&i32, &Assigned)| one.is_held().then_some(*number);
+        let held: Vec<i32> = locked(assigned).iter().filter_map(held).collect();
+        let next = held.iter().find(|number| **number > self.asked).or(held.first());
+        let Some(&number) = next else { return };
+        self.asked = number;
+        // A broker that is away is told of by the consumer.
+        let asked = self.consumer.fetch_watermarks(&self.job.topic, number, ASK_END);
+        if let (Ok((_, end)), Some(one)) = (asked, locked(assigned).get_mut(&number)) {
+            one.ends_at(end);
+        }
     }
 
     /// Messages of some milliseconds. None while there is work left of the last ones.
     fn gather(&self) -> Result<BTreeMap<i32, Vec<Record>>, Error> {
         let is_busy = || {
             let assigned = locked(&self.consumer.context().assigned);
-            assigned.values().any(|one| !one.is_settled || !one.waiting.is_empty())
+            assigned.values().any(Assigned::has_work)
         };
         let mut gathered: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
         let (mut count, mut bytes) = (0, 0);
         let mut wait = if is_busy() { Duration::ZERO } else { POLL };
         let mut begun: Option<Instant> = None;
         let kafka = &self.job.parts.kafka;
+        let held: usize =
+            locked(&self.consumer.context().assigned).values().map(Assigned::held_bytes).sum();
+        // Some is left whatever is held: the others go on.
+        let room = (kafka.waiting_bytes / 2).saturating_sub(held).max(kafka.waiting_bytes / 16);
         loop {
             match self.consumer.poll(wait) {
                 None => break,
@@ -242,12 +350,17 @@ impl Session {
                     let record = consumer::record(&message);
                     count += 1;
                     bytes += record.bytes();
+                    if let Some(one) =
+                        locked(&self.consumer.context().assigned).get_mut(&message.partition())
+                    {
+                        one.comes(&record);
+                    }
                     gathered.entry(message.partition()).or_default().push(record);
                 }
             }
             let begun = begun.get_or_insert_with(Instant::now);
             wait = GATHER.saturating_sub(begun.elapsed());
-            if count >= kafka.batch_records || bytes >= kafka.waiting_bytes / 2 || is_busy() {
+            if count >= kafka.batch_records || bytes >= room || is_busy() {
                 break;
             }
         }
@@ -257,10 +370,27 @@ impl Session {
         Ok(gathered)
     }
 
+    /// Puts messages that a flood has stopped in front of those that were gathered, once they are due.
+    fn release(&self, gathered: &mut BTreeMap<i32, Vec<Record>>) {
+        let passes = std::mem::take(&mut *locked(&self.job.passes));
+        for (number, one) in locked(&self.consumer.context().assigned).iter_mut() {
+            if let Some(messages) = passes.get(number) {
+                one.let_pass(*messages);
+            }
+            let more = gathered.get(number).is_some_and(|more| !more.is_empty());
+            if let Some(mut held) = one.release(self.job.parts.kafka.flood_retry, more) {
+                let behind = gathered.entry(*number).or_default();
+                held.append(behind);
+                *behind = held;
+            }
+        }
+    }
+
     /// Reads the messages as events, those of partitions that are still this worker's.
-    fn read(&self, gathered: BTreeMap<i32, Vec<Record>>) -> Result<(), Error> {
+    fn read(&self, mut gathered: BTreeMap<i32, Vec<Record>>) -> Result<(), Error> {
         let job = &self.job;
-        for (partition, records) in gathered {
+        self.release(&mut gathered);
+        for (number, records) in gathered {
             let now = Timestamp(job.parts.clock.now_micros());
             let reading = job.events.read(
                 &records,
@@ -271,8 +401,13 @@ impl Session {
             );
             // Nothing was taken in: they are read again.
             let said = job.handle.block_on(reading).map_err(failed)?;
-            if let Some(one) = locked(&self.consumer.context().assigned).get_mut(&partition) {
-                one.waiting.extend(records.into_iter().zip(said));
+            if let Some(one) = locked(&self.consumer.context().assigned).get_mut(&number) {
+                one.take_in(job.events.view(), records, said);
+                if one.is_held() != one.is_paused {
+                    one.is_paused = one.is_held();
+                    let what = if one.is_paused { Consumer::pause } else { Consumer::resume };
+                    flow(&self.consumer, one.partition(), number, what);
+                }
             }
         }
         Ok(())
@@ -290,7 +425,7 @@ impl Session {
         let mut records = 0;
         for partition in from.into_iter().chain(before) {
             let Some(one) = assigned.get_mut(&partition) else { continue };
-            if one.is_settled && one.waiting.is_empty() {
+            if !one.has_work() {
                 continue;
             }
             if records >= RECORDS_MAX {
@@ -331,6 +466,7 @@ impl Session {
             let at_millis = job.parts.clock.now_micros() / 1_000;
             one.shelf.apply(&output.changes, Mark { changelog, at_millis }).map_err(failed)?;
             one.is_settled = output.is_settled;
+            one.stands_at(output.progress.position);
             self.count(&output, &letters, rows.len());
         }
         Ok(())
@@ -362,7 +498,7 @@ impl Session {
         let mut letters = Vec::new();
         let mut is_something = false;
         while step.settle().map_err(failed)? {
-            let Some((record, said)) = one.waiting.pop_front() else { break };
+            let Some((record, said)) = one.waiting.next() else { break };
             is_something = true;
             match said {
                 Ok(event) => step.take(record.offset, event.as_ref()).map_err(failed)?,
@@ -383,10 +519,7 @@ impl Session {
 
     fn letter(&self, partition: i32, record: Record, poison: trivium_payload::Poison) -> Letter {
         Letter {
-            partition: Partition {
-                topic: self.job.topic.as_str().into(),
-                name: partition.to_string().into(),
-            },
+            partition: self.job.partition(partition),
             record,
             view: Some(self.job.events.view().clone()),
             poison,

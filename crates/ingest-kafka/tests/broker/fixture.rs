@@ -108,6 +108,24 @@ impl Broker {
         self.flush();
     }
 
+    /// As Flink and the windows write: behind the last message of each partition stands a mark.
+    pub fn send_in_transaction(&self, events: &[Event]) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("transactional.id", "writer")
+            .create()
+            .unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        for Event { id, at, x } in events {
+            let (key, value) =
+                (id.to_string(), format!(r#"{{ "id": {id}, "at": {at}, "x": {x} }}"#));
+            let record = BaseRecord::to("events").key(&key).payload(&value);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.commit_transaction(PATIENCE).unwrap();
+    }
+
     pub fn send_raw(&self, key: &str, value: &[u8], headers: &[(&str, &str)]) {
         self.send_one(key, value, headers);
         self.flush();

@@ -146,6 +146,26 @@ async fn while_serving_is_away_little_waits_and_nothing_is_a_dead_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn marks_of_transactions_are_no_lag() {
+    let broker = Broker::start();
+    let door = Door::new();
+    let no_lag = |member: &Member| {
+        let lanes = member.health();
+        lanes.len() == fixture::PARTITIONS
+            && lanes.iter().all(|lane| lane.lag.is_some_and(|lag| lag.records == Some(0)))
+    };
+    let first = Member::start(&broker, &door, |_| {});
+    broker.send_in_transaction(&events(0, 5));
+    until(|| door.applied_all(4)).await;
+    until(|| no_lag(&first)).await;
+    first.stop().await.unwrap();
+    // Nor for who begins behind the last message, and in front of its mark.
+    let second = Member::start(&broker, &door, |_| {});
+    until(|| no_lag(&second)).await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_dies_and_comes_back_costs_nothing() {
     let mut broker = Broker::start();
     let door = Door::new();

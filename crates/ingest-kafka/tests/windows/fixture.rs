@@ -71,20 +71,24 @@ pub fn child_parts() -> Option<WindowsParts> {
     let mut told = told.split(';');
     let mut next = || told.next().unwrap().to_owned();
     let (brokers, folder, instance) = (next(), next(), next());
-    Some(WindowsParts {
-        folder: Folder::open(Path::new(&folder)).unwrap(),
+    Some(parts(brokers, Path::new(&folder), Some(instance)))
+}
+
+pub fn parts(brokers: String, folder: &Path, instance: Option<String>) -> WindowsParts {
+    WindowsParts {
+        folder: Folder::open(folder).unwrap(),
         schemas: Arc::new(Schemas::new(None)),
         dead_letters: "dead".to_owned(),
         clock: Arc::new(SystemClock),
         kafka: KafkaOptions {
             brokers,
-            instance: Some(instance),
+            instance,
             session: Duration::from_secs(6),
             batch_records: 50,
             ..KafkaOptions::default()
         },
         options: LaneOptions::default(),
-    })
+    }
 }
 
 /// A worker in a process of its own.
@@ -193,6 +197,10 @@ impl Broker {
         }
         self.sent.set(self.sent.get() + count);
         self.producer.flush(PATIENCE).unwrap();
+    }
+
+    pub fn bootstrap(&self) -> String {
+        self.kafka.bootstrap()
     }
 
     pub fn send_bad(&self) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use fixture::{Broker, Member, PARTITIONS, kills};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::runtime::Handle;
+use trivium_ingest::{FloodOptions, LaneHealth};
 use trivium_ingest_kafka::windows::WindowsWorker;
 use trivium_runtime::Shutdown;
 
@@ -58,6 +59,66 @@ async fn every_row_is_there_once_whoever_is_killed() {
     members.iter_mut().for_each(Member::kill);
     expected.check(&found);
     assert_eq!(broker.dead_letters(), kills().div_ceil(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_stops_its_partition_alone_until_somebody_lets_it_pass() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut parts = fixture::parts(broker.bootstrap(), folder.path(), None);
+    parts.options.flood = FloodOptions { share: 0.5, among: 10, least: 10 };
+    // It is tried again and again, and stays what it is.
+    parts.kafka.flood_retry = Duration::from_millis(50);
+    let worker = WindowsWorker::new(&fixture::view(), parts, Handle::current()).unwrap();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(worker.clone().run(shutdown.clone()));
+    for _ in 0..60 {
+        broker.send_bad();
+    }
+    until(|| stopped(&worker).is_some()).await;
+    broker.send_events(600, &mut StdRng::seed_from_u64(7));
+    broker.end_windows();
+    // The others go on, and are done with all that they have.
+    let is_done = |one: &LaneHealth| {
+        one.progress.is_some() && one.lag.is_some_and(|lag| lag.records == Some(0))
+    };
+    let others = || worker.health().partitions.into_iter().filter(|one| one.stopped.is_none());
+    until(|| others().filter(is_done).count() == PARTITIONS - 1).await;
+    let held = stopped(&worker).unwrap();
+    assert_eq!(held.partition.to_string(), "events/0");
+    assert!(held.stopped.unwrap().contains("cannot become rows"));
+    assert!(held.waiting_bytes > 0);
+    let behind = || stopped(&worker).and_then(|one| one.lag).and_then(|lag| lag.records);
+    until(|| behind().is_some_and(|records| records > 200)).await;
+    let letters = broker.dead_letters();
+    assert!(letters < 10, "the topic was emptied into the dead letters: {letters}");
+
+    assert!(!worker.let_pass("events/1", 1_000));
+    assert!(!worker.let_pass("events/0", 0));
+    assert!(worker.let_pass("events/0", 1_000));
+    let expected = broker.expected().await;
+    let found = broker.rows_until(|found| expected.newest_are_in(found));
+    expected.check(&found);
+    until(|| worker.health().partitions.iter().filter(|one| is_done(one)).count() == PARTITIONS)
+        .await;
+    assert_eq!(broker.dead_letters(), 60);
+    shutdown.trigger();
+    running.await.unwrap().unwrap();
+}
+
+fn stopped(worker: &WindowsWorker) -> Option<LaneHealth> {
+    worker.health().partitions.into_iter().find(|one| one.stopped.is_some())
+}
+
+/// Waits; a test that waits in vain fails.
+async fn until(mut so: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it does not become so");
 }
 
 #[tokio::test(flavor = "multi_thread")]
