@@ -25,6 +25,7 @@ use trivium_runtime::Shutdown;
 use crate::{
     Error, KafkaOptions,
     lanes::{Flow, Lanes, PartitionId},
+    unowned::Unowned,
 };
 
 /// How long the thread waits for messages before it looks at anything else.
@@ -36,6 +37,7 @@ struct Context {
     /// Set once the consumer is there.
     flow: std::sync::OnceLock<Arc<dyn Flow>>,
     joined: Arc<AtomicBool>,
+    unowned: Option<Arc<Unowned>>,
 }
 
 impl ClientContext for Context {
@@ -115,6 +117,9 @@ impl ConsumerContext for Context {
                 metrics::counter!("trivium_ingest_rebalances_total", "what" => "assigned")
                     .increment(1);
                 self.joined.store(true, Ordering::Relaxed);
+                if let Some(unowned) = &self.unowned {
+                    unowned.assigned();
+                }
                 if let Some(flow) = self.flow.get() {
                     self.lanes.begin(ids(list), flow);
                 }
@@ -228,6 +233,7 @@ impl KafkaWorker {
             lanes: Arc::clone(&self.lanes),
             flow: std::sync::OnceLock::new(),
             joined: Arc::clone(&self.joined),
+            unowned: Unowned::watch(&self.options, &self.options.group, shutdown),
         };
         let consumer: BaseConsumer<Context> = self
             .options

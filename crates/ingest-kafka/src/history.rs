@@ -24,6 +24,7 @@ use trivium_runtime::Shutdown;
 use crate::{
     Error, KafkaOptions,
     consumer::{fatal, log_line, record},
+    unowned::Unowned,
 };
 
 /// How long the thread waits for messages before it looks at anything else.
@@ -47,6 +48,7 @@ struct Inner {
 
 struct Context {
     inner: Mutex<Inner>,
+    unowned: Option<Arc<Unowned>>,
 }
 
 impl Context {
@@ -104,6 +106,9 @@ impl ConsumerContext for Context {
                     }
                     // Without its place in the logs nothing may be read.
                     Err(error) => inner.failed = Some(error.to_string()),
+                }
+                if let Some(unowned) = &self.unowned {
+                    unowned.assigned();
                 }
                 if is_cooperative {
                     consumer.incremental_assign(list)
@@ -166,11 +171,12 @@ impl KafkaHistory {
         let sink = Sink::open(self.sink.clone(), self.parts.clone(), Arc::clone(&definitions))
             .map_err(|error| Error::Failed(error.to_string()))?;
         let inner = Inner { sink, pending: BTreeMap::new(), seeks: Vec::new(), failed: None };
-        let inner = Mutex::new(inner);
+        let unowned = Unowned::watch(&self.kafka, &self.kafka.group, shutdown);
+        let context = Context { inner: Mutex::new(inner), unowned };
         let consumer: BaseConsumer<Context> = self
             .kafka
             .consumer()
-            .create_with_context(Context { inner })
+            .create_with_context(context)
             .map_err(|error| Error::Options(error.to_string()))?;
         let worked = self.poll(&consumer, definitions, shutdown);
         // Before the group hears of it: whoever gets the partitions begins where the logs stand.

@@ -12,6 +12,7 @@ mod history;
 mod lanes;
 mod letter_box;
 mod options;
+mod unowned;
 pub mod windows;
 
 pub use consumer::KafkaWorker;

@@ -39,7 +39,7 @@ use trivium_windows::Plan;
 use trivium_windows_embedded::Folder;
 
 use self::session::Session;
-use crate::{Error, KafkaOptions};
+use crate::{Error, KafkaOptions, unowned::Unowned};
 
 /// How long it waits after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -199,8 +199,10 @@ impl WindowsWorker {
 
     fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
         let job = &self.0;
+        let unowned = Unowned::watch(&job.parts.kafka, &job.group, shutdown);
         while !shutdown.is_triggered() {
-            let worked = Session::begin(job).and_then(|session| session.work(shutdown));
+            let session = Session::begin(job, unowned.as_ref());
+            let worked = session.and_then(|session| session.work(shutdown));
             let mut health = job.health.lock().unwrap_or_else(PoisonError::into_inner);
             health.partitions.clear();
             match worked {

@@ -37,6 +37,7 @@ use super::{
 use crate::{
     Error, consumer,
     dead_letters::{self, Extent},
+    unowned::Unowned,
 };
 
 /// How long it waits for messages before it looks at anything else.
@@ -61,6 +62,7 @@ struct Context {
     failure: Mutex<Option<Error>>,
     /// Whether the session ends by an error: then nobody has its partitions.
     is_failing: AtomicBool,
+    unowned: Option<Arc<Unowned>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,6 +107,9 @@ impl ConsumerContext for Context {
                 count_rebalance("assigned");
                 if let Err(error) = self.assign(consumer, list) {
                     *locked(&self.failure) = Some(error);
+                }
+                if let Some(unowned) = &self.unowned {
+                    unowned.assigned();
                 }
                 if is_cooperative {
                     consumer.incremental_assign(list)
@@ -236,7 +241,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Joins the group.
-    pub fn begin(job: &Arc<Job>) -> Result<Self, Error> {
+    pub fn begin(job: &Arc<Job>, unowned: Option<&Arc<Unowned>>) -> Result<Self, Error> {
         changelog::ensure(job)?;
         let transactions = Transactions::begin(job)?;
         let context = Context {
@@ -244,6 +249,7 @@ impl Session {
             assigned: Mutex::default(),
             failure: Mutex::default(),
             is_failing: AtomicBool::new(false),
+            unowned: unowned.cloned(),
         };
         let mut config = job.parts.kafka.consumer();
         config

@@ -4,6 +4,7 @@
 mod fixture;
 mod history;
 mod letters;
+mod unowned;
 
 use std::time::Duration;
 
