@@ -92,6 +92,13 @@ impl Checkpoint {
         self.partitions.contains_key(&partition.period.start.0)
             || self.heads.contains(&partition.period.start)
     }
+    /// Whether rows of it may be online that a lake before this one loaded.
+    pub(super) fn is_of_former_lake(&self, partition: &Partition) -> bool {
+        let start = &partition.period.start.0;
+        let now = Loaded::of(partition);
+        let begun = self.begun.get(start).into_iter().flatten();
+        self.partitions.get(start).into_iter().chain(begun).any(|loaded| !loaded.goes_on_in(&now))
+    }
     /// The revision that was loaded; 0: none of this lake's.
     pub(super) fn revision(&self, partition: &Partition) -> u64 {
         let loaded = self.partitions.get(&partition.period.start.0);

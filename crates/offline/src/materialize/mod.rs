@@ -197,6 +197,7 @@ impl Materializer {
             .filter(|(_, one)| !state.is_current(one))
             .map(|(index, one)| Change { index, loaded: state.revision(one) })
             .collect();
+        let is_anew = changed.iter().any(|one| state.is_of_former_lake(&partitions[one.index]));
         let view_data = Arc::new(ViewData { view, schema, partitions });
         let mut report = MaterializeReport {
             partitions: view_data.partitions.len(),
@@ -219,6 +220,7 @@ impl Materializer {
             options: &self.options,
             patience,
             progress,
+            is_anew,
             wants: HashMap::new(),
         };
         match work.data.view.carryover {
@@ -261,6 +263,8 @@ struct Work<'a> {
     patience: Patience,
     writer: Writer,
     progress: Arc<dyn MaterializeProgress>,
+    /// Whether rows may be online that a lake before this one loaded.
+    is_anew: bool,
     /// Keys whose newest row is to be looked up.
     wants: HashMap<Key, Want>,
 }
@@ -459,19 +463,7 @@ impl Work<'_> {
                 if want.write
                     && let Some((stamp, Some(bytes))) = row
                 {
-                    rows.push(DoorRow {
-                        entity: want.entity.clone(),
-                        op: DoorOp::PutRow {
-                            row: bytes.clone(),
-                            schema: self.data.schema.fingerprint(),
-                        },
-                        order: Order::At {
-                            event_time: stamp.event_time,
-                            sequence: Some(stamp.sequence.cast_unsigned()),
-                        },
-                        condition: trivium_store::Condition::None,
-                        write_id: trivium_store::WriteId(0),
-                    });
+                    rows.push(self.put(want, *stamp, bytes));
                 }
             }
             self.writer.send(rows).await?;
@@ -492,6 +484,9 @@ impl Work<'_> {
         if wants.is_empty() {
             return Ok(());
         }
+        if self.is_anew {
+            self.restamp(&wants, partitions).await?;
+        }
         let data = Arc::clone(&self.data);
         let wants = blocking(move || lookup::with_newer(&data, wants, partitions)).await?;
         for want in wants.into_values() {
@@ -503,6 +498,43 @@ impl Work<'_> {
             self.writer.send(removals).await?;
         }
         Ok(())
+    }
+
+    /// What a lake before this one loaded stands under that lake's stamps: the newest row of each entity
+    /// takes this one's, by which it can be removed.
+    async fn restamp(
+        &mut self,
+        wants: &HashMap<Key, Want>,
+        partitions: usize,
+    ) -> Result<(), Error> {
+        let newest = |want: &Want| Want { write: true, ..want.clone() };
+        let wants = wants.iter().map(|(key, want)| (key.clone(), newest(want))).collect();
+        let found = self.find(wants, partitions, false).await?;
+        for pieces in found.chunks(self.options.batch_rows.max(1)) {
+            let rows = pieces.iter().filter_map(|Found { want, row, .. }| {
+                let (stamp, bytes) = row.as_ref()?;
+                // An older row than those that are to go is not online, and would not be removed.
+                let floor = want.replaces.iter().min()?.event_time;
+                let bytes = bytes.as_ref().filter(|_| stamp.event_time >= floor)?;
+                Some(self.put(want, *stamp, bytes))
+            });
+            let rows = rows.collect();
+            self.writer.send(rows).await?;
+        }
+        self.writer.settle().await
+    }
+
+    fn put(&self, want: &Want, stamp: Stamp, row: &trivium_codec::Row) -> DoorRow {
+        DoorRow {
+            entity: want.entity.clone(),
+            op: DoorOp::PutRow { row: row.clone(), schema: self.data.schema.fingerprint() },
+            order: Order::At {
+                event_time: stamp.event_time,
+                sequence: Some(stamp.sequence.cast_unsigned()),
+            },
+            condition: trivium_store::Condition::None,
+            write_id: trivium_store::WriteId(0),
+        }
     }
 
     async fn find(

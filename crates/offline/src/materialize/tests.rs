@@ -380,6 +380,22 @@ proptest! {
     }
 }
 
+/// The entity's newest row is of a partition that was made anew, and is no head.
+#[test]
+fn what_left_the_head_goes_under_a_former_lakes_stamp_too() {
+    let load = |to| Step::Materialize { to, lives: None, hiccups: 0 };
+    let steps = vec![
+        Step::Publish(4, vec![]),
+        load(3),
+        Step::Publish(1, vec![(4, 0, None)]),
+        Step::Publish(2, vec![(4, 11, None)]),
+        load(0),
+        Step::Anew { number: 1, goes_on: true },
+        Step::Publish(2, vec![]),
+    ];
+    check(steps, Carryover::LastValue { max_periods: 3 });
+}
+
 fn load(
     loader: &Materializer,
     view: &FeatureView,
