@@ -227,6 +227,10 @@ fn a_kinesis_has_a_hundred_shards_on_loopback_alone_and_ends_with_its_value() {
     let ask = |operation: &str, body: &str| ask_in("json", operation, body.as_bytes());
     let made = ask("CreateStream", r#"{"StreamName":"s","ShardCount":100}"#);
     assert!(made.starts_with("HTTP/1.1 200"), "{made}");
+    // Its shards count once they are there.
+    while !ask("DescribeStreamSummary", r#"{"StreamName":"s"}"#).contains("ACTIVE") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let refused = ask("CreateStream", r#"{"StreamName":"t","ShardCount":1}"#);
     assert!(refused.contains("LimitExceededException"), "{refused}");
     let listed = ask("ListStreams", "{}");
