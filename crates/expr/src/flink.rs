@@ -352,13 +352,7 @@ impl Flink<'_> {
         left: &str,
         right: &str,
     ) -> Result<String, Refused> {
-        let sign = match operation {
-            Operation::Add => "+",
-            Operation::Subtract => "-",
-            Operation::Multiply => "*",
-            Operation::Divide | Operation::WholeDivide => "/",
-            Operation::Remainder => "%",
-        };
+        let sign = operation.sign();
         let is_whole = matches!(kind, Kind::Int32 | Kind::Int64);
         Ok(match operation {
             Operation::Divide => format!("({left} / NULLIF({right}, CAST('0' AS DOUBLE)))"),

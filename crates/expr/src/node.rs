@@ -34,6 +34,20 @@ pub(crate) enum Operation {
     WholeDivide,
 }
 
+impl Operation {
+    /// As it is written in Spark's SQL; other engines have no `DIV`.
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::WholeDivide => "DIV",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Equal,

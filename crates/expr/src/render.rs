@@ -190,14 +190,7 @@ fn cast(value: &str, convert: &Convert, out: &mut String) {
 }
 
 fn arithmetic(operation: Operation, kind: Kind, left: &str, right: &str, out: &mut String) {
-    let sign = match operation {
-        Operation::Add => "+",
-        Operation::Subtract => "-",
-        Operation::Multiply => "*",
-        Operation::Divide => "/",
-        Operation::Remainder => "%",
-        Operation::WholeDivide => "DIV",
-    };
+    let sign = operation.sign();
     out.push_str(&match (operation, kind) {
         (Operation::Divide | Operation::Remainder, _) => {
             format!("({left} {sign} nullif({right}, {}))", zero(kind))

@@ -117,14 +117,7 @@ impl Compiler<'_> {
         left: &Expr,
         right: &Expr,
     ) -> Result<Typed> {
-        let sign = match operation {
-            Operation::Add => "+",
-            Operation::Subtract => "-",
-            Operation::Multiply => "*",
-            Operation::Divide => "/",
-            Operation::Remainder => "%",
-            Operation::WholeDivide => "DIV",
-        };
+        let sign = operation.sign();
         let (a, b) = (self.expr(left)?, self.expr(right)?);
         // A double or a float beside it takes a decimal, as in `x * 0.5`; nothing else does.
         let beside_float = |other: &Typed| other.data_type.as_ref().is_some_and(types::is_float);
