@@ -90,7 +90,7 @@ impl Unowned {
         state.due = Some(self.next(state.visits));
     }
 
-    fn look(&self, shutdown: &Shutdown) {
+    fn look(self: &Arc<Self>, shutdown: &Shutdown) {
         let found = self.find();
         let mut state = self.state();
         // The group has agreed anew meanwhile.
@@ -159,15 +159,17 @@ impl Unowned {
     }
 
     /// Who joins and who leaves makes the others agree anew.
-    fn visit(&self, unowned: &Set, shutdown: &Shutdown) -> Result<(), KafkaError> {
+    fn visit(self: &Arc<Self>, unowned: &Set, shutdown: &Shutdown) -> Result<(), KafkaError> {
         let mut config = self.options.consumer();
         config.set("group.id", &self.group).remove("group.instance.id");
         let guest: BaseConsumer<Guest> = config.create_with_context(Guest::default())?;
         let topics: BTreeSet<&str> = unowned.iter().map(|(topic, _)| topic.as_str()).collect();
         guest.subscribe(&topics.into_iter().collect::<Vec<_>>())?;
         let mut is_told = false;
-        // Who goes before it is in stays a member whom nobody can reach.
-        while !guest.context().is_in.load(Ordering::Relaxed) && !shutdown.is_triggered() {
+        // Who goes before it is in stays a member whom nobody can reach. But a worker that has begun anew has
+        // another one who watches.
+        let is_wanted = || !shutdown.is_triggered() && Arc::strong_count(self) > 1;
+        while !guest.context().is_in.load(Ordering::Relaxed) && is_wanted() {
             // Its messages are for those who get them next.
             if let Some(Err(error)) = guest.poll(STEP)
                 && !std::mem::replace(&mut is_told, true)
