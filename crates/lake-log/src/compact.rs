@@ -1,10 +1,11 @@
 //! Small files of a day become one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::RecordBatch;
 use trivium_model::Timestamp;
 
-use crate::{Change, Error, FileEntry, Outcome, Shape, State, StreamLog, files::merged};
+use crate::{Change, Error, FileEntry, Outcome, Shape, State, StreamLog, files::merged, types};
 
 /// Which files are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +14,21 @@ pub struct CompactOptions {
     pub files_min: usize,
     /// A file of more bytes is not small.
     pub small_bytes: u64,
-    /// Bytes of files that are put together at once; their rows are in memory meanwhile.
+    /// Bytes of files that are put together at once.
     pub at_once_bytes: u64,
+    /// Once rows take so much memory no further file is put together with them; the first two are. While they are
+    /// written some four times as much is taken.
+    pub memory_bytes: usize,
 }
 
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { files_min: 8, small_bytes: 64 << 20, at_once_bytes: 128 << 20 }
+        Self {
+            files_min: 8,
+            small_bytes: 64 << 20,
+            at_once_bytes: 128 << 20,
+            memory_bytes: 128 << 20,
+        }
     }
 }
 
@@ -34,11 +43,19 @@ impl StreamLog {
         at: Timestamp,
     ) -> Result<usize, Error> {
         self.refresh(state)?;
-        let Some(chosen) = choose(state, options) else { return Ok(0) };
-        let mut batches = Vec::new();
+        let fitting = self.fitting(state, shape)?;
+        let Some(mut chosen) = choose(state, options, &fitting) else { return Ok(0) };
+        let (mut batches, mut bytes, mut read) = (Vec::new(), 0, 0);
         for file in &chosen {
-            batches.extend(self.read(file, shape.columns())?);
+            if read >= 2 && bytes >= options.memory_bytes {
+                break;
+            }
+            let rows = self.read(file, shape.columns())?;
+            bytes += rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+            batches.extend(rows);
+            read += 1;
         }
+        chosen.truncate(read);
         let rows = merged(shape, &batches)?;
         drop(batches);
         let day = chosen.first().map(|file| file.day().to_owned()).unwrap_or_default();
@@ -56,13 +73,38 @@ impl StreamLog {
             }
         }
     }
+
+    /// The ids of columns that files have whose values all stand in this shape. A worker may hold the view as it
+    /// was: in what it put together the columns of newer files would be gone.
+    fn fitting(&self, state: &State, shape: &Shape) -> Result<BTreeSet<String>, Error> {
+        let mut one_of: BTreeMap<&str, &FileEntry> = BTreeMap::new();
+        for file in state.files.values() {
+            one_of.entry(&file.columns).or_insert(file);
+        }
+        let mut fitting = BTreeSet::new();
+        for (id, file) in one_of {
+            if id == shape.columns_id() || types::fits(&self.columns(file)?, shape.columns()) {
+                fitting.insert(id.to_owned());
+            } else {
+                tracing::info!(file = file.path, folder = %self.folder().display(),
+                    "not compacted: it has columns that the view lacks as it is known here");
+            }
+        }
+        Ok(fitting)
+    }
 }
 
-/// The smallest files of the day that has most small ones; without those that are larger than all the smaller
+/// The smallest files, of columns that fit, of the day that has most small ones; without those that are larger than all the smaller
 /// ones together, so that a row is written again a few times, and not with every file that comes to its day.
-fn choose(state: &State, options: &CompactOptions) -> Option<Vec<FileEntry>> {
+fn choose(
+    state: &State,
+    options: &CompactOptions,
+    fitting: &BTreeSet<String>,
+) -> Option<Vec<FileEntry>> {
     let mut days: BTreeMap<&str, Vec<&FileEntry>> = BTreeMap::new();
-    for file in state.files.values().filter(|file| file.bytes <= options.small_bytes) {
+    let is_small = |file: &&FileEntry| file.bytes <= options.small_bytes;
+    for file in state.files.values().filter(is_small).filter(|file| fitting.contains(&file.columns))
+    {
         days.entry(file.day()).or_default().push(file);
     }
     let mut files = days.into_values().max_by_key(Vec::len)?;
@@ -105,13 +147,19 @@ mod tests {
             };
             state.files.insert(path, file);
         }
-        let files = choose(&state, &options).unwrap_or_default();
+        let fitting = BTreeSet::from([String::new()]);
+        let files = choose(&state, &options, &fitting).unwrap_or_default();
         files.iter().map(|file| file.bytes).collect()
     }
 
     #[test]
     fn small_files_of_one_day_are_chosen() {
-        let options = CompactOptions { files_min: 3, small_bytes: 50, at_once_bytes: 100 };
+        let options = CompactOptions {
+            files_min: 3,
+            small_bytes: 50,
+            at_once_bytes: 100,
+            ..CompactOptions::default()
+        };
         assert!(chosen(&[("01", 1), ("01", 2), ("02", 1)], options).is_empty());
         let two_days = [("01", 5), ("01", 2), ("02", 1), ("01", 4), ("02", 3)];
         assert_eq!(chosen(&two_days, options), [2, 4, 5]);

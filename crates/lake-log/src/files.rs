@@ -113,6 +113,15 @@ impl StreamLog {
         let path = self.folder().join(&file.path);
         read(&path, columns)
     }
+
+    /// The columns that a file has.
+    pub(crate) fn columns(&self, file: &FileEntry) -> Result<SchemaRef, Error> {
+        let path = self.folder().join(&file.path);
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+            .map_err(|error| Error::corrupt(&path, error))?;
+        Ok(Arc::clone(builder.schema()))
+    }
 }
 
 /// A file that is removed again unless it is done: a full disk would be kept full by what was tried.

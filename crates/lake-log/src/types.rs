@@ -141,6 +141,15 @@ pub fn cast_exact(array: &ArrayRef, to: &Arrow) -> Result<ArrayRef, String> {
 const SAFE_OFF: CastOptions<'static> =
     CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
 
+/// Whether every value of a file with these columns has its place in a schema.
+pub fn fits(columns: &SchemaRef, schema: &SchemaRef) -> bool {
+    columns.fields().iter().all(|field| {
+        schema
+            .field_with_name(field.name())
+            .is_ok_and(|to| is_exact(field.data_type(), to.data_type()))
+    })
+}
+
 /// Brings a batch from a file of an older revision of the view to the present schema: columns that
 /// it lacks are null, widened ones are cast, others are left out.
 pub fn align(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {

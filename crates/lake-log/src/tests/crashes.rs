@@ -30,8 +30,12 @@ fn expected() -> Vec<(i64, i64, u64, i64)> {
 
 const SOON: VacuumOptions =
     VacuumOptions { removed: Duration::ZERO, unnamed: Duration::ZERO, commits: Duration::ZERO };
-const EAGER: CompactOptions =
-    CompactOptions { files_min: 3, small_bytes: u64::MAX, at_once_bytes: u64::MAX };
+const EAGER: CompactOptions = CompactOptions {
+    files_min: 3,
+    small_bytes: u64::MAX,
+    at_once_bytes: u64::MAX,
+    memory_bytes: usize::MAX,
+};
 
 /// What a process does until all messages are in the history: it goes on where the log stands.
 fn work(log: &StreamLog) -> Result<State, Error> {

@@ -1,14 +1,17 @@
 //! Rows as columns, and what compaction makes of them.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{Array, AsArray},
+    array::{Array, AsArray, RecordBatch, StringArray},
     datatypes::{DataType as Arrow, Decimal128Type, Float32Type, Int64Type, UInt64Type},
 };
+use chrono::NaiveDate;
 use trivium_codec::{EmbeddingRef, ListRef, RowEncoder, Schema, ValueRef};
 use trivium_model::{KeyValue, Lane, Timestamp, Value};
 
 use super::{DAY, all_rows, append, log, row, rows_of, shape, view_with};
-use crate::{CompactOptions, HistoryRow, Outcome, Shape, State};
+use crate::{Change, CompactOptions, HistoryRow, Outcome, Shape, State};
 
 #[test]
 fn every_type_null_unset_and_deleted() {
@@ -162,4 +165,66 @@ fn files_of_an_older_form_of_the_view_are_read_and_compacted() {
     assert_eq!(batches[0].num_rows(), 2);
     assert_eq!(batches[0].column(3).data_type(), &Arrow::Utf8);
     assert_eq!(batches[0].column(3).null_count(), 2);
+}
+
+#[test]
+fn files_of_a_newer_form_of_the_view_are_left_to_who_knows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    let mut state = State::default();
+    let wider = view_with(r#", { "name": "y", "type": "string", "description": "d" }"#);
+    let wider = Shape::new(&wider).unwrap();
+    // Of the newest day three files, each with a value that the view had no column for before; one of the former.
+    for n in 0..6_u64 {
+        let from = (n > 0).then_some(n);
+        let rows = [row(1, n.cast_signed(), n, 4)];
+        let done = append(&log, &mut state, &rows, &[("t/0", from, n + 1)]).unwrap();
+        assert_eq!(done, Outcome::Done);
+    }
+    let options = CompactOptions { files_min: 2, ..CompactOptions::default() };
+    let before: Vec<_> = state.files.values().take(3).cloned().collect();
+    let added: Vec<_> = before
+        .iter()
+        .map(|file| {
+            let rows = log.read(file, wider.columns()).unwrap().remove(0);
+            let mut columns = rows.columns().to_vec();
+            let place = wider.columns().index_of("y").unwrap();
+            columns[place] = Arc::new(StringArray::from(vec!["said"; rows.num_rows()]));
+            let rows = RecordBatch::try_new(Arc::clone(wider.columns()), columns).unwrap();
+            log.write(&wider, NaiveDate::from_ymd_opt(1970, 1, 1).unwrap(), &rows).unwrap()
+        })
+        .collect();
+    let removed = before.iter().map(|file| file.path.clone()).collect();
+    let change = Change { added, removed, ..Change::default() };
+    assert_eq!(log.commit(&mut state, change, Timestamp(0)).unwrap(), Outcome::Done);
+    // Those of the form that is known here, and no others.
+    assert_eq!(log.compact(&mut state, &shape(), &options, Timestamp(0)).unwrap(), 3);
+    assert_eq!(log.compact(&mut state, &shape(), &options, Timestamp(0)).unwrap(), 0);
+    let said = |state: &State| -> usize {
+        let rows = state.files.values().flat_map(|file| log.read(file, wider.columns()).unwrap());
+        rows.map(|rows| rows.num_rows() - rows.column_by_name("y").unwrap().null_count()).sum()
+    };
+    assert_eq!((said(&state), state.files.len()), (3, 4));
+    assert_eq!(log.compact(&mut state, &wider, &options, Timestamp(0)).unwrap(), 4);
+    assert_eq!((said(&state), state.files.len()), (3, 1));
+}
+
+#[test]
+fn no_more_is_put_together_than_memory_has_room_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    let mut state = State::default();
+    for n in 0..7_u64 {
+        let from = (n > 0).then_some(n);
+        let rows = [row(1, n.cast_signed(), n, 4)];
+        let done = append(&log, &mut state, &rows, &[("t/0", from, n + 1)]).unwrap();
+        assert_eq!(done, Outcome::Done);
+    }
+    let options = CompactOptions { files_min: 2, memory_bytes: 1, ..CompactOptions::default() };
+    let mut compacted = Vec::new();
+    while let count @ 1.. = log.compact(&mut state, &shape(), &options, Timestamp(0)).unwrap() {
+        compacted.push(count);
+    }
+    assert_eq!(compacted, [2; 6], "two at a time, whatever they take");
+    assert_eq!(all_rows(&log, &state).len(), 7);
 }

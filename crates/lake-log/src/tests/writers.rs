@@ -18,8 +18,12 @@ use crate::{
 const LATER: Timestamp = Timestamp(100_000 * DAY);
 const SOON: VacuumOptions =
     VacuumOptions { removed: Duration::ZERO, unnamed: Duration::ZERO, commits: Duration::ZERO };
-const EAGER: CompactOptions =
-    CompactOptions { files_min: 2, small_bytes: u64::MAX, at_once_bytes: u64::MAX };
+const EAGER: CompactOptions = CompactOptions {
+    files_min: 2,
+    small_bytes: u64::MAX,
+    at_once_bytes: u64::MAX,
+    memory_bytes: usize::MAX,
+};
 
 fn one(n: u64) -> HistoryRow {
     row(1, n.cast_signed(), n, 1)
