@@ -187,8 +187,10 @@ fn in_zone(zone: Tz, local: NaiveDateTime) -> Option<i64> {
         // Spark's choices: the earlier of two, and past a gap as much as it was in it.
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at,
         LocalResult::None => {
-            let before = zone.from_local_datetime(&(local - TimeDelta::hours(3))).earliest()?;
-            before + TimeDelta::hours(3)
+            // At the ends of what chrono can tell there is no such time either.
+            let before = local.checked_sub_signed(TimeDelta::hours(3))?;
+            let before = zone.from_local_datetime(&before).earliest()?;
+            before.checked_add_signed(TimeDelta::hours(3))?
         }
     };
     Some(at.timestamp_micros())

@@ -7,7 +7,7 @@ use super::{
     avro::{framed_value, message, read, schemas},
     feature,
 };
-use crate::Reason;
+use crate::{Reason, leaf::Reading};
 
 fn view(data_type: &str, zone: &str, source: &str) -> FeatureView {
     let text = format!(
@@ -318,4 +318,20 @@ fn arrays_are_lists_and_embeddings() {
     let item = |index: u32, value: Datum| Datum::Union(index, Box::new(value));
     let with_null = Datum::Array(vec![item(1, Datum::Float(0.5)), item(0, Datum::Null)]);
     refused(embedding, &nulls, with_null);
+}
+
+#[test]
+fn clocks_at_the_ends_of_time_show_what_no_calendar_has() {
+    const HOUR: i64 = 3_600_000_000;
+    for zone in ["Europe/Berlin", "America/New_York", "Pacific/Apia", "UTC"] {
+        let reading = Reading { time_unit: None, zone: zone.parse().ok(), numbered_days: false };
+        // The first and the last that chrono knows, and what is near.
+        for end in [-8_334_601_228_800_000_000_i64, 8_210_266_876_799_000_000, i64::MIN, i64::MAX] {
+            for hours in -15..=15 {
+                let micros = end.saturating_add(hours * HOUR);
+                let local = reading.local(micros);
+                assert!(!local.in_calendar(), "{zone} {micros}: {local:?}");
+            }
+        }
+    }
 }
