@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //!
-//! Keyspace `meta`: `layout`. Keyspace of a shelf, by its name: `s` and a key of the state, and `mark`.
+//! Keyspace `meta`: `layout`; `checked`, of no meaning. Keyspace of a shelf, by its name: `s` and a key of the state, and `mark`.
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,7 @@ pub struct Mark {
 #[derive(Clone)]
 pub struct Folder {
     database: Database,
+    meta: Keyspace,
     path: PathBuf,
 }
 
@@ -99,7 +100,14 @@ impl Folder {
                 database.persist(PersistMode::SyncAll).map_err(engine)?;
             }
         }
-        Ok(Self { database, path: path.to_owned() })
+        Ok(Self { database, meta, path: path.to_owned() })
+    }
+
+    /// Whether it can be written. After a write that failed, on a full disk, the engine takes none until it is
+    /// opened again: it cannot tell what of it is there.
+    pub fn check(&self) -> Result<(), Error> {
+        self.meta.insert("checked", []).map_err(|e| self.engine(e))?;
+        self.database.persist(PersistMode::Buffer).map_err(|e| self.engine(e))
     }
 
     /// The shelf of this name, empty if it is new: ASCII letters, digits, `.`, `_`, `-`, `@`.

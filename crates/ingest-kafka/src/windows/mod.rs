@@ -189,19 +189,30 @@ impl WindowsWorker {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let (ended, end) = tokio::sync::oneshot::channel();
         let name = format!("windows {}", self.view());
+        let health = Arc::clone(&self.0.health);
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
             // Nobody waits for it any more: then nobody is told.
             let _ = ended.send(self.work(&shutdown));
         });
-        spawned.map_err(|error| Error::Failed(format!("no thread for windows: {error}")))?;
-        end.await.unwrap_or_else(|_| Err(Error::Failed("the windows' thread died".to_owned())))
+        let end = match spawned {
+            Ok(_) => end.await.map_err(|_| "the windows' thread died".to_owned()),
+            Err(error) => Err(format!("no thread for windows: {error}")),
+        };
+        end.unwrap_or_else(|why| {
+            health.lock().unwrap_or_else(PoisonError::into_inner).failing = Some(why.clone());
+            Err(Error::Failed(why))
+        })
     }
 
     fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
         let job = &self.0;
         let unowned = Unowned::watch(&job.parts.kafka, &job.group, shutdown);
         while !shutdown.is_triggered() {
-            let session = Session::begin(job, unowned.as_ref());
+            // One that cannot keep a state joins no group: it would take partitions from those that can.
+            let writes = job.parts.folder.check().map_err(|error| {
+                Error::Failed(format!("{error}; once it can be written, begin the worker anew"))
+            });
+            let session = writes.and_then(|()| Session::begin(job, unowned.as_ref()));
             let worked = session.and_then(|session| session.work(shutdown));
             let mut health = job.health.lock().unwrap_or_else(PoisonError::into_inner);
             health.partitions.clear();
