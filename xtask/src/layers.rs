@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "trivium-payload",
         1,
-        &["trivium-codec", "trivium-model", "trivium-proto", "trivium-store"],
+        &["trivium-codec", "trivium-expr", "trivium-model", "trivium-proto", "trivium-store"],
     ),
     rule("trivium-windows", 1, &["trivium-expr", "trivium-model", "trivium-sketch"]),
     rule("trivium-windows-embedded", 2, &["trivium-windows"]),
@@ -77,7 +77,11 @@ pub const RULES: &[Rule] = &[
         ],
     ),
     rule("trivium-lake-log", 1, &["trivium-codec", "trivium-model"]),
-    rule("trivium-ingest-kinesis", 3, &["trivium-ingest", "trivium-model", "trivium-runtime"]),
+    rule(
+        "trivium-ingest-kinesis",
+        3,
+        &["trivium-ingest", "trivium-ingest-history", "trivium-model", "trivium-runtime"],
+    ),
     rule("trivium-spark-runner", 0, &[]),
     rule("trivium-testkit", 0, &[]),
     rule("trivium-traces", 1, &["trivium-runtime"]),

@@ -238,6 +238,7 @@ impl Client {
             message: format!("there is no feature view `{view}`"),
             field: "view".to_owned(),
             help: String::new(),
+            pause: None,
         })?;
         let path = format!("{}/{}.v{}.json", view.namespace, view.view, view.version);
         let parsed = parse_view(&path, &newest.config).map_err(|diagnostics| {
@@ -274,6 +275,7 @@ fn incomplete(message: &str) -> Error {
         message: message.to_owned(),
         field: String::new(),
         help: "server and client may be of different versions".to_owned(),
+        pause: None,
     }
 }
 

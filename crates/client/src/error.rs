@@ -1,5 +1,7 @@
 //! What a call can fail with.
 
+use std::time::Duration;
+
 use prost::Message;
 use tonic::{Code, Status};
 use trivium_model::ViewRef;
@@ -42,10 +44,22 @@ pub enum Error {
         field: String,
         /// What to do; may be empty.
         help: String,
+        /// How long the server wants the call to stay away, where it says so: it sheds.
+        pause: Option<Duration>,
     },
     /// The connection broke, or no answer came in time: what the server did is not known.
     #[error("the call's outcome is unknown: {0}")]
     Unknown(String),
+}
+
+/// Where a server that sheds says how long to stay away, in milliseconds (gRPC's A6, retries).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// A number below zero asks never to come again, and what is none means the same. That is for calls that
+/// may be given up; what has to be sent in the end goes by pauses of its own then.
+fn pushback(status: &Status) -> Option<Duration> {
+    let millis = status.metadata().get(PUSHBACK)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
 }
 
 fn prefix(field: &str) -> String {
@@ -81,12 +95,14 @@ impl Error {
                 message: detail.message,
                 field: detail.field,
                 help: detail.help,
+                pause: None,
             },
             None => Self::Refused {
                 kind: Kind::Internal,
                 message: format!("{}: {}", detail.code, detail.message),
                 field: detail.field,
                 help: detail.help,
+                pause: None,
             },
         }
     }
@@ -97,7 +113,11 @@ impl Error {
             && let Ok(detail) = ErrorDetail::decode(status.details())
             && !detail.code.is_empty()
         {
-            return Self::from_detail(detail);
+            let mut error = Self::from_detail(detail);
+            if let Self::Refused { pause, .. } = &mut error {
+                *pause = pushback(status);
+            }
+            return error;
         }
         let message = status.message().to_owned();
         let kind = match status.code() {
@@ -116,7 +136,9 @@ impl Error {
                 .find(|kind| kind.grpc() == code as i32)
                 .unwrap_or(Kind::Internal),
         };
-        Self::Refused { kind, message, field: String::new(), help: String::new() }
+        let (field, help) = (String::new(), String::new());
+        // Only what sheds asks to stay away, and has details.
+        Self::Refused { kind, message, field, help, pause: None }
     }
 
     /// What the door's callers are told.
@@ -127,9 +149,12 @@ impl Error {
             Self::Unknown(_) => DoorError::Store(Store::Unknown(told)),
             Self::Connect { .. } => DoorError::Store(Store::Unavailable(told)),
             Self::Address { .. } | Self::ApiKey => DoorError::Store(Store::Invalid(told)),
-            Self::Refused { kind, message, field, help } => match kind {
+            Self::Refused { kind, message, field, help, pause } => match kind {
                 Kind::NotFound if field == "view" => DoorError::UnknownView(view.clone()),
-                Kind::ResourceExhausted => DoorError::Store(Store::Throttled(told)),
+                Kind::ResourceExhausted => match pause {
+                    Some(pause) => DoorError::Shed { message: told, pause },
+                    None => DoorError::Store(Store::Throttled(told)),
+                },
                 Kind::Unavailable => DoorError::Store(Store::Unavailable(told)),
                 // A fault of the server's says nothing of what came before it.
                 Kind::DeadlineExceeded | Kind::Internal => DoorError::Store(Store::Unknown(told)),

@@ -403,6 +403,24 @@ async fn refusals_keep_their_kind_field_and_help() {
     assert!(matches!(write().await, Err(DoorError::UnknownView(_))));
     refuse(Kind::ResourceExhausted, "");
     assert!(matches!(write().await, Err(DoorError::Store(trivium_store::Error::Throttled(_)))));
+    // A server that sheds may say when to come again.
+    for (said, pause) in [
+        ("1000", Some(Duration::from_secs(1))),
+        ("0", Some(Duration::ZERO)),
+        ("-1", None),
+        ("soon", None),
+        ("99999999999999999999", None),
+    ] {
+        if let Some(status) = fake.refusal.lock().unwrap().as_mut() {
+            status.metadata_mut().insert("grpc-retry-pushback-ms", said.parse().unwrap());
+        }
+        let error = write().await.unwrap_err();
+        assert_eq!(error.pause(), pause, "{said}: {error:?}");
+        assert!(error.to_string().contains("no; do this"), "{said}: {error}");
+        let error = client.put(v1::PutRequest::default()).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { pause: told, .. } if told == pause), "{error:?}");
+        assert!(error.is_retryable());
+    }
     refuse(Kind::Internal, "");
     let outcomes = write().await.unwrap();
     assert!(matches!(outcomes[..], [Err(DoorError::Store(trivium_store::Error::Unknown(_)))]));

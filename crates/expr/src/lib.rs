@@ -32,7 +32,7 @@ use trivium_model::DataType;
 
 pub use columns::{Column, Columns};
 pub use datum::Datum;
-pub use filter::WindowFilter;
+pub use filter::{SourceFilter, WindowFilter};
 pub use problem::Problem;
 pub use service::{Computed, OnDemand, Origin, Wrong};
 

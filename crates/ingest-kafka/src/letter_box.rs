@@ -103,9 +103,10 @@ impl Stored {
     pub fn says(&self, name: &str) -> &str {
         self.about.get(name).map_or("", String::as_str)
     }
-    /// Which message it is, and for which view: of two letters that say the same, one was put twice.
-    pub fn origin(&self) -> [&str; 4] {
-        ["topic", "partition", "offset", "view"].map(|name| self.says(name))
+    /// Which message it is, and for which view: of two letters that say the same, one was put twice. A topic that
+    /// was made anew has another message at the same place, of another time.
+    pub fn origin(&self) -> [&str; 5] {
+        ["topic", "partition", "offset", "time", "view"].map(|name| self.says(name))
     }
     /// Whether the message was too large to be put away whole: the rest is where it came from.
     pub fn is_part(&self) -> bool {
@@ -117,6 +118,17 @@ impl Stored {
         let Record { key, value, headers, .. } = original;
         (self.record.key, self.record.value, self.record.headers) = (key, value, headers);
     }
+}
+
+/// What became of a message of which a letter is only a part.
+#[derive(Debug, Clone)]
+pub enum Original {
+    /// It is where it came from.
+    There(Record),
+    /// It is not there any more.
+    Gone,
+    /// It came from no topic of Kafka, but from a shard of Kinesis, which is not read here.
+    Elsewhere,
 }
 
 enum Found {
@@ -208,7 +220,7 @@ impl LetterBox {
     /// Where the letters are that nobody has dealt with, and that are `wanted`: of each all its places,
     /// for one that was put twice is one letter. In the order of their first places.
     pub fn places(&self, wanted: impl Fn(&Stored) -> bool) -> Result<Vec<Vec<Place>>, Error> {
-        let mut waiting: BTreeMap<Place, [String; 4]> = BTreeMap::new();
+        let mut waiting: BTreeMap<Place, [String; 5]> = BTreeMap::new();
         self.walk(|found| {
             match found {
                 Found::Letter(letter) => {
@@ -223,7 +235,7 @@ impl LetterBox {
             }
             ControlFlow::Continue(())
         })?;
-        let mut by_origin: HashMap<[String; 4], usize> = HashMap::new();
+        let mut by_origin: HashMap<[String; 5], usize> = HashMap::new();
         let mut letters: Vec<Vec<Place>> = Vec::new();
         for (place, origin) in waiting {
             let at = *by_origin.entry(origin).or_insert(letters.len());
@@ -261,16 +273,17 @@ impl LetterBox {
     }
 
     /// A message where it came from, if it is still there: for letters whose value was too large.
-    pub fn original(&self, letter: &Stored) -> Result<Option<Record>, Error> {
-        let reader = self.reader()?;
+    pub fn original(&self, letter: &Stored) -> Result<Original, Error> {
         let (topic, partition) = (letter.says("topic"), letter.says("partition"));
-        let Ok(partition) = partition.parse::<i32>() else { return Ok(None) };
-        let Ok(offset) = i64::try_from(letter.record.offset) else { return Ok(None) };
+        // Kafka counts its partitions; the shards of streams have names.
+        let Ok(partition) = partition.parse::<i32>() else { return Ok(Original::Elsewhere) };
+        let Ok(offset) = i64::try_from(letter.record.offset) else { return Ok(Original::Gone) };
+        let reader = self.reader()?;
         let Ok((low, high)) = reader.fetch_watermarks(topic, partition, PATIENCE) else {
-            return Ok(None);
+            return Ok(Original::Gone);
         };
         if offset < low || offset >= high {
-            return Ok(None);
+            return Ok(Original::Gone);
         }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
@@ -279,8 +292,10 @@ impl LetterBox {
         while begun.elapsed() < PATIENCE {
             match reader.poll(POLL) {
                 // Compaction may have taken it.
-                Some(Ok(found)) => return Ok((found.offset() == offset).then(|| record(&found))),
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Ok(found)) if found.offset() == offset => {
+                    return Ok(Original::There(record(&found)));
+                }
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(Original::Gone),
                 Some(Err(error)) => return Err(failed(error)),
                 None => {}
             }

@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub views: Vec<(ViewRef, Vec<Versions>)>,
     /// Messages that ask for nothing that could be done.
     pub poisoned: Vec<(usize, Option<ViewRef>, Poison)>,
+    /// How many messages are about nothing that a view keeps.
+    pub passed: Vec<(ViewRef, u64)>,
     /// Schemas that are needed first; then the rest says nothing yet.
     pub schemas: BTreeSet<u32>,
 }
@@ -85,8 +87,9 @@ pub(crate) fn read(
             decoders.push(Arc::clone(decoder));
         }
     }
-    let mut views = Vec::new();
+    let (mut views, mut passed) = (Vec::new(), Vec::new());
     for decoder in &decoders {
+        let mut about_nothing = 0;
         let mut entities = Entities::default();
         let mut reader = decoder.reader();
         for (number, _) in asked.iter().filter(|(_, asked)| Arc::ptr_eq(asked, decoder)) {
@@ -94,7 +97,7 @@ pub(crate) fn read(
                 Ok(Some(event)) => {
                     entities.add(entry(*number, &records[*number], event, decoder));
                 }
-                Ok(None) => {}
+                Ok(None) => about_nothing += 1,
                 Err(Unread::Poison(poison)) => {
                     poisoned.push((*number, Some(decoder.view().clone()), poison));
                 }
@@ -110,11 +113,14 @@ pub(crate) fn read(
                 },
             }
         }
+        if about_nothing > 0 {
+            passed.push((decoder.view().clone(), about_nothing));
+        }
         if !entities.versions.is_empty() {
             views.push((decoder.view().clone(), entities.versions));
         }
     }
-    Batch { views, poisoned, schemas: needed }
+    Batch { views, poisoned, passed, schemas: needed }
 }
 
 /// The messages, read; schemas that they name are brought first.
@@ -126,23 +132,48 @@ pub(crate) async fn bring_and_read(
     records: &[Record],
     stop: &Shutdown,
 ) -> Result<Batch, Stopped> {
-    // More than one round is needed only where more schemas are named than are kept.
-    const ROUNDS_MAX: usize = 20;
-    let mut refused = BTreeMap::new();
-    for round in 0.. {
-        let brought = Brought { known: schemas.known(), refused: &refused };
+    let mut rounds = Rounds::default();
+    loop {
+        let brought = Brought { known: schemas.known(), refused: rounds.refused() };
         let batch = read(routes, &brought, topic, records);
         if batch.schemas.is_empty() {
             return Ok(batch);
         }
-        if round == ROUNDS_MAX {
-            let why = "one batch names more schemas than are kept";
-            refused.extend(batch.schemas.iter().map(|id| (*id, why.to_owned())));
-        } else {
-            schemas.bring(&batch.schemas, &mut refused, options, stop).await?;
-        }
+        rounds.next(&batch.schemas, schemas, options, stop).await?;
     }
-    Err(Stopped::Asked)
+}
+
+/// Brings the schemas that messages name, round by round, and not for ever: more than one round is needed only
+/// where more schemas are named than are kept.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    rounds: usize,
+    refused: BTreeMap<u32, String>,
+}
+
+impl Rounds {
+    const MOST: usize = 20;
+
+    /// Schemas that cannot be had, and why.
+    pub fn refused(&self) -> &BTreeMap<u32, String> {
+        &self.refused
+    }
+
+    pub async fn next(
+        &mut self,
+        needed: &BTreeSet<u32>,
+        schemas: &Schemas,
+        options: &LaneOptions,
+        stop: &Shutdown,
+    ) -> Result<(), Stopped> {
+        if self.rounds == Self::MOST {
+            let why = "one batch names more schemas than are kept";
+            self.refused.extend(needed.iter().map(|id| (*id, why.to_owned())));
+            return Ok(());
+        }
+        self.rounds += 1;
+        schemas.bring(needed, &mut self.refused, options, stop).await
+    }
 }
 
 pub(crate) fn event(

@@ -8,7 +8,7 @@ use trivium_payload::{Decoder, Event as Payload, Poison, Reader, Reason, Unread}
 use trivium_runtime::Shutdown;
 use trivium_windows::{AHEAD_MAX, Event};
 
-use crate::{LaneOptions, Schemas, Stopped, batch, port::Record};
+use crate::{LaneOptions, Schemas, Stopped, batch, batch::Rounds, port::Record};
 
 /// What a message says; none where it is no event.
 pub type Said = Result<Option<Event>, Poison>;
@@ -42,14 +42,14 @@ impl Events {
         now: Timestamp,
         stop: &Shutdown,
     ) -> Result<Vec<Said>, Stopped> {
-        let mut refused = BTreeMap::new();
+        let mut rounds = Rounds::default();
         loop {
             let mut needed = BTreeSet::new();
-            let said = self.said(records, schemas, now, &refused, &mut needed);
+            let said = self.said(records, schemas, now, rounds.refused(), &mut needed);
             if needed.is_empty() {
                 return Ok(said);
             }
-            schemas.bring(&needed, &mut refused, options, stop).await?;
+            rounds.next(&needed, schemas, options, stop).await?;
         }
     }
 

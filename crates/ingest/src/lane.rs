@@ -54,9 +54,17 @@ impl LaneOptions {
     /// The pause after so many failures in a row: at random below a bound that doubles, so that
     /// workers that failed together do not come back together.
     pub(crate) fn pause(&self, failures: u32) -> Duration {
+        self.pause_asked(failures, Duration::ZERO)
+    }
+
+    /// The same where the other side asked to stay away for so long: not shorter than that, and up to half
+    /// of it longer, since it has told all the others the same. Never longer than the longest pause.
+    pub(crate) fn pause_asked(&self, failures: u32, asked: Duration) -> Duration {
+        let longest = self.pause_most.max(Duration::from_millis(1));
         let doubled = self.pause_first.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        let most = doubled.min(self.pause_most).max(Duration::from_millis(1));
-        rand::rng().random_range(most / 2..=most)
+        let most = doubled.clamp(Duration::from_millis(1), longest);
+        let least = asked.max(most / 2).min(longest);
+        rand::rng().random_range(least..=most.max(least.saturating_add(least / 2)).min(longest))
     }
 }
 
@@ -197,6 +205,10 @@ impl Lane {
         self.flood.count(records.len(), messages(&poisoned));
         report.letters = poisoned.len() as u64;
         self.put_away(records, poisoned, stop).await?;
+        for (view, messages) in batch.passed {
+            metrics::counter!("trivium_ingest_passed_over_total", "view" => view.to_string())
+                .increment(messages);
+        }
         Ok(Some(report))
     }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use trivium_model::Timestamp;
 use trivium_runtime::Shutdown;
 
 use crate::{
@@ -55,9 +56,10 @@ pub async fn replay(
     };
     let parts = Parts { letters: Arc::<Kept>::clone(&kept), options, ..parts.clone() };
     let mut lane = Lane::new(partition, parts);
-    // A message that is a letter for two views comes twice.
-    let in_order: BTreeMap<u64, Record> =
-        records.into_iter().map(|record| (record.offset, record)).collect();
+    // A message that is a letter for two views comes twice; at one place in a topic that was made anew there were
+    // two of them.
+    let in_order: BTreeMap<(u64, Option<Timestamp>), Record> =
+        records.into_iter().map(|record| ((record.offset, record.time), record)).collect();
     let records: Vec<Record> = in_order.into_values().collect();
     let mut replayed = Replayed::default();
     for batch in records.chunks(BATCH) {

@@ -1,6 +1,9 @@
 //! Which messages are which views' rows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use trivium_model::{FeatureView, Lane, StreamSystem, ViewRef};
 use trivium_payload::{Decoder, Poison, Reason, VIEW_HEADER, view_of};
@@ -13,6 +16,8 @@ use crate::port::Record;
 pub struct Routes {
     by_topic: HashMap<Arc<str>, Vec<Arc<Decoder>>>,
     by_view: HashMap<ViewRef, Arc<Decoder>>,
+    /// Views whose payloads may stand in the topics and are not wanted.
+    unwanted: HashSet<ViewRef>,
     payload_topics: Vec<String>,
     unread: Vec<(ViewRef, String)>,
     unread_topics: HashMap<Arc<str>, (ViewRef, String)>,
@@ -35,7 +40,13 @@ impl Routes {
         let mut routes = Self { payload_topics: payload_topics.to_vec(), ..Self::default() };
         for stored in snapshot.views.values() {
             let view = &stored.view;
-            if view.lane != Lane::Stream || !is_wanted(view) {
+            if view.lane != Lane::Stream {
+                continue;
+            }
+            if !is_wanted(view) {
+                if view.row_source().is_none() {
+                    routes.unwanted.insert(view.reference());
+                }
                 continue;
             }
             let decoder = match Decoder::new(view) {
@@ -120,12 +131,17 @@ impl Routes {
             let header = record.headers.iter().rev().find(|(name, _)| name == VIEW_HEADER);
             let header = header.and_then(|(_, value)| value.as_deref());
             let view = view_of(header, record.value.as_deref())?;
-            let decoder = self.by_view.get(&view).ok_or_else(|| {
-                Poison::new(Reason::UnknownView, format!("`{view}` takes no payloads from here"))
-                    .at("view")
-                    .help("it is no view, or it is not a stream view that is served online and has no source of its own, or windows over it")
-            })?;
-            decoders.push(Arc::clone(decoder));
+            match self.by_view.get(&view) {
+                Some(decoder) => decoders.push(Arc::clone(decoder)),
+                // Those of a view that is kept for training alone are the history's.
+                None if self.unwanted.contains(&view) => {}
+                None => {
+                    let why = format!("`{view}` takes no payloads from here");
+                    return Err(Poison::new(Reason::UnknownView, why).at("view").help(
+                        "it is no view, or it is not a stream view that has no source of its own, or windows over it",
+                    ));
+                }
+            }
         }
         Ok(decoders)
     }

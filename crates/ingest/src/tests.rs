@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod events;
+mod pauses;
 
 const NOW: i64 = 1_000_000_000;
 
@@ -197,6 +198,10 @@ fn options() -> LaneOptions {
 }
 
 fn fixture_of(views: Vec<StoredView>, topic: &str) -> Fixture {
+    fixture_with(views, topic, options())
+}
+
+fn fixture_with(views: Vec<StoredView>, topic: &str, options: LaneOptions) -> Fixture {
     let routes = Routes::of(&snapshot(views), StreamSystem::Kafka, &["payloads".to_owned()]);
     let routes = Arc::new(ArcSwap::from_pointee(routes));
     let (door, letters) = (Arc::new(Door::default()), Arc::new(Letters::default()));
@@ -208,7 +213,7 @@ fn fixture_of(views: Vec<StoredView>, topic: &str) -> Fixture {
         door: Arc::clone(&door) as _,
         letters: Arc::clone(&letters) as _,
         clock: Arc::new(FixedClock(NOW)),
-        options: options(),
+        options,
     };
     let lane = Lane::new(partition, parts);
     Fixture { door, letters, schemas, routes, lane, stop: Shutdown::new() }
@@ -442,15 +447,50 @@ async fn a_topic_feeds_many_views_and_payloads_name_their_own() {
         let entity = [(trivium_model::Name::new("id").unwrap(), KeyValue::Int64(1))];
         Bytes::from(trivium_payload::payload(&view.view, &entity, Timestamp(at), Some(&[])))
     };
-    let mut lane = fixture_of(vec![view.clone(), stored("a", json_source())], "payloads");
+    // Its payloads are the history's, and not wrong.
+    let mut kept = stored("kept", serde_json::Value::Null);
+    kept.view.online = false;
+    let views = vec![view.clone(), stored("a", json_source()), kept];
+    let mut lane = fixture_of(views, "payloads");
     let of = |offset: u64, value: Bytes| Record { value: Some(value), ..record(offset, "") };
     let mut named = of(1, payload(30));
     named.headers = vec![("trivium-view".into(), Some(Bytes::from_static(b"n/a@1")))];
-    let records = [of(0, payload(20)), named, record(2, "\u{1}")];
+    let mut offline = of(3, payload(40));
+    offline.headers = vec![("trivium-view".into(), Some(Bytes::from_static(b"n/kept@1")))];
+    let records = [of(0, payload(20)), named, record(2, "\u{1}"), offline];
     let report = lane.take(&records).await.unwrap();
-    assert_eq!((report.applied, report.letters), (1, 2));
+    assert_eq!((report.records, report.applied, report.letters), (4, 1, 2));
     assert_eq!(lane.row("n/p@1", 1), Some((20, 0, false)));
     assert_eq!(lane.reasons(), [(1, Reason::UnknownView), (2, Reason::Undecodable)]);
+}
+
+#[tokio::test]
+async fn a_filter_passes_over_what_is_not_the_views() {
+    let source = |filter: &str| {
+        json!({ "format": "json", "topic": "events", "time_unit": "us", "filter": filter,
+            "filter_columns": [{ "name": "kind", "type": "string" }] })
+    };
+    let views =
+        vec![stored("a", source("kind = 'a'")), stored("b", source("kind = 'b' OR id = 7"))];
+    let mut lane = fixture_of(views, "events");
+    let of = |offset: u64, id: i64, kind: &str| {
+        record(offset, &format!(r#"{{ "id": {id}, "at": 10, "kind": "{kind}" }}"#))
+    };
+    let other = record(3, r#"{ "kind": "c", "id": {} }"#);
+    let records = [of(0, 1, "a"), of(1, 2, "b"), of(2, 7, "a"), other, record(4, "{}")];
+    let report = lane.take(&records).await.unwrap();
+    assert_eq!((report.applied, report.letters), (4, 1));
+    assert_eq!(lane.reasons(), [(3, Reason::WrongType)], "the second asks for the key, too");
+    for (view, id, is_there) in [
+        ("n/a@1", 1, true),
+        ("n/a@1", 2, false),
+        ("n/a@1", 7, true),
+        ("n/b@1", 1, false),
+        ("n/b@1", 2, true),
+        ("n/b@1", 7, true),
+    ] {
+        assert_eq!(lane.row(view, id).is_some(), is_there, "{view} {id}");
+    }
 }
 
 #[tokio::test]
@@ -464,6 +504,11 @@ async fn definitions_change_between_batches() {
     assert_eq!(lane.routes.load().topics(), ["events"]);
     assert_eq!(lane.take(&[event(1, 1, 10)]).await.unwrap().applied, 1);
 }
+
+const SCHEMA: &str = r#"{ "type": "record", "name": "r", "fields": [
+    { "name": "id", "type": "long" },
+    { "name": "at", "type": { "type": "long", "logicalType": "timestamp-micros" } },
+    { "name": "x", "type": "long" } ] }"#;
 
 /// `id`, `at` and `x` as Avro's longs, under this schema.
 fn avro(offset: u64, schema: u32, id: i64, at: i64) -> Record {
@@ -485,10 +530,6 @@ fn avro(offset: u64, schema: u32, id: i64, at: i64) -> Record {
 
 #[tokio::test]
 async fn schemas_are_brought_once_and_those_that_do_not_exist_blame_the_message() {
-    const SCHEMA: &str = r#"{ "type": "record", "name": "r", "fields": [
-        { "name": "id", "type": "long" },
-        { "name": "at", "type": { "type": "long", "logicalType": "timestamp-micros" } },
-        { "name": "x", "type": "long" } ] }"#;
     let view = stored("a", json!({ "format": "avro", "topic": "events" }));
     let mut lane = fixture_of(vec![view], "events");
     lane.schemas.texts.lock().unwrap().extend([(5, SCHEMA.to_owned()), (6, "{".to_owned())]);

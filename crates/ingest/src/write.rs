@@ -1,6 +1,9 @@
 //! Writes a batch's rows through the door until each is taken, or refused for good.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use trivium_model::{KeyValue, Lane as Producer, Timestamp, ViewRef};
 use trivium_payload::{Poison, Reason};
@@ -43,7 +46,20 @@ enum Verdict {
     /// Never.
     Refused(Poison),
     /// Not now.
-    Later(String),
+    Later(Later),
+}
+
+/// Why a row was not taken now.
+struct Later {
+    why: String,
+    /// How long the door wants to be left alone.
+    asked: Duration,
+}
+
+impl From<&DoorError> for Later {
+    fn from(error: &DoorError) -> Self {
+        Self { why: error.to_string(), asked: error.pause().unwrap_or_default() }
+    }
 }
 
 /// The row that an error is about, and where in it: `rows[3].entity`.
@@ -61,14 +77,14 @@ fn verdict(error: &DoorError, place: usize) -> Verdict {
                 let poison = Poison::new(Reason::Refused, message.clone()).at(field);
                 Verdict::Refused(poison.help(help.clone()))
             }
-            _ => Verdict::Later(error.to_string()),
+            _ => Verdict::Later(error.into()),
         },
         DoorError::Store(trivium_store::Error::Invalid(message)) => {
             Verdict::Refused(Poison::new(Reason::Refused, message.clone()))
         }
         // A view or a schema that serving has not heard of yet, a store that is away, or broken: none
         // of it is the message's fault.
-        other => Verdict::Later(other.to_string()),
+        other => Verdict::Later(other.into()),
     }
 }
 
@@ -103,7 +119,7 @@ impl Writer<'_> {
             }
             let rest = entities.split_off(entities.len().min(options.request_rows.max(1)));
             let count = entities.len();
-            let (mut left, why) = tokio::select! {
+            let (mut left, later) = tokio::select! {
                 done = self.once(view, entities, written) => done,
                 // The rows may be written all the same: they are met again as what they are.
                 () = self.stop.wait() => return Err(Unwritten::Asked),
@@ -112,10 +128,10 @@ impl Writer<'_> {
             failures = if left.len() < count { 0 } else { failures + 1 };
             left.extend(rest);
             entities = left;
-            if let Some(why) = why {
+            if let Some(Later { why, asked }) = later {
                 metrics::counter!("trivium_ingest_retries_total", "view" => view.to_string())
                     .increment(1);
-                let pause = options.pause(failures);
+                let pause = options.pause_asked(failures, asked);
                 tracing::warn!(
                     %view, rows = entities.len(), pause_ms = pause.as_millis() as u64, why,
                     "rows are not taken now; they are sent again"
@@ -138,7 +154,7 @@ impl Writer<'_> {
         view: &ViewRef,
         entities: Vec<Versions>,
         written: &mut Written,
-    ) -> (Vec<Versions>, Option<String>) {
+    ) -> (Vec<Versions>, Option<Later>) {
         let rows: Vec<DoorRow> =
             entities.iter().filter_map(|versions| versions.last()).map(row).collect();
         let request = DoorRequest {
@@ -150,7 +166,8 @@ impl Writer<'_> {
         let outcomes = match self.parts.door.write(request).await {
             Ok(outcomes) if outcomes.len() == entities.len() => outcomes,
             Ok(_) => {
-                return (entities, Some("the door answered for another number of rows".to_owned()));
+                let why = "the door answered for another number of rows".to_owned();
+                return (entities, Some(Later { why, asked: Duration::ZERO }));
             }
             // Some doors refuse a request for one of its rows, and then none was tried.
             Err(error) => {
@@ -161,16 +178,19 @@ impl Writer<'_> {
                 return match place.filter(|place| *place < entities.len()) {
                     Some(place) => (without(entities, place, &error, written), None),
                     // Whoever may write nothing, or too many rows, blames no message.
-                    None => (entities, Some(error.to_string())),
+                    None => (entities, Some(Later::from(&error))),
                 };
             }
         };
-        let (mut left, mut why) = (Vec::new(), None);
+        let (mut left, mut later): (_, Option<Later>) = (Vec::new(), None);
         for (place, (mut versions, outcome)) in entities.into_iter().zip(outcomes).enumerate() {
             match self.ended(outcome, place, &versions, written) {
                 None => {}
                 Some(Verdict::Later(reason)) => {
-                    why.get_or_insert(reason);
+                    // The first says why; the longest pause that one asks for is for all.
+                    let asked = reason.asked;
+                    let later = later.get_or_insert(reason);
+                    later.asked = later.asked.max(asked);
                     left.push(versions);
                 }
                 Some(Verdict::Refused(poison)) => {
@@ -183,7 +203,7 @@ impl Writer<'_> {
                 }
             }
         }
-        (left, why)
+        (left, later)
     }
 
     fn ended(

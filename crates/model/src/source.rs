@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::{EventColumn, Name};
 
 /// Who keeps the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -67,6 +67,13 @@ pub struct StreamSource {
     /// What whole numbers in columns of instants count; without it they are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_unit: Option<TimeUnit>,
+    /// An expression over join keys, event time, features and the filter's own columns: only messages of which it is
+    /// true are the view's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Columns that the filter reads and no row has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filter_columns: Vec<EventColumn>,
 }
 
 /// A place in a message.

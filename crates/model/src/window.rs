@@ -10,7 +10,7 @@ use crate::{
     TimeSpan, types::DECIMAL_PRECISION_MAX,
 };
 
-/// A typed column of the events.
+/// A typed column of the events, which rows need not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventColumn {
     /// Its name; features may have the same.
@@ -154,6 +154,8 @@ impl FeatureView {
                 topic: window.payload_topic.clone(),
                 columns: IndexMap::new(),
                 time_unit: None,
+                filter: None,
+                filter_columns: Vec::new(),
             })
         })
     }

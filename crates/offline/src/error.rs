@@ -176,6 +176,7 @@ impl Error {
             Self::Door { source, .. } => match &**source {
                 trivium_store::DoorError::Invalid { .. } => Kind::InvalidArgument,
                 trivium_store::DoorError::UnknownView(_) => Kind::NotFound,
+                trivium_store::DoorError::Shed { .. } => Kind::ResourceExhausted,
                 trivium_store::DoorError::Store(source) => store_kind(source),
             },
             Self::Checkpoint { source, .. } => store_kind(source),

@@ -9,6 +9,8 @@ use crate::{Poison, Reason, Unread, column::Column, leaf::Leaf, places::Places};
 pub(crate) enum Change {
     /// It is there, as it stands after.
     Put,
+    /// It was there already, and is as it stands after.
+    Update,
     /// It is not any more; it stood so before.
     Delete,
     /// Nothing about a row.
@@ -83,7 +85,8 @@ impl ChangePlaces {
 fn of_op(op: Option<&str>) -> Result<Change, Poison> {
     let poison = |message: String| Poison::new(Reason::Undecodable, message);
     match op {
-        Some("c" | "u" | "r") => Ok(Change::Put),
+        Some("c" | "r") => Ok(Change::Put),
+        Some("u") => Ok(Change::Update),
         Some("d") => Ok(Change::Delete),
         Some("m") => Ok(Change::Nothing),
         Some("t") => {

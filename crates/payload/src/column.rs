@@ -12,6 +12,8 @@ pub(crate) enum Role {
     EventTime,
     /// A feature, by its place in the schema.
     Feature(usize),
+    /// None: only the source's filter reads it.
+    Filter,
 }
 
 #[derive(Debug, Clone)]
@@ -22,7 +24,7 @@ pub(crate) struct Column {
     pub path: FieldPath,
 }
 
-/// The columns of a view: join keys, event time, features.
+/// The columns of a view: join keys, event time, features, and those of its source's filter.
 pub(crate) fn columns(view: &FeatureView, keys: &KeyShape, schema: &Schema) -> Vec<Column> {
     let source = view.row_source();
     let path = |name: &Name| {
@@ -44,5 +46,7 @@ pub(crate) fn columns(view: &FeatureView, keys: &KeyShape, schema: &Schema) -> V
     columns.extend(
         features.map(|(index, f)| column(&f.name, Role::Feature(index), f.data_type.clone())),
     );
+    let filter = source.iter().flat_map(|source| &source.filter_columns);
+    columns.extend(filter.map(|c| column(&c.name, Role::Filter, c.data_type.clone())));
     columns
 }

@@ -1,5 +1,7 @@
 //! From a message to an event of one view.
 
+use std::cell::OnceCell;
+
 use trivium_codec::{
     Error as CodecError, Fingerprint, KeyShape, Row, RowEncoder, Schema, ValueRef,
 };
@@ -14,6 +16,7 @@ use crate::{
     avro::Known,
     change::{Change, ChangePlaces},
     column::{Column, Role, columns},
+    condition::{Condition, Meets},
     document::Language,
     envelope,
     leaf::{Leaf, Reading},
@@ -60,6 +63,8 @@ pub struct Decoder {
     schema: Schema,
     keys: KeyShape,
     columns: Vec<Column>,
+    /// Which messages are the view's; none: all.
+    condition: Option<Condition>,
     reading: Reading,
     form: Form,
     language: Language,
@@ -80,6 +85,7 @@ impl Decoder {
         let schema = Schema::of_view(view).map_err(|error| error.to_string())?;
         let keys = KeyShape::new(view);
         let columns = columns(view, &keys, &schema);
+        let condition = Condition::of(view, &columns)?;
         let format = view.row_source().map_or(PayloadFormat::Envelope, |source| source.format);
         let form = match format {
             PayloadFormat::Envelope => Form::Envelope,
@@ -113,7 +119,7 @@ impl Decoder {
         let reading = Reading::of(view);
         let language = Language::of(format);
         let view = view.reference();
-        Ok(Self { view, schema, keys, columns, reading, form, language, key_places })
+        Ok(Self { view, schema, keys, columns, condition, reading, form, language, key_places })
     }
 
     /// The view.
@@ -150,14 +156,15 @@ impl Reader<'_> {
         let schemas = schemas.known();
         let parts = match &decoder.form {
             Form::Envelope => {
-                envelope::read(message.value, &decoder.view, &decoder.keys, &decoder.schema)?
+                Some(envelope::read(message.value, &decoder.view, &decoder.keys, &decoder.schema)?)
             }
             Form::Document(places) => {
                 let mut found = vec![Leaf::Absent; decoder.columns.len()];
                 if let Some(value) = message.value {
                     decoder.language.read("value", places, value, &schemas, &mut found)?;
                 }
-                decoder.parts(message, found, message.value.is_none(), &schemas)?
+                let change = if message.value.is_none() { Change::Delete } else { Change::Put };
+                decoder.parts(message, found, change, &schemas)?
             }
             Form::Change(places) => {
                 // A tombstone, for compaction: the deletion was the message before it.
@@ -165,15 +172,11 @@ impl Reader<'_> {
                 let language = decoder.language;
                 let read = places
                     .read(|places, found| language.read("value", places, value, &schemas, found))?;
-                match read {
-                    (Change::Nothing, _) => return Ok(None),
-                    (change, found) => {
-                        decoder.parts(message, found, change == Change::Delete, &schemas)?
-                    }
-                }
+                let (change, found) = read;
+                decoder.parts(message, found, change, &schemas)?
             }
         };
-        Ok(Some(self.event(parts)?))
+        parts.map(|parts| Ok(self.event(parts)?)).transpose()
     }
 
     fn event(&mut self, parts: envelope::Parts) -> Result<Event, Poison> {
@@ -229,22 +232,21 @@ impl Reader<'_> {
 }
 
 impl Decoder {
-    /// The parts of a message whose columns stand in fields.
+    /// The parts of a message whose columns stand in fields; none where it is about nothing that the view
+    /// keeps.
     fn parts<'m>(
         &self,
         message: &Message<'m>,
         mut found: Vec<Leaf<'m>>,
-        is_delete: bool,
+        change: Change,
         schemas: &'m Known,
-    ) -> Result<envelope::Parts, Unread> {
+    ) -> Result<Option<envelope::Parts>, Unread> {
+        if change == Change::Nothing {
+            return Ok(None);
+        }
         let mut of_key = self.key_fields(message, schemas)?;
-        let mut entity = Vec::with_capacity(self.keys.key_names().len());
-        let mut event_time = None;
-        let mut values = vec![None; if is_delete { 0 } else { self.schema.len() }];
-        for (number, column) in self.columns.iter().enumerate() {
-            if is_delete && matches!(column.role, Role::Feature(_)) {
-                continue;
-            }
+        let mut value = |number: usize| {
+            let column = &self.columns[number];
             let leaf = match &column.path {
                 FieldPath::Value(_) | FieldPath::Event(_) => std::mem::take(&mut found[number]),
                 FieldPath::Key(steps) if !steps.is_empty() => std::mem::take(&mut of_key[number]),
@@ -252,11 +254,38 @@ impl Decoder {
                 FieldPath::Header(name) => message.header(name).map_or(Leaf::Absent, Leaf::Raw),
                 FieldPath::Time => message.time.map_or(Leaf::Absent, Leaf::Instant),
             };
-            let value = self.reading.value(&column.data_type, leaf).map_err(|wrong| {
+            self.reading.value(&column.data_type, leaf).map_err(|wrong| {
                 Poison::new(Reason::WrongType, format!("`{}`: {wrong}", column.path))
                     .at(column.name.as_str())
-            })?;
+            })
+        };
+        // Before anything else of the message is looked at: what is not the view's may look otherwise.
+        let mut known = Vec::new();
+        let mut is_delete = change == Change::Delete;
+        if let Some(condition) = &self.condition {
+            let meets;
+            (meets, known) = condition.meets(self.columns.len(), change, &mut value)?;
+            match meets {
+                Meets::Kept => {}
+                Meets::Left => is_delete = true,
+                Meets::Passed => return Ok(None),
+            }
+        }
+        let mut entity = Vec::with_capacity(self.keys.key_names().len());
+        let mut event_time = None;
+        let mut values = vec![None; if is_delete { 0 } else { self.schema.len() }];
+        for (number, column) in self.columns.iter().enumerate() {
             match column.role {
+                Role::Filter => continue,
+                Role::Feature(_) if is_delete => continue,
+                Role::Key(_) | Role::EventTime | Role::Feature(_) => {}
+            }
+            let value = match known.get_mut(number).and_then(OnceCell::take) {
+                Some(known) => known?,
+                None => value(number)?,
+            };
+            match column.role {
+                Role::Filter => {}
                 Role::Key(_) => entity.push(key_of(column, value)?),
                 Role::EventTime => {
                     event_time = match value {
@@ -280,12 +309,12 @@ impl Decoder {
                 .help("say in `source.columns` where it stands, or take `$time`")
                 .into());
         };
-        Ok(envelope::Parts {
+        Ok(Some(envelope::Parts {
             entity,
             event_time,
             sequence: None,
             values: (!is_delete).then_some(values),
-        })
+        }))
     }
 
     /// What columns are in the key's fields.

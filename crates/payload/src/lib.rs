@@ -8,6 +8,7 @@
 mod avro;
 mod change;
 mod column;
+mod condition;
 mod decoder;
 mod document;
 mod envelope;

@@ -34,6 +34,10 @@ pub(crate) fn of_door(error: &DoorError) -> ApiError {
         DoorError::UnknownView(view) => {
             ApiError::not_found(format!("there is no feature view `{view}`")).at("view")
         }
+        DoorError::Shed { message, .. } => {
+            let error = ApiError::new(Kind::ResourceExhausted, message.as_str());
+            error.help("retry later, with growing pauses")
+        }
         DoorError::Store(error) => of_store(error),
     }
 }

@@ -1,6 +1,6 @@
 //! The write door: how every producer writes features, in process or over the wire.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use trivium_codec::{Fingerprint, Row};
@@ -77,9 +77,28 @@ pub enum DoorError {
     /// The view is not known (yet) to this door.
     #[error("{0} is not known here")]
     UnknownView(ViewRef),
+    /// There is too much at once, and it was said when to come again: not before `pause` is over. Nothing
+    /// was tried.
+    #[error("{message}")]
+    Shed {
+        /// What there is too much of.
+        message: String,
+        /// How long to stay away.
+        pause: Duration,
+    },
     /// The store said no, or did not answer.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl DoorError {
+    /// How long the caller was asked to stay away, where it was.
+    pub const fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Shed { pause, .. } => Some(*pause),
+            Self::Invalid { .. } | Self::UnknownView(_) | Self::Store(_) => None,
+        }
+    }
 }
 
 /// Writes features.

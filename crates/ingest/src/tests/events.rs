@@ -122,3 +122,31 @@ fn rows_of_windows_are_read_where_the_view_says_they_go() {
     assert_eq!(event.entity, [KeyValue::String("k".into()), KeyValue::Int64(1)]);
     assert_eq!(event.event_time, Timestamp(1_356_998_400_000_000));
 }
+
+#[tokio::test]
+async fn more_schemas_than_are_kept_are_not_asked_for_for_ever() {
+    let config = serde_json::json!({
+        "namespace": "n", "name": "a", "version": 1, "lane": "stream", "description": "d",
+        "owner": { "team": "t", "contact": "c" }, "urgency_tier": 1,
+        "entities": [{ "name": "id", "type": "int64" }], "event_timestamp": "at",
+        "features": [{ "name": "events", "type": "int64", "description": "d" }],
+        "source": { "format": "avro", "topic": "events" },
+        "window": { "size": "10s", "columns": [{ "name": "x", "type": "int64" }],
+            "features": { "events": "count" }, "payload_topic": "rows" },
+    });
+    let view = parse_view("configs/n/a.v1.json", &config.to_string()).unwrap();
+    let source = Arc::new(super::Source::default());
+    let ids = 1..=1_001_u32;
+    source.texts.lock().unwrap().extend(ids.clone().map(|id| (id, super::SCHEMA.to_owned())));
+    let records: Vec<Record> = ids.map(|id| super::avro(u64::from(id), id, 1, 10)).collect();
+    let schemas = Schemas::new(Some(Arc::clone(&source) as _));
+    let said = Events::new(&view)
+        .unwrap()
+        .read(&records, &schemas, &LaneOptions::default(), Timestamp(1_000), &Shutdown::new())
+        .await
+        .unwrap();
+    // Nearly all are read; what there is no room for is told, and not asked for again and again.
+    let read = said.iter().filter(|one| matches!(one, Ok(Some(_)))).count();
+    assert!((900..=1_001).contains(&read), "{read}");
+    assert!(source.asked.lock().unwrap().len() < 30_000);
+}

@@ -77,7 +77,7 @@ pub fn classify_view(old: &FeatureView, new: &FeatureView) -> Vec<Difference> {
     );
     features(&mut found, old, new);
     source(&mut found, old, new);
-    super::job::classify(&mut found, old.job.as_ref(), new.job.as_ref());
+    super::job::classify(&mut found, old, new);
     found.0.extend(super::window::classify(old, new));
     let job = |view: &'_ FeatureView| view.window.as_ref().and_then(|window| window.job.clone());
     if let (Some(before), Some(after)) = (job(old), job(new)) {
@@ -349,7 +349,7 @@ fn features(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
 
 /// Where rows come from may move; what a column is read from may not, or it means something else.
 fn source(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
-    use ChangeClass::{Behaviour, Compatible};
+    use ChangeClass::{Behaviour, Compatible, Cosmetic};
     let (Some(before), Some(after)) = (&old.source, &new.source) else {
         match (&old.source, &new.source) {
             (None, Some(_)) => found.add(Behaviour, "source", "added: rows come from elsewhere"),
@@ -371,6 +371,19 @@ fn source(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
     let what = ", numbers mean other instants";
     let (unit_before, unit_after) = (unit(before.time_unit), unit(after.time_unit));
     found.compare(Behaviour, "source.time_unit", unit_before, unit_after, what);
+    let filter = |source: &crate::StreamSource| {
+        source.filter.as_ref().map_or("none".to_owned(), |text| format!("`{text}`"))
+    };
+    let what = ", other messages are the view's";
+    found.compare(Behaviour, "source.filter", &filter(before), &filter(after), what);
+    let types = |source: &crate::StreamSource| -> Vec<(Name, DataType)> {
+        source.filter_columns.iter().map(|one| (one.name.clone(), one.data_type.clone())).collect()
+    };
+    if types(before) != types(after) {
+        found.add(Behaviour, "source.filter_columns", "the filter reads messages otherwise");
+    } else if before.filter_columns != after.filter_columns {
+        found.add(Cosmetic, "source.filter_columns", "a description changed");
+    }
     let place = |source: &crate::StreamSource, column: &Name| {
         source.columns.get(column).cloned().unwrap_or_else(|| FieldPath::own(column)).to_string()
     };

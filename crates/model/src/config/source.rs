@@ -6,11 +6,12 @@ use jsonc_parser::common::Ranged;
 
 use super::codes;
 use super::read::Reader;
-use super::tree::{get, object, text, word};
-use super::view::{Columns, lane_word};
+use super::tree::{get, items, name, object, text, word};
+use super::view::{Columns, data_type, lane_word};
 use super::words::suggest;
 use crate::source::{FieldPath, StreamSource};
-use crate::{Lane, Name};
+use crate::window::EventColumn;
+use crate::{DataType, Lane, Name};
 
 /// Builds the source; reports columns that the view does not have, and places that the format lacks.
 pub(super) fn build(
@@ -30,6 +31,8 @@ pub(super) fn build(
     let topic_node = get(source, "topic")?;
     let topic = text(topic_node)?;
     check_topic(reader, topic_node.range().start, topic);
+    check_filter(reader, root, source);
+    let (filter_columns, columns) = filter_columns(reader, source, columns);
     let mut places = IndexMap::new();
     for property in get(source, "columns").and_then(object).map_or(&[][..], |map| &map.properties) {
         let Ok(column) = Name::new(property.name.as_str()) else { continue };
@@ -54,7 +57,65 @@ pub(super) fn build(
         topic: topic.to_owned(),
         columns: places,
         time_unit: get(source, "time_unit").and_then(word),
+        filter: get(source, "filter").and_then(text).map(ToOwned::to_owned),
+        filter_columns,
     })
+}
+
+/// Whether there can be a filter here.
+fn check_filter(reader: &mut Reader<'_>, root: &Object<'_>, source: &Object<'_>) {
+    let filter = get(source, "filter");
+    let columns = get(source, "filter_columns");
+    let Some(node) = filter.or(columns) else { return };
+    let mut error = |message: &str, help: &str| {
+        reader.error(node.range().start, codes::BAD_SOURCE, message, help);
+    };
+    if get(root, "window").is_some() {
+        let message = "windows say themselves which events count";
+        error(message, "write the condition as `window.filter`, over `window.columns`");
+    } else if get(root, "inputs").is_some() {
+        let message = "the view's job writes this topic, and its SQL says what";
+        error(message, "write the condition in the SQL");
+    } else if filter.is_none() {
+        let message = "only `filter` reads `filter_columns`, and there is none";
+        error(message, "add it, or remove them");
+    }
+}
+
+/// The columns that only the filter reads, and all columns that stand in messages.
+fn filter_columns(
+    reader: &mut Reader<'_>,
+    source: &Object<'_>,
+    columns: &Columns,
+) -> (Vec<EventColumn>, Columns) {
+    let (mut found, mut all) = (Vec::new(), columns.clone());
+    for item in items(get(source, "filter_columns")).iter().filter_map(object) {
+        let Some(node) = get(item, "name") else { continue };
+        let Some(name) = name(node) else { continue };
+        let type_node = get(item, "type");
+        let column_type = type_node.and_then(data_type);
+        if let (Some(DataType::List(_) | DataType::Embedding { .. }), Some(at)) =
+            (&column_type, type_node)
+        {
+            let message = format!("`{name}` is of a type that conditions are not written over");
+            let help = "leave it out, or take a scalar type";
+            reader.error(at.range().start, codes::WRONG_COLUMN_TYPE, message, help);
+        }
+        let start = node.range().start;
+        if columns.contains_key(&name) {
+            let message = format!("`{name}` is a column of the view already");
+            let help = "the filter may name it: remove it here, or rename it";
+            reader.error(start, codes::NAME_COLLISION, message, help);
+        } else if all.insert(name.clone(), column_type.clone()).is_some() {
+            let message = format!("the column `{name}` is defined twice");
+            reader.error(start, codes::DUPLICATE_ITEM, message, "keep one");
+        }
+        if let Some(data_type) = column_type {
+            let description = get(item, "description").and_then(text).map(ToOwned::to_owned);
+            found.push(EventColumn { name, data_type, description });
+        }
+    }
+    (found, all)
 }
 
 /// Kafka's own rule, which holds for Kinesis' streams, too.

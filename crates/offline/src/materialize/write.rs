@@ -297,7 +297,11 @@ impl Sender {
 
 /// Whether the same rows may be taken another time.
 fn may_pass(error: &DoorError) -> bool {
-    matches!(error, DoorError::Store(error) if error.is_retryable())
+    match error {
+        DoorError::Store(error) => error.is_retryable(),
+        DoorError::Shed { .. } => true,
+        DoorError::Invalid { .. } | DoorError::UnknownView(_) => false,
+    }
 }
 
 impl Tally {

@@ -6,6 +6,7 @@ mod avro_values;
 
 mod debezium;
 mod envelope;
+mod filter;
 mod json;
 
 use trivium_codec::{LayoutReader, Layouts, Row, Schema};

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use trivium_expr::WindowFilter;
+use trivium_expr::{SourceFilter, WindowFilter};
 use trivium_model::{
     Diagnostic, FeatureService, FeatureView, Lane, ServiceRef, ViewRef,
     config::{
@@ -187,8 +187,11 @@ fn load_view(pair: &files::Pair<'_>, found: &mut Vec<Diagnostic>) -> Option<Proj
     let (view, diagnostics) = parse_view_with_warnings(&config.path, &config.text);
     found.extend(diagnostics);
     let view = view?;
-    if let Err(wrong) = WindowFilter::of(&view) {
-        let at = position_within(&config.text, &["window", "filter"], wrong.offset);
+    let filters =
+        [("window", WindowFilter::of(&view).err()), ("source", SourceFilter::of(&view).err())];
+    for (of, wrong) in filters {
+        let Some(wrong) = wrong else { continue };
+        let at = position_within(&config.text, &[of, "filter"], wrong.offset);
         let (path, code) = (&config.path, BAD_FILTER.code);
         found.push(Diagnostic::error(path, at, code, wrong.message, wrong.help));
     }

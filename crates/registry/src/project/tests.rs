@@ -132,6 +132,44 @@ fn filters_of_windows_are_read_with_their_places() {
 }
 
 #[test]
+fn what_is_wrong_with_a_sources_filter() {
+    let view = |filter: &str| {
+        format!(
+            r#"{{
+  "namespace": "flights", "name": "live", "version": 1, "lane": "stream",
+  "description": "Live.", "owner": {{ "team": "ops", "contact": "ops@example.com" }}, "urgency_tier": 2,
+  "entities": [ {{ "name": "carrier", "type": "string" }} ], "event_timestamp": "event_ts",
+  "features": [ {{ "name": "delay", "type": "float64", "description": "Minutes." }} ],
+  "source": {{ "format": "json", "topic": "flights",
+    "filter": "{filter}",
+    "filter_columns": [ {{ "name": "kind", "type": "string" }} ] }}
+}}"#
+        )
+    };
+    let check = |filter: &str, expected: Expect| {
+        check(&[("flights/live.v1.json", &view(filter))], expected);
+    };
+    check(
+        "kind = 'departure' AND delay > 0 AND carrier <> '' AND event_ts > DATE '2013-01-01'",
+        expect![[r#"
+            flights/live@1
+        "#]],
+    );
+    check(
+        "kinf = 'departure'",
+        expect![[r#"
+        flights/live.v1.json:7:16: error[bad-filter]: there is no `kinf`, did you mean `kind`?
+    "#]],
+    );
+    check(
+        "kind",
+        expect![[r#"
+        flights/live.v1.json:7:16: error[bad-filter]: a filter is true or false, and this is string, write a condition, such as `delay > 15`
+    "#]],
+    );
+}
+
+#[test]
 fn files_that_are_nothing() {
     let strays = [
         "punctuality.v1.json",

@@ -1,7 +1,8 @@
 //! The shapes of a stream view's source: one for each format.
 
+use super::windows::EVENT_COLUMN;
 use super::{Field, Kind, NameOf, SHORT_TEXT, Shape, Word, optional, required, word};
-use crate::config::limits::FEATURES_MAX;
+use crate::config::limits::{DESCRIPTION_CHARACTERS_MAX, FEATURES_MAX};
 
 pub(super) const SYSTEM: Field = optional(
     "system",
@@ -27,7 +28,28 @@ const TIME_UNIT: Field = optional(
     r#""ms""#,
 );
 
-const MAPPED: &[Field] = &[TOPIC, SYSTEM, COLUMNS, TIME_UNIT];
+const FILTER: Field = optional(
+    "filter",
+    Kind::Text { characters_max: DESCRIPTION_CHARACTERS_MAX },
+    "An expression over join keys, event time, features and `filter_columns`: only messages of which it is true are the view's; the others are passed over.",
+    r#""kind = 'departure' AND delay IS NOT NULL""#,
+);
+
+static FILTER_COLUMN: Kind = Kind::Object(&EVENT_COLUMN);
+
+static MAPPED: &[Field] = &[
+    TOPIC,
+    SYSTEM,
+    COLUMNS,
+    TIME_UNIT,
+    FILTER,
+    optional(
+        "filter_columns",
+        Kind::List { item: &FILTER_COLUMN, min: 1, max: FEATURES_MAX },
+        "Columns that the filter reads and rows do not have.",
+        r#"[{ "name": "kind", "type": "string" }]"#,
+    ),
+];
 
 pub(super) static SOURCES: &[(&str, Shape)] = &[
     (

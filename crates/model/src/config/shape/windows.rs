@@ -63,7 +63,7 @@ pub(super) static WINDOW: Shape = Shape {
     ],
 };
 
-static EVENT_COLUMN: Shape = Shape {
+pub(super) static EVENT_COLUMN: Shape = Shape {
     what: "an event's column",
     description: "One typed column of the events.",
     fields: &[

@@ -177,3 +177,103 @@ fn changes_of_sources() {
     "#]]
     .assert_eq(&shown);
 }
+
+const FILTER: (&str, &str) = (
+    r#""time_unit": "ms""#,
+    r#""time_unit": "ms", "filter": "kind = 'd' AND delay > 0",
+    "filter_columns": [{ "name": "kind", "type": "string", "description": "Which." }]"#,
+);
+
+#[test]
+fn what_a_filter_reads() {
+    let view =
+        stream(&[FILTER, (r#""carrier": "$key""#, r#""carrier": "$key", "kind": "$header.k""#)]);
+    let source = view.source.as_ref().unwrap();
+    assert_eq!(source.filter.as_deref(), Some("kind = 'd' AND delay > 0"));
+    assert_eq!(source.filter_columns[0].name, "kind");
+    assert_eq!(source.columns["kind"], FieldPath::Header("k".into()));
+    let text = serde_json::to_string(&view).unwrap();
+    assert_eq!(serde_json::from_str::<FeatureView>(&text).unwrap(), view);
+    // As views without one are stored, so they stay.
+    assert!(!serde_json::to_string(&stream(&[])).unwrap().contains("filter"));
+}
+
+#[test]
+fn bad_filters() {
+    check(
+        &[FILTER, (r#""filter": "kind = 'd' AND delay > 0","#, "")],
+        expect![[r#"
+        17:23: error[bad-source]: only `filter` reads `filter_columns`, and there is none, add it, or remove them
+    "#]],
+    );
+    check(
+        &[FILTER, (r#""name": "kind""#, r#""name": "delay""#)],
+        expect![[r#"
+        17:34: error[name-collision]: `delay` is a column of the view already, the filter may name it: remove it here, or rename it
+    "#]],
+    );
+    check(
+        &[
+            FILTER,
+            (r#"[{ "name": "kind","#, r#"[{ "name": "kind", "type": "bool" }, { "name": "kind","#),
+        ],
+        expect![[r#"
+            17:70: error[duplicate-item]: the column `kind` is defined twice, keep one
+        "#]],
+    );
+    check(
+        &[FILTER, (r#""type": "string", "desc"#, r#""type": { "list": "string" }, "desc"#)],
+        expect![[r#"
+        17:50: error[wrong-column-type]: `kind` is of a type that conditions are not written over, leave it out, or take a scalar type
+    "#]],
+    );
+    check(
+        &[FILTER, (r#""format": "json""#, r#""format": "envelope""#)],
+        expect![[r#"
+        15:5: error[unknown-field]: unknown field `columns` in a source of format `envelope`, known: `topic`, `system`, `format`
+        16:5: error[unknown-field]: unknown field `time_unit` in a source of format `envelope`, known: `topic`, `system`, `format`
+        16:24: error[unknown-field]: unknown field `filter` in a source of format `envelope`, known: `topic`, `system`, `format`
+        17:5: error[unknown-field]: unknown field `filter_columns` in a source of format `envelope`, known: `topic`, `system`, `format`
+    "#]],
+    );
+    check(
+        &[
+            FILTER,
+            (
+                r#""source": {"#,
+                r#""window": { "size": "1h", "columns": [{ "name": "late", "type": "int64" }],
+                   "features": { "delay": { "mean": "late" } }, "payload_topic": "p" },
+                "source": {"#,
+            ),
+            (r#", "delay": "$header.delay.minutes""#, ""),
+        ],
+        expect![[r#"
+            18:34: error[bad-source]: windows say themselves which events count, write the condition as `window.filter`, over `window.columns`
+        "#]],
+    );
+}
+
+#[test]
+fn changes_of_filters() {
+    let changed = |old: &[(&str, &str)], new: &[(&str, &str)]| {
+        let differences = classify_view(&stream(old), &stream(new));
+        differences.iter().map(|difference| format!("{difference}\n")).collect::<String>()
+    };
+    expect![[r#"
+        behaviour: source.filter: none → `kind = 'd' AND delay > 0`, other messages are the view's
+        behaviour: source.filter_columns: the filter reads messages otherwise
+    "#]]
+    .assert_eq(&changed(&[], &[FILTER]));
+    expect![[r#"
+        behaviour: source.filter: `kind = 'd' AND delay > 0` → `kind = 'd' AND delay > 1`, other messages are the view's
+    "#]].assert_eq(&changed(&[FILTER], &[FILTER, ("delay > 0", "delay > 1")]));
+    expect![[r#"
+        cosmetic: source.filter_columns: a description changed
+    "#]]
+    .assert_eq(&changed(&[FILTER], &[FILTER, ("Which.", "What.")]));
+    let at = (r#""carrier": "$key""#, r#""carrier": "$key", "kind": "$header.k""#);
+    expect![[r#"
+        behaviour: source.columns.kind: kind → $header.k, it is read from elsewhere
+    "#]]
+    .assert_eq(&changed(&[FILTER], &[FILTER, at]));
+}

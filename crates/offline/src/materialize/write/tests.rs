@@ -29,6 +29,8 @@ enum Taken {
     /// Every other row is refused for now.
     EveryOther,
     None(StoreError),
+    /// There is too much at once.
+    Shed,
 }
 
 /// A door with moods: by the number of the request and its rows.
@@ -76,6 +78,10 @@ impl WriteDoor for Moody {
                 .map(|(place, row)| if place % 2 == 0 { put(row) } else { Err(throttled()) })
                 .collect()),
             Taken::None(error) => Err(DoorError::Store(error)),
+            Taken::Shed => {
+                let (message, pause) = ("too many".to_owned(), Duration::from_millis(1));
+                Err(DoorError::Shed { message, pause })
+            }
         }
     }
 }
@@ -187,6 +193,16 @@ async fn a_store_that_takes_nothing_is_given_up() {
     let (door, tally) = send(100, failed, Shutdown::new()).await;
     tally.unwrap_err();
     assert_eq!(door.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_sheds_is_come_back_to() {
+    let mood: Mood = |before, _| if before < 3 { Taken::Shed } else { Taken::All };
+    let (_, tally) = send(100, mood, Shutdown::new()).await;
+    assert_eq!(tally.unwrap().applied, 100);
+    let (door, tally) = send(100, |_, _| Taken::Shed, Shutdown::new()).await;
+    assert_eq!(tally.unwrap_err().kind(), trivium_runtime::Kind::ResourceExhausted);
+    assert_eq!(door.requests.lock().unwrap().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
