@@ -1,6 +1,6 @@
 //! The views that have a history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trivium_ingest::routes::Routes;
 use trivium_lake_log::Shape;
@@ -13,29 +13,57 @@ pub struct Definitions {
     pub(crate) routes: Routes,
     pub(crate) shapes: BTreeMap<ViewRef, Shape>,
     unread: Vec<(ViewRef, String)>,
+    /// Of topics: why there are messages in them that cannot be read.
+    unread_in: BTreeMap<String, String>,
 }
 
 impl Definitions {
-    /// Of all stream views of the registry, served online or not; messages in the payload topics name their
-    /// views themselves.
+    /// Of all stream views of the registry whose messages are in this system, served online or not; messages
+    /// in the payload topics name their views themselves.
     pub fn of(snapshot: &Snapshot, system: StreamSystem, payload_topics: &[String]) -> Self {
         let routes = Routes::of_views(snapshot, system, payload_topics, |_| true);
         let mut shapes = BTreeMap::new();
-        let mut unread = routes.unread().to_vec();
+        let topics = routes.topics();
+        let routed: BTreeSet<ViewRef> =
+            topics.iter().flat_map(|topic| routes.views_of(topic)).collect();
+        let (mut unread, mut unread_in) = (Vec::new(), BTreeMap::new());
         for stored in snapshot.views.values().filter(|stored| stored.view.lane == Lane::Stream) {
-            match Shape::new(&stored.view) {
-                Ok(shape) => {
-                    shapes.insert(stored.view.reference(), shape);
-                }
-                Err(error) => unread.push((stored.view.reference(), error.to_string())),
+            let (view, source) = (stored.view.reference(), stored.view.row_source());
+            if source.as_ref().is_some_and(|source| source.system != system) {
+                continue;
             }
+            let decoded = routes.unread().iter().find(|(unread, _)| *unread == view);
+            let why = match (decoded, Shape::new(&stored.view)) {
+                (Some((_, why)), _) => why.clone(),
+                (None, Err(error)) => error.to_string(),
+                (None, Ok(shape)) => {
+                    if routed.contains(&view) {
+                        shapes.insert(view, shape);
+                    }
+                    continue;
+                }
+            };
+            if let Some(source) = &source {
+                unread_in.insert(source.topic.clone(), format!("{view} cannot be read: {why}"));
+            }
+            unread.push((view, why));
         }
-        Self { routes, shapes, unread }
+        Self { routes, shapes, unread, unread_in }
     }
 
     /// The topics to read, each once, sorted.
     pub fn topics(&self) -> Vec<String> {
         self.routes.topics()
+    }
+
+    /// Whether messages of a topic may be rows of any view.
+    pub fn has_views(&self, topic: &str) -> bool {
+        !self.routes.views_of(topic).is_empty()
+    }
+
+    /// Why messages of a topic cannot be read for all views that have a source there, if so.
+    pub fn unread_in(&self, topic: &str) -> Option<&str> {
+        self.unread_in.get(topic).map(String::as_str)
     }
 
     /// Views whose messages nobody can read, and why.

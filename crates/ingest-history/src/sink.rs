@@ -237,6 +237,33 @@ impl Sink {
         Ok(())
     }
 
+    /// What the source itself calls the last message that was taken of a partition, where positions are
+    /// counted by who reads it: whoever has lost the count goes on behind it.
+    pub fn mark(&mut self, partition: &Partition, last: u64, mark: &str) {
+        for view in self.views.values_mut() {
+            view.mark(partition, last.saturating_add(1), mark);
+        }
+    }
+
+    /// Of each log that knows a partition's last message by a mark, the message and its mark, the oldest
+    /// first: from there it is read on by whoever knows nothing else.
+    pub fn marks(&mut self, partition: &Partition) -> Result<Vec<(u64, String)>, Error> {
+        let mut marks = Vec::new();
+        for name in self.definitions.routes.views_of(&partition.topic) {
+            let Some(view) = self.views.get_mut(&name) else { continue };
+            view.refresh()?;
+            marks.extend(view.known(partition).map(|(to, mark)| (to.saturating_sub(1), mark)));
+        }
+        marks.sort();
+        Ok(marks)
+    }
+
+    /// Whether rows of a partition are still to be committed. If not, all that was taken of it is in the
+    /// logs, or was no row.
+    pub fn holds(&self, partition: &Partition) -> bool {
+        self.views.values().any(|view| view.holds(partition))
+    }
+
     /// Whether it is time to commit.
     pub fn is_due(&self) -> bool {
         self.bytes >= self.options.commit_bytes

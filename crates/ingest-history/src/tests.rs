@@ -352,3 +352,86 @@ fn progress_without_rows_is_committed_in_the_end() {
     second.assign(0);
     assert_eq!(second.at[&0], 10_000);
 }
+
+/// Where positions are counted by readers, the logs say what the source calls the last message.
+#[test]
+fn logs_know_by_what_mark_a_partition_is_read_on() {
+    let mut world = World::new();
+    for id in 0..6 {
+        world.send(0, 0, id, Some(&put(5)), true);
+    }
+    let known = definitions(&["x", "y"]);
+    let mut member = Member { sink: world.sink(&known), at: BTreeMap::new() };
+    member.assign(0);
+    let marked = |member: &mut Member| -> Vec<(u64, String)> {
+        let mut marks = member.sink.marks(&partition(0)).unwrap();
+        marks.dedup();
+        marks
+    };
+    let at = |last: u64, mark: &str| (last, mark.to_owned());
+    member.read(&world, 0, 2);
+    member.sink.mark(&partition(0), 1, "second");
+    assert!(member.sink.holds(&partition(0)) && !member.sink.holds(&partition(1)));
+    assert_eq!(marked(&mut member), []);
+    member.commit();
+    assert_eq!(marked(&mut member), [at(1, "second")]);
+    assert!(!member.sink.holds(&partition(0)));
+
+    // A mark of another message says nothing, and that of before it names another place.
+    member.read(&world, 0, 1);
+    member.sink.mark(&partition(0), 1, "second");
+    member.commit();
+    assert_eq!(marked(&mut member), []);
+
+    // One view is behind: read on from there, the other passes over what it has.
+    member.read(&world, 0, 1);
+    member.sink.mark(&partition(0), 3, "fourth");
+    member.commit();
+    let day = world.folder.path().join("n/x/v1/ds=1970-01-01");
+    std::fs::remove_dir_all(&day).unwrap();
+    std::fs::write(&day, "").unwrap();
+    member.read(&world, 0, 2);
+    member.sink.mark(&partition(0), 5, "sixth");
+    assert!(member.sink.commit().failed.is_some());
+    assert!(member.sink.holds(&partition(0)));
+    assert_eq!(marked(&mut member), [at(3, "fourth"), at(5, "sixth")]);
+
+    // Checkpoints have them, too.
+    std::fs::remove_file(&day).unwrap();
+    member.commit();
+    for _ in 0..70 {
+        world.send(1, 0, 1, Some(&put(5)), true);
+    }
+    member.assign(1);
+    for last in 0..70 {
+        member.read(&world, 1, 1);
+        member.sink.mark(&partition(1), last, &format!("{last}"));
+        member.commit();
+    }
+    let folder = world.folder.path().join("n/y/v1/_commits");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().any(|name| name.to_string_lossy().contains("checkpoint")));
+    let mut next = Member { sink: world.sink(&known), at: BTreeMap::new() };
+    assert_eq!(marked(&mut next), [at(5, "sixth")]);
+    assert_eq!(next.sink.marks(&partition(1)).unwrap(), [at(69, "69"), at(69, "69")]);
+}
+
+/// Each system has a sink of its own, with the views whose messages are in it.
+#[test]
+fn a_system_has_the_views_of_its_own_sources() {
+    let snapshot = snapshot(&["x", "y"]);
+    let mut both = Snapshot::default();
+    for (view, stored) in snapshot.views {
+        let mut stored = (*stored).clone();
+        if view.view.as_str() == "y" {
+            stored.view.source.as_mut().unwrap().system = StreamSystem::Kinesis;
+        }
+        both.views.insert(view, Arc::new(stored));
+    }
+    for (system, name) in [(StreamSystem::Kafka, "x"), (StreamSystem::Kinesis, "y")] {
+        let definitions = Definitions::of(&both, system, &[]);
+        assert_eq!(definitions.shapes.keys().cloned().collect::<Vec<_>>(), [view(name)]);
+        assert!(definitions.unread().is_empty() && definitions.has_views("events"));
+        assert!(!definitions.has_views("others") && definitions.unread_in("events").is_none());
+    }
+}

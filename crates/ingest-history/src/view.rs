@@ -20,6 +20,8 @@ struct Part {
     from: Option<u64>,
     /// The first message that is not read.
     next: Option<u64>,
+    /// What the source calls the message before it, where it has such names.
+    mark: Option<String>,
     /// What is read and not in the log.
     rows: Vec<HistoryRow>,
 }
@@ -48,7 +50,7 @@ impl ViewSink {
     /// Takes a partition over from where the log stands.
     pub(crate) fn assign(&mut self, partition: &Partition) {
         let from = self.state.positions.get(&partition.to_string()).copied();
-        self.parts.insert(partition.clone(), Part { from, next: from, rows: Vec::new() });
+        self.parts.insert(partition.clone(), Part { from, next: from, ..Part::default() });
     }
 
     pub(crate) fn has(&self, partition: &Partition) -> bool {
@@ -83,9 +85,29 @@ impl ViewSink {
 
     /// The messages before this one are read.
     pub(crate) fn advance(&mut self, partition: &Partition, to: u64) {
-        if let Some(part) = self.parts.get_mut(partition) {
-            part.next = part.next.max(Some(to));
+        let Some(part) = self.parts.get_mut(partition) else { return };
+        if part.next < Some(to) {
+            *part = Part { next: Some(to), mark: None, ..std::mem::take(part) };
         }
+    }
+
+    /// What the source calls the last message before this one, where it is the next.
+    pub(crate) fn mark(&mut self, partition: &Partition, to: u64, mark: &str) {
+        if let Some(part) = self.parts.get_mut(partition).filter(|part| part.next == Some(to)) {
+            part.mark = Some(mark.to_owned());
+        }
+    }
+
+    /// The position in the log of a partition, and what the source calls the message before it.
+    pub(crate) fn known(&self, partition: &Partition) -> Option<(u64, String)> {
+        let source = partition.to_string();
+        let (to, mark) = (self.state.positions.get(&source)?, self.state.marks.get(&source)?);
+        Some((*to, mark.clone()))
+    }
+
+    /// Whether rows of a partition are not in the log yet.
+    pub(crate) fn holds(&self, partition: &Partition) -> bool {
+        self.parts.get(partition).is_some_and(|part| !part.rows.is_empty())
     }
 
     /// What its rows take of memory.
@@ -106,16 +128,17 @@ impl ViewSink {
             let by = part.next.unwrap_or(0).saturating_sub(part.from.unwrap_or(0));
             part.next != part.from && (!part.rows.is_empty() || by >= ROWLESS_MAX)
         };
-        let mut positions = BTreeMap::new();
+        let (mut positions, mut marks) = (BTreeMap::new(), BTreeMap::new());
         for (partition, part) in self.parts.iter().filter(|(_, part)| moved(part)) {
             if let Some(to) = part.next {
                 positions.insert(partition.to_string(), Advance { from: part.from, to });
+                marks.extend(part.mark.clone().map(|mark| (partition.to_string(), mark)));
             }
         }
         if positions.is_empty() {
             return (Vec::new(), Ok(()));
         }
-        let tried = self.try_to_commit(positions, at);
+        let tried = self.try_to_commit(positions, marks, at);
         let rows = self.rows();
         // Whatever it was, the log says what is in it.
         if let Err(error) = self.refresh() {
@@ -149,6 +172,7 @@ impl ViewSink {
     fn try_to_commit(
         &mut self,
         positions: BTreeMap<String, Advance>,
+        marks: BTreeMap<String, String>,
         at: Timestamp,
     ) -> Result<Outcome, Error> {
         let rows = self.parts.values().flat_map(|part| &part.rows);
@@ -156,7 +180,7 @@ impl ViewSink {
         for (day, batch) in self.shape.batches(rows)? {
             added.push(self.log.write(&self.shape, day, &batch)?);
         }
-        let change = Change { added, positions, ..Change::default() };
+        let change = Change { added, positions, marks, ..Change::default() };
         self.log.commit(&mut self.state, change, at)
     }
 
@@ -172,13 +196,13 @@ impl ViewSink {
             if stands != part.next {
                 lost.push(partition.clone());
             }
-            *part = Part { from: stands, next: stands, rows: Vec::new() };
+            *part = Part { from: stands, next: stands, ..Part::default() };
         }
         lost
     }
 
     /// Puts small files together and deletes what nobody needs. Of several sinks one does: who has the
-    /// first of the partitions that the log knows.
+    /// last of the partitions that the log knows. The first may be a shard that has been split long ago.
     pub(crate) fn tend(
         &mut self,
         compact: &CompactOptions,
@@ -186,14 +210,14 @@ impl ViewSink {
         topics: &[String],
         at: Timestamp,
     ) -> Result<(), Error> {
-        // Positions of topics that nobody reads any more stay; nobody would have such a first one.
+        // Positions of topics that nobody reads any more stay; nobody would have such a last one.
         let is_read = |source: &&String| {
             source
                 .rsplit_once('/')
                 .is_some_and(|(topic, _)| topics.iter().any(|read| read == topic))
         };
-        let Some(first) = self.state.positions.keys().find(is_read) else { return Ok(()) };
-        if !self.parts.keys().any(|partition| partition.to_string() == *first) {
+        let Some(last) = self.state.positions.keys().rfind(is_read) else { return Ok(()) };
+        if !self.parts.keys().any(|partition| partition.to_string() == *last) {
             return Ok(());
         }
         let compacted = self.log.compact(&mut self.state, &self.shape, compact, at);

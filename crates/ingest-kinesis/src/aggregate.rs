@@ -16,13 +16,18 @@
 //! }
 //! ```
 
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod fuzzing;
+
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
-const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
+pub(crate) const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const DIGEST: usize = 16;
 /// More messages than a well-meant record has: each costs memory that its two bytes do not show.
-const MESSAGES_MAX: usize = 10_000;
+pub(crate) const MESSAGES_MAX: usize = 10_000;
 
 /// A message of an aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,11 @@
-//! The lanes of the shards whose leases are this worker's.
+//! The shards whose leases are this worker's, each with its reader and what takes its messages.
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,25 +16,16 @@ use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
 };
-use trivium_ingest::{
-    Lag, Lane, LaneHealth, Parts, Tended,
-    port::{Partition, Record},
-};
+use trivium_ingest::{Lag, LaneHealth, Tended, port::Partition};
 use trivium_model::Timestamp;
 use trivium_runtime::Shutdown;
 
 use crate::{
     KinesisOptions,
     leases::{After, Checkpoint, Lease},
-    reader::{Item, Mark, Reader},
+    reader::{Mark, Reader, may_have_expired, pause},
+    taker::{Names, Next, Taker, place},
 };
-
-/// How far a shard is behind.
-fn tell_lag(partition: &Partition, seconds: f64) {
-    let labels =
-        [("topic", partition.topic.to_string()), ("partition", partition.name.to_string())];
-    metrics::gauge!("trivium_ingest_lag_seconds", &labels).set(seconds);
-}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,13 +41,22 @@ pub(crate) struct Shared {
     pub waiting: AtomicUsize,
     /// Rung when that has become less.
     pub room: Notify,
+    /// What it is counted by.
+    pub names: &'static Names,
     /// The bytes of all shards together, and how many shards there are.
     waiting_bytes: usize,
     lanes: Arc<AtomicUsize>,
     /// Nothing that arrived before is still to be done; in microseconds.
     done_until: AtomicI64,
     progress: Mutex<Progress>,
+    /// Messages wait no more, and are not done with either.
+    unsettled: AtomicBool,
+    /// The lease is given back once the messages' taker has ended.
+    gives_back: AtomicBool,
     trouble: Mutex<Option<String>>,
+    held: Mutex<Option<String>>,
+    /// Rung when it has been read to its end.
+    ended: Arc<Notify>,
 }
 
 struct Progress {
@@ -78,7 +79,9 @@ impl Shared {
 
     /// An answer without messages: nothing came before this instant that was not read.
     pub fn caught_up(&self, until: Timestamp) {
-        if self.waiting.load(Ordering::Acquire) == 0 {
+        // In this order: what waits no more is unsettled before that.
+        let none_waits = self.waiting.load(Ordering::Acquire) == 0;
+        if none_waits && !self.unsettled.load(Ordering::Acquire) {
             self.done_until.fetch_max(until.0, Ordering::AcqRel);
         }
     }
@@ -86,6 +89,65 @@ impl Shared {
     /// Why it is not read.
     pub fn trouble(&self, why: Option<String>) {
         *locked(&self.trouble) = why;
+    }
+
+    /// Why its messages are not taken.
+    pub fn held(&self, why: Option<String>) {
+        *locked(&self.held) = why;
+    }
+
+    /// Messages that were taken are not done with yet.
+    pub fn unsettled(&self) {
+        self.unsettled.store(true, Ordering::Release);
+    }
+
+    /// So many bytes of messages wait no more.
+    pub fn freed(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        self.room.notify_one();
+    }
+
+    /// What was taken is done with, up to this record.
+    pub fn done_with(&self, last: Option<(Mark, u64)>, ended: bool) {
+        {
+            let mut progress = locked(&self.progress);
+            if let Some((mark, position)) = last {
+                self.done_until.fetch_max(mark.arrived.0, Ordering::AcqRel);
+                progress.sequence = Some(mark.sequence);
+                progress.position = position;
+            }
+            progress.ended |= ended;
+        }
+        self.unsettled.store(false, Ordering::Release);
+        if ended {
+            self.ended.notify_one();
+        }
+    }
+
+    /// Whether its lease is given back: what was taken is brought to its end then, if that can be.
+    pub fn gives_back(&self) -> bool {
+        self.gives_back.load(Ordering::Acquire)
+    }
+
+    /// Nobody has anything of it any more: it is read from what is done with.
+    fn begin(&self) -> Checkpoint {
+        self.waiting.store(0, Ordering::Release);
+        self.unsettled.store(false, Ordering::Release);
+        self.held(None);
+        self.checkpoint().0
+    }
+
+    /// How far it is behind.
+    fn tell_lag(&self, seconds: f64) {
+        let partition = self.tended.partition();
+        let labels =
+            [("topic", partition.topic.to_string()), ("partition", partition.name.to_string())];
+        metrics::gauge!(self.names.lag, &labels).set(seconds);
+    }
+
+    /// It has come, or gone.
+    fn tell(&self, what: &'static str) {
+        metrics::counter!(self.names.rebalances, "what" => what).increment(1);
     }
 
     fn checkpoint(&self) -> (Checkpoint, bool) {
@@ -121,7 +183,7 @@ pub(crate) struct ToKeep {
 
 /// The lanes.
 pub(crate) struct Lanes {
-    parts: Parts,
+    taker: Arc<dyn Taker>,
     options: KinesisOptions,
     client: Client,
     handle: Handle,
@@ -135,9 +197,14 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub fn new(parts: Parts, options: KinesisOptions, client: Client, handle: Handle) -> Self {
+    pub fn new(
+        taker: Arc<dyn Taker>,
+        options: KinesisOptions,
+        client: Client,
+        handle: Handle,
+    ) -> Self {
         Self {
-            parts,
+            taker,
             options,
             client,
             handle,
@@ -154,13 +221,13 @@ impl Lanes {
         let Lease { partition, epoch, checkpoint, .. } = lease;
         let (position, after) = (checkpoint.position, checkpoint.sequence.as_deref());
         tracing::info!(%partition, epoch, position, after, "a shard has come");
-        metrics::counter!("trivium_ingest_rebalances_total", "what" => "assigned").increment(1);
         let shared = Arc::new(Shared {
             tended: Tended::new(partition.clone()),
             epoch,
             stop: Shutdown::new(),
             waiting: AtomicUsize::new(0),
             room: Notify::new(),
+            names: self.taker.names(),
             waiting_bytes: self.options.waiting_bytes,
             lanes: Arc::clone(&self.count),
             done_until: AtomicI64::new(checkpoint.read_until.0),
@@ -169,36 +236,25 @@ impl Lanes {
                 position,
                 ended: false,
             }),
+            unsettled: AtomicBool::new(false),
+            gives_back: AtomicBool::new(false),
             trouble: Mutex::default(),
+            held: Mutex::default(),
+            ended: Arc::clone(&self.ended),
         });
-        let (feed, fed) = mpsc::unbounded_channel();
-        let reader = Reader {
+        shared.tell("assigned");
+        let work = Work {
+            taker: Arc::clone(&self.taker),
+            shared: Arc::clone(&shared),
             client: self.client.clone(),
             options: self.options.clone(),
-            clock: Arc::clone(&self.parts.clock),
-            shared: Arc::clone(&shared),
-            feed,
-            retention,
             look: Arc::clone(&self.look),
-            at: checkpoint,
-            average: 1 << 10,
-        };
-        let work = Work {
-            lane: Lane::new(partition.clone(), self.parts.clone()),
-            shared: Arc::clone(&shared),
-            options: self.options.clone(),
-            ended: Arc::clone(&self.ended),
+            retention,
         };
         let (died, handle, name) =
             (Arc::clone(&self.died), self.handle.clone(), partition.to_string());
         let task = self.handle.spawn(async move {
-            let both = async { tokio::join!(reader.run(), work.run(fed)) };
-            if let Err(error) = handle
-                .spawn(async {
-                    both.await;
-                })
-                .await
-            {
+            if let Err(error) = handle.spawn(work.run()).await {
                 locked(&died).get_or_insert(format!("the lane of {name} died: {error}"));
             }
         });
@@ -223,12 +279,12 @@ impl Lanes {
 
     /// Leases that are to be written: those with progress, and those that were not for so long.
     pub fn to_keep(&self, renewed_every: Duration) -> Vec<ToKeep> {
-        let now = self.parts.clock.now_micros();
+        let now = self.taker.clock().now_micros();
         let mut due = Vec::new();
-        for (partition, lane) in &*locked(&self.running) {
+        for lane in locked(&self.running).values() {
             let (checkpoint, ended) = lane.shared.checkpoint();
             let behind = now.saturating_sub(checkpoint.read_until.0).max(0);
-            tell_lag(partition, behind as f64 / 1e6);
+            lane.shared.tell_lag(behind as f64 / 1e6);
             let (position, at) = lane.kept;
             if ended || checkpoint.position != position || at.elapsed() >= renewed_every {
                 let after = if ended { After::End } else { After::Keep };
@@ -247,7 +303,7 @@ impl Lanes {
         }
     }
 
-    /// Ends a lane whose lease is not this worker's any more. What it is writing is superseded.
+    /// Ends a lane whose lease is not this worker's any more. What it is writing is superseded, or refused.
     pub fn lose(&self, shared: &Arc<Shared>) {
         shared.stop.trigger();
         let mut running = locked(&self.running);
@@ -255,8 +311,8 @@ impl Lanes {
         if running.get(partition).is_some_and(|lane| Arc::ptr_eq(&lane.shared, shared)) {
             running.remove(partition);
             // Its lag is told by whoever has it now.
-            tell_lag(partition, 0.0);
-            metrics::counter!("trivium_ingest_rebalances_total", "what" => "revoked").increment(1);
+            shared.tell_lag(0.0);
+            shared.tell("revoked");
         }
         self.count.store(running.len(), Ordering::Relaxed);
     }
@@ -272,6 +328,7 @@ impl Lanes {
             ending
         };
         for lane in &ending {
+            lane.shared.gives_back.store(true, Ordering::Release);
             lane.shared.stop.trigger();
         }
         let until = tokio::time::Instant::now() + self.options.release_time;
@@ -282,8 +339,8 @@ impl Lanes {
                 tracing::warn!(%partition, "its last batch is still being written");
             }
             tracing::info!(%partition, "a shard has gone");
-            tell_lag(partition, 0.0);
-            metrics::counter!("trivium_ingest_rebalances_total", "what" => "revoked").increment(1);
+            lane.shared.tell_lag(0.0);
+            lane.shared.tell("revoked");
             ended.push(lane.shared);
         }
         ended
@@ -298,7 +355,7 @@ impl Lanes {
 
     /// How each lane is, sorted.
     pub fn health(&self) -> Vec<LaneHealth> {
-        let now = self.parts.clock.now_micros();
+        let now = self.taker.clock().now_micros();
         let health = |lane: &Running| {
             let shared = &lane.shared;
             let (checkpoint, _) = shared.checkpoint();
@@ -310,7 +367,11 @@ impl Lanes {
                 waiting_bytes: shared.waiting.load(Ordering::Acquire),
                 busy: shared.tended.busy(),
                 lag: Some(Lag { records: None, age: Duration::from_micros(behind.unsigned_abs()) }),
-                stopped: shared.tended.stopped().or_else(|| locked(&shared.trouble).clone()),
+                stopped: shared
+                    .tended
+                    .stopped()
+                    .or_else(|| locked(&shared.trouble).clone())
+                    .or_else(|| locked(&shared.held).clone()),
             }
         };
         locked(&self.running).values().map(health).collect()
@@ -324,65 +385,70 @@ impl Lanes {
     }
 }
 
-/// A lane's work.
+/// What a shard's task does.
 struct Work {
-    lane: Lane,
+    taker: Arc<dyn Taker>,
     shared: Arc<Shared>,
+    client: Client,
     options: KinesisOptions,
-    ended: Arc<Notify>,
+    look: Arc<Notify>,
+    /// How long the stream keeps messages.
+    retention: Duration,
 }
 
 impl Work {
-    async fn run(mut self, mut fed: mpsc::UnboundedReceiver<Item>) {
-        let stop = self.shared.stop.clone();
-        let (mut items, mut records) = (Vec::new(), Vec::new());
+    async fn run(self) {
         loop {
-            tokio::select! {
-                biased;
-                () = stop.wait() => return,
-                _ = fed.recv_many(&mut items, self.options.batch_records) => {}
-            }
-            if items.is_empty() {
+            let Some(at) = self.begins().await else { return };
+            let (feed, fed) = mpsc::unbounded_channel();
+            let reader = Reader {
+                client: self.client.clone(),
+                options: self.options.clone(),
+                clock: Arc::clone(self.taker.clock()),
+                shared: Arc::clone(&self.shared),
+                feed,
+                retention: self.retention,
+                look: Arc::clone(&self.look),
+                at,
+                average: 1 << 10,
+            };
+            // The reader may come to its end first, and what it has read is still to be taken.
+            let reading = async {
+                reader.run().await;
+                std::future::pending::<Infallible>().await
+            };
+            let next = tokio::select! {
+                next = self.taker.take(&self.shared, fed) => next,
+                never = reading => match never {},
+            };
+            if next == Next::Stop {
                 return;
             }
-            let (mut last, mut ended): (Option<(Mark, u64)>, bool) = (None, false);
-            for item in items.drain(..) {
-                match item {
-                    Item::End => ended = true,
-                    Item::Message(record, mark) => {
-                        // Progress stands between records: in the middle of an aggregate it waits.
-                        if let Some(mark) = mark {
-                            last = Some((mark, record.offset));
-                        }
-                        records.push(record);
-                    }
-                }
-            }
-            let (tended, retry) = (&self.shared.tended, self.options.flood_retry);
-            if !records.is_empty() && !tended.take(&mut self.lane, &records, retry, &stop).await {
-                return;
-            }
-            self.done_with(&records, last, ended);
-            records.clear();
         }
     }
 
-    fn done_with(&self, records: &[Record], last: Option<(Mark, u64)>, ended: bool) {
-        let shared = &self.shared;
-        {
-            let mut progress = locked(&shared.progress);
-            if let Some((mark, position)) = last {
-                shared.done_until.fetch_max(mark.arrived.0, Ordering::AcqRel);
-                progress.sequence = Some(mark.sequence);
-                progress.position = position;
+    /// From where it is read; none: it was asked to stop.
+    async fn begins(&self) -> Option<Checkpoint> {
+        let (from, clock) = (self.shared.begin(), self.taker.clock());
+        if !may_have_expired(from.read_until, clock.now_micros(), self.retention) {
+            return Some(from);
+        }
+        let partition = self.shared.tended.partition();
+        for failures in 1.. {
+            let placed = tokio::select! {
+                placed = place(&self.client, &*self.taker, partition, from.clone()) => placed,
+                () = self.shared.stop.wait() => return None,
+            };
+            let why = match placed {
+                Ok(at) => return Some(at),
+                Err(why) => why,
+            };
+            tracing::warn!(%partition, why, "where it was left off is not known; tried again");
+            tokio::select! {
+                () = tokio::time::sleep(pause(failures)) => {}
+                () = self.shared.stop.wait() => return None,
             }
-            progress.ended |= ended;
         }
-        let bytes: usize = records.iter().map(Record::bytes).sum();
-        shared.waiting.fetch_sub(bytes, Ordering::AcqRel);
-        shared.room.notify_one();
-        if ended {
-            self.ended.notify_one();
-        }
+        None
     }
 }

@@ -224,6 +224,9 @@ impl LeaseTable {
         item.insert(RENEWALS.to_owned(), number(lease.renewals));
         item.insert(POSITION.to_owned(), number(lease.checkpoint.position));
         item.insert(READ_UNTIL.to_owned(), number(lease.checkpoint.read_until.0));
+        if let Some(sequence) = &lease.checkpoint.sequence {
+            item.insert(CHECKPOINT.to_owned(), text(sequence));
+        }
         if !lease.parents.is_empty() {
             item.insert(PARENTS.to_owned(), AttributeValue::Ss(lease.parents.clone()));
         }

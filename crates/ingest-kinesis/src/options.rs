@@ -7,7 +7,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use crate::Error;
 
 /// Kinesis gives a shard's messages to all readers together five times a second at most.
-const READ_EVERY_MIN: Duration = Duration::from_millis(200);
+pub(crate) const READ_EVERY_MIN: Duration = Duration::from_millis(200);
 
 /// How a worker talks to Kinesis.
 #[derive(Debug, Clone)]

@@ -17,11 +17,14 @@ use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
 };
-use trivium_ingest::port::Record;
+use trivium_ingest::port::{Partition, Record};
 use trivium_model::Timestamp;
 use trivium_runtime::{Clock, Shutdown};
 
-use crate::{KinesisOptions, aggregate, client::told, lanes::Shared, leases::Checkpoint};
+use crate::{
+    KinesisOptions, aggregate, client::told, lanes::Shared, leases::Checkpoint,
+    options::READ_EVERY_MIN,
+};
 
 /// The header that says which record of Kinesis a message is, or is in.
 pub const SEQUENCE_HEADER: &str = "kinesis-sequence-number";
@@ -87,6 +90,52 @@ pub(crate) fn pause(failures: u32) -> Duration {
     const MOST: Duration = Duration::from_secs(10);
     let most = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(MOST);
     rand::rng().random_range(most / 2..=most)
+}
+
+/// Whether a shard still has a record of this number: it may have expired, and in a stream that was made
+/// anew under its name shards have the names of the old, and not their numbers. An error says why nobody
+/// knows.
+pub(crate) async fn has(
+    client: &Client,
+    partition: &Partition,
+    sequence: &str,
+) -> Result<bool, String> {
+    /// Answers without messages may come before one with some.
+    const TRIES: usize = 20;
+    let request = client
+        .get_shard_iterator()
+        .stream_name(&*partition.topic)
+        .shard_id(&*partition.name)
+        .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+        .starting_sequence_number(sequence);
+    let mut iterator = match request.send().await {
+        Ok(answer) => answer.shard_iterator,
+        Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            Some("InvalidArgumentException") => return Ok(false),
+            _ => return Err(format!("GetShardIterator: {}", told(&error))),
+        },
+    };
+    for _ in 0..TRIES {
+        let Some(at) = iterator else { return Ok(false) };
+        let answer = client.get_records().shard_iterator(at).limit(1).send().await;
+        let answer = answer.map_err(|error| format!("GetRecords: {}", told(&error)))?;
+        if let Some(first) = answer.records.first() {
+            return Ok(first.sequence_number == sequence);
+        }
+        if answer.millis_behind_latest.is_none_or(|behind| behind == 0) {
+            return Ok(false);
+        }
+        iterator = answer.next_shard_iterator;
+        tokio::time::sleep(READ_EVERY_MIN).await;
+    }
+    Err(format!("GetRecords: {TRIES} answers without messages"))
+}
+
+/// Whether what was not read yet may have expired.
+pub(crate) fn may_have_expired(read_until: Timestamp, now: i64, retention: Duration) -> bool {
+    let age = now.saturating_sub(read_until.0).max(0);
+    !retention.is_zero()
+        && Duration::from_micros(age.unsigned_abs()) > retention.saturating_add(EXPIRY_SLACK)
 }
 
 /// The reader of a shard.
@@ -221,15 +270,14 @@ impl Reader {
 
     /// Says when what was not read yet is older than the stream keeps it, once until that has passed.
     fn tell_loss(&self, is_told: bool) -> bool {
-        let age = self.clock.now_micros().saturating_sub(self.at.read_until.0).max(0);
-        let age = Duration::from_micros(age.unsigned_abs());
-        if self.retention.is_zero() || age <= self.retention + EXPIRY_SLACK {
+        let now = self.clock.now_micros();
+        if !may_have_expired(self.at.read_until, now, self.retention) {
             return false;
         }
         if !is_told {
             let (partition, from) = (self.shared.tended.partition(), self.at.read_until);
-            metrics::counter!("trivium_ingest_expired_total", "topic" => partition.topic.to_string())
-                .increment(1);
+            let topic = partition.topic.to_string();
+            metrics::counter!(self.shared.names.expired, "topic" => topic).increment(1);
             tracing::error!(
                 %partition, %from, kept_hours = self.retention.as_secs() / 3_600,
                 "messages since then may have expired before they were read: \

@@ -321,6 +321,8 @@ async fn leases_are_written_by_whoever_has_them_and_by_nobody_else() {
     let (a, b) = two(&dynamodb).await;
     let mut new = lease("0", None);
     new.parents = vec!["p".to_owned(), "q".to_owned()];
+    // As one that goes on with what a history knows.
+    new.checkpoint = checkpoint("9", 10);
     assert!(a.create(&new).await.unwrap());
     let mut other = new.clone();
     other.checkpoint.position = 99;

@@ -22,20 +22,55 @@ use crate::{
     client,
     lanes::{Lanes, Shared},
     leases::{After, Lease, LeaseTable, PREPARE_PAUSE, TableError},
+    rows::Rows,
     shards::{self, Listing},
+    taker::{Taker, place},
 };
 
 /// Leases that are written at once.
 const WRITES_IN_FLIGHT: usize = 16;
 
+/// A worker whose shards' messages become rows. Cheap to clone.
+#[derive(Clone)]
+pub struct KinesisWorker(Worker);
+
+impl KinesisWorker {
+    /// Asks nobody yet. Lanes run on this runtime.
+    pub fn new(parts: Parts, options: KinesisOptions, handle: Handle) -> Result<Self, Error> {
+        let taker = Arc::new(Rows { parts, options: options.clone() });
+        Worker::new(taker, options, handle).map(Self)
+    }
+
+    /// Whether it has looked at the leases, and taken what was its own.
+    pub fn has_joined(&self) -> bool {
+        self.0.joined.load(Ordering::Relaxed)
+    }
+
+    /// Works until the shutdown, and gives its leases back. Where it is dropped instead, its lanes end,
+    /// and its leases are left to be taken.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        self.0.run(shutdown).await
+    }
+}
+
+impl Partitions for KinesisWorker {
+    fn health(&self) -> Vec<LaneHealth> {
+        self.0.lanes.health()
+    }
+
+    fn let_pass(&self, partition: &str, messages: u64) -> bool {
+        self.0.lanes.let_pass(partition, messages)
+    }
+}
+
 /// A worker: its leases and their lanes. Cheap to clone.
 #[derive(Clone)]
-pub struct KinesisWorker {
-    lanes: Arc<Lanes>,
+pub(crate) struct Worker {
+    pub lanes: Arc<Lanes>,
+    taker: Arc<dyn Taker>,
     table: LeaseTable,
     client: aws_sdk_kinesis::Client,
     options: KinesisOptions,
-    parts: Parts,
     /// Whether it has looked at the leases once, and taken what was its own.
     joined: Arc<AtomicBool>,
 }
@@ -60,32 +95,21 @@ impl Drop for Stops {
     }
 }
 
-impl Partitions for KinesisWorker {
-    fn health(&self) -> Vec<LaneHealth> {
-        self.lanes.health()
-    }
-
-    fn let_pass(&self, partition: &str, messages: u64) -> bool {
-        self.lanes.let_pass(partition, messages)
-    }
-}
-
-impl KinesisWorker {
+impl Worker {
     /// Asks nobody yet. Lanes run on this runtime.
-    pub fn new(parts: Parts, options: KinesisOptions, handle: Handle) -> Result<Self, Error> {
+    pub fn new(
+        taker: Arc<dyn Taker>,
+        options: KinesisOptions,
+        handle: Handle,
+    ) -> Result<Self, Error> {
         options.check()?;
         let client = client::kinesis(&options);
         let name = options.worker.as_deref().unwrap_or("worker");
         // A worker of the same name that is thought dead may be alive: its leases are its own.
         let me = format!("{name}/{}", uuid::Uuid::new_v4().simple());
         let table = LeaseTable::new(client::dynamodb(&options), &options.lease_table, &me);
-        let lanes = Lanes::new(parts.clone(), options.clone(), client.clone(), handle);
-        Ok(Self { lanes: Arc::new(lanes), table, client, options, parts, joined: Arc::default() })
-    }
-
-    /// Whether it has looked at the leases, and taken what was its own.
-    pub fn has_joined(&self) -> bool {
-        self.joined.load(Ordering::Relaxed)
+        let lanes = Lanes::new(Arc::clone(&taker), options.clone(), client.clone(), handle);
+        Ok(Self { lanes: Arc::new(lanes), taker, table, client, options, joined: Arc::default() })
     }
 
     /// Works until the shutdown, and gives its leases back. Where it is dropped instead, its lanes end,
@@ -189,7 +213,7 @@ impl KinesisWorker {
     }
 
     async fn look(&self, view: &mut View) -> Result<(), TableError> {
-        let topics = self.parts.routes.load().topics();
+        let topics = self.taker.topics();
         if topics != view.topics {
             tracing::info!(?topics, "the streams to read");
             view.listed = None;
@@ -249,17 +273,29 @@ impl KinesisWorker {
         listing: &Listing,
         leases: &[Lease],
     ) -> Result<bool, TableError> {
-        let now = Timestamp(self.parts.clock.now_micros());
+        let now = Timestamp(self.taker.clock().now_micros());
         let due = shards::due(stream, listing, leases, now);
+        let mut postponed = 0;
         for lease in &due.made {
-            if self.table.create(lease).await? {
+            let (shard, from) = (&lease.partition, lease.checkpoint.clone());
+            let checkpoint = match place(&self.client, &*self.taker, shard, from).await {
+                Ok(checkpoint) => checkpoint,
+                Err(why) => {
+                    // Made without it, it would be read from elsewhere for ever.
+                    tracing::warn!(%shard, why, "its lease is made later");
+                    postponed += 1;
+                    continue;
+                }
+            };
+            let lease = Lease { checkpoint, ..lease.clone() };
+            if self.table.create(&lease).await? {
                 tracing::info!(shard = %lease.partition, parents = ?lease.parents, "a lease is made");
             }
         }
         for lease in &due.gone {
             if self.table.end(lease).await? {
-                metrics::counter!("trivium_ingest_expired_total", "topic" => stream.to_owned())
-                    .increment(1);
+                let expired = self.taker.names().expired;
+                metrics::counter!(expired, "topic" => stream.to_owned()).increment(1);
                 tracing::error!(
                     shard = %lease.partition, from = %lease.checkpoint.read_until,
                     "a shard is gone from its stream, and messages since then may not have been read: \
@@ -267,11 +303,12 @@ impl KinesisWorker {
                 );
             }
         }
-        for partition in &due.done {
+        // A child's lease takes its count from its parents'.
+        for partition in due.done.iter().filter(|_| postponed == 0) {
             self.table.delete(partition).await?;
             tracing::debug!(shard = %partition, "a lease that has ended is removed");
         }
-        Ok(!due.made.is_empty() || !due.gone.is_empty())
+        Ok(due.made.len() > postponed || !due.gone.is_empty())
     }
 
     /// Gives leases back with what was done under them, as far as that works: otherwise they are taken.

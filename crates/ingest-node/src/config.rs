@@ -69,6 +69,8 @@ const FIELDS: &[Field] = &[
     ("flood", "retry_ms", Shape::Whole),
     ("history", "lake", Shape::Text),
     ("history", "group", Shape::Text),
+    ("history", "lease_table", Shape::Text),
+    ("history", "read_ms", Shape::Whole),
     ("history", "commit_ms", Shape::Whole),
     ("history", "commit_bytes", Shape::Whole),
     ("history", "keep_ms", Shape::Whole),
@@ -381,7 +383,11 @@ impl Document {
             let message = "it is no address of a schema registry";
             return Err(wrong(file, "schema_registry.url", message, "write `http://HOST:PORT`"));
         }
-        let history = history.check(file, kafka.as_ref().map(|kafka| &*kafka.options.group))?;
+        let history = history.check(
+            file,
+            kafka.as_ref().map(|kafka| &kafka.options),
+            kinesis.as_ref().map(|kinesis| &kinesis.options),
+        )?;
         if windows.folder.is_some() && no_topic {
             let message = "windows are computed over Kafka's topics, and there is no `[kafka]`";
             return Err(wrong(file, "windows.folder", message, "add it, or leave windows out"));

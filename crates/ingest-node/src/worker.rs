@@ -22,7 +22,7 @@ use trivium_store::WriteDoor;
 use crate::{
     admin,
     config::Work,
-    history,
+    history::{self, History, Keeping, Reader},
     schema_registry::HttpSchemas,
     windows::{self, Windows},
 };
@@ -148,11 +148,13 @@ impl Worker {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ApiError> {
         let Self { lanes, windows, work, schemas, watch, readiness } = self;
         let mut tasks = JoinSet::new();
-        if let (Some(history), Some(kafka)) = (work.history, work.kafka) {
-            let (watch, shutdown) = (watch.clone(), shutdown.clone());
-            tasks.spawn(history::keep(
-                kafka, work.lane, history, watch, schemas, readiness, shutdown,
-            ));
+        if work.history.is_some() {
+            let systems = systems(&work).into_iter().map(|(system, _)| system).collect();
+            tasks.spawn(history::tell_others(systems, watch.clone(), shutdown.clone()));
+        }
+        for keeping in histories(work, &schemas) {
+            let (watch, readiness) = (watch.clone(), readiness.clone());
+            tasks.spawn(keeping.keep(watch, readiness, shutdown.clone()));
         }
         tasks.spawn(windows.follow(watch.clone(), shutdown.clone()));
         let mut working: JoinSet<Result<(), ApiError>> = JoinSet::new();
@@ -170,6 +172,27 @@ impl Worker {
         while tasks.join_next().await.is_some() {}
         worked
     }
+}
+
+/// The history of each system's views, where one is kept.
+fn histories(work: Work, schemas: &Arc<Schemas>) -> Vec<Keeping> {
+    let Work { lane, history, kafka, kinesis, .. } = work;
+    let Some(History { sink, kafka: of_kafka, kinesis: of_kinesis }) = history else {
+        return Vec::new();
+    };
+    let kafka = kafka.zip(of_kafka);
+    let kafka = kafka.map(|(source, options)| (source.payload_topics, Reader::Kafka(options)));
+    let kinesis = kinesis.zip(of_kinesis);
+    let kinesis =
+        kinesis.map(|(source, options)| (source.payload_topics, Reader::Kinesis(options)));
+    let keeping = |(payloads, reader)| Keeping {
+        reader,
+        payloads,
+        sink: sink.clone(),
+        lane: lane.clone(),
+        schemas: Arc::clone(schemas),
+    };
+    kafka.into_iter().chain(kinesis).map(keeping).collect()
 }
 
 pub(crate) fn systems(work: &Work) -> Vec<(StreamSystem, Vec<String>)> {

@@ -64,6 +64,10 @@ pub struct Change {
     /// By source: `topic/partition`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, Advance>,
+    /// Of sources among these whose positions are counted by who reads them: what the source itself calls
+    /// the last message before `to`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, String>,
 }
 
 /// One commit, as its file holds it.
@@ -94,6 +98,9 @@ pub struct State {
     pub files: BTreeMap<String, FileEntry>,
     /// The first message of each source that has not become a row.
     pub positions: BTreeMap<String, u64>,
+    /// What sources call the last message before their position, where a commit says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, String>,
     /// Files that do not count and may still be on disk, and since when.
     pub leaving: BTreeMap<String, Timestamp>,
 }
@@ -114,6 +121,9 @@ impl State {
             if advance.from.is_some_and(|from| advance.to < from) {
                 return Some(format!("{source} would go back to {}", advance.to));
             }
+        }
+        if let Some(source) = change.marks.keys().find(|it| !change.positions.contains_key(*it)) {
+            return Some(format!("{source} has a mark and no position"));
         }
         let mut new = BTreeSet::new();
         for file in &change.added {
@@ -146,7 +156,7 @@ impl State {
         if let Some(misfit) = self.misfit(&commit.change) {
             return Err(misfit);
         }
-        let Change { added, removed, condemned, forgotten, positions } = commit.change;
+        let Change { added, removed, condemned, forgotten, positions, mut marks } = commit.change;
         for path in removed.into_iter().chain(condemned) {
             self.files.remove(&path);
             self.leaving.insert(path, commit.at_micros);
@@ -155,7 +165,14 @@ impl State {
             self.leaving.remove(&path);
         }
         self.files.extend(added.into_iter().map(|file| (file.path.clone(), file)));
-        self.positions.extend(positions.into_iter().map(|(source, advance)| (source, advance.to)));
+        for (source, advance) in positions {
+            // One of before would name another place.
+            match marks.remove(&source) {
+                Some(mark) => self.marks.insert(source.clone(), mark),
+                None => self.marks.remove(&source),
+            };
+            self.positions.insert(source, advance.to);
+        }
         self.number = commit.number;
         self.format = FORMAT;
         Ok(())

@@ -87,20 +87,47 @@ impl Streams {
             .endpoint_url(dynamodb.endpoint())
             .http_client(http());
         let client = Client::from_conf(config.build());
-        for (name, shards) in [("events", SHARDS), ("dead", 1)] {
-            let shards = i32::try_from(shards).unwrap();
-            client.create_stream().stream_name(name).shard_count(shards).send().await.unwrap();
-            loop {
-                let summary = client.describe_stream_summary().stream_name(name).send().await;
-                let summary = summary.unwrap().stream_description_summary.unwrap();
-                if summary.stream_status.as_str() == "ACTIVE" {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
         let leases = aws_sdk_dynamodb::Client::from_conf(leases.build());
-        Self { kinesis, dynamodb, client, leases }
+        let streams = Self { kinesis, dynamodb, client, leases };
+        streams.make("events", SHARDS).await;
+        streams.make("dead", 1).await;
+        streams
+    }
+
+    async fn make(&self, name: &str, shards: usize) {
+        let (client, shards) = (&self.client, i32::try_from(shards).unwrap());
+        client.create_stream().stream_name(name).shard_count(shards).send().await.unwrap();
+        loop {
+            let summary = client.describe_stream_summary().stream_name(name).send().await;
+            let summary = summary.unwrap().stream_description_summary.unwrap();
+            if summary.stream_status.as_str() == "ACTIVE" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Another stream of the same name, empty.
+    pub async fn make_anew(&self) {
+        self.client.delete_stream().stream_name("events").send().await.unwrap();
+        while self.client.describe_stream_summary().stream_name("events").send().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.make("events", SHARDS).await;
+    }
+
+    /// How these are talked to, with leases in a table of this name.
+    pub fn options(&self, table: &str) -> KinesisOptions {
+        KinesisOptions {
+            endpoint: Some(self.kinesis.endpoint()),
+            lease_endpoint: Some(self.dynamodb.endpoint()),
+            lease_table: table.to_owned(),
+            credentials: Some(credentials()),
+            lease: LEASE,
+            commit_every: Duration::from_millis(200),
+            shards_every: Duration::from_secs(2),
+            ..KinesisOptions::default()
+        }
     }
 
     pub fn kinesis_proxy(&self) -> Proxy {
@@ -193,7 +220,11 @@ impl Streams {
 
     /// Each lease: its owner, its position, and whether it has ended.
     pub async fn leases(&self) -> HashMap<String, (Option<String>, u64, bool)> {
-        let answer = self.leases.scan().table_name(TABLE).consistent_read(true).send().await;
+        self.leases_in(TABLE).await
+    }
+
+    pub async fn leases_in(&self, table: &str) -> HashMap<String, (Option<String>, u64, bool)> {
+        let answer = self.leases.scan().table_name(table).consistent_read(true).send().await;
         let lease = |item: &HashMap<String, aws_sdk_dynamodb::types::AttributeValue>| {
             let owner = item.get("owner").map(|owner| owner.as_s().unwrap().clone());
             let position = item["position"].as_n().unwrap().parse().unwrap();
@@ -280,9 +311,9 @@ impl WriteDoor for Door {
     }
 }
 
-fn config() -> String {
+fn config(name: &str) -> String {
     serde_json::json!({
-        "namespace": "n", "name": "a", "version": 1, "lane": "stream", "description": "d",
+        "namespace": "n", "name": name, "version": 1, "lane": "stream", "description": "d",
         "owner": { "team": "t", "contact": "c" }, "urgency_tier": 1,
         "entities": [{ "name": "id", "type": "int64" }], "event_timestamp": "at",
         "features": [{ "name": "x", "type": "int64", "description": "d" }],
@@ -292,22 +323,29 @@ fn config() -> String {
 }
 
 fn view() -> FeatureView {
-    parse_view("configs/n/a.v1.json", &config()).unwrap()
+    parse_view("configs/n/a.v1.json", &config("a")).unwrap()
+}
+
+/// Views of these names, all of the one stream.
+pub fn snapshot(names: &[&str]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for name in names {
+        let stored = StoredView {
+            view: parse_view(&format!("configs/n/{name}.v1.json"), &config(name)).unwrap(),
+            config_text: config(name),
+            sql_text: None,
+            revision: Revision(1),
+            author: "a".into(),
+            at: Timestamp(0),
+            reason: "r".into(),
+        };
+        snapshot.views.insert(stored.view.reference(), Arc::new(stored));
+    }
+    snapshot
 }
 
 fn routes() -> Routes {
-    let stored = StoredView {
-        view: view(),
-        config_text: config(),
-        sql_text: None,
-        revision: Revision(1),
-        author: "a".into(),
-        at: Timestamp(0),
-        reason: "r".into(),
-    };
-    let mut snapshot = Snapshot::default();
-    snapshot.views.insert(stored.view.reference(), Arc::new(stored));
-    Routes::of(&snapshot, StreamSystem::Kinesis, &[])
+    Routes::of(&snapshot(&["a"]), StreamSystem::Kinesis, &[])
 }
 
 /// One of the workers.
@@ -323,16 +361,7 @@ impl Member {
         door: &Arc<Door>,
         set: impl FnOnce(&mut KinesisOptions),
     ) -> Self {
-        let mut options = KinesisOptions {
-            endpoint: Some(streams.kinesis.endpoint()),
-            lease_endpoint: Some(streams.dynamodb.endpoint()),
-            lease_table: TABLE.to_owned(),
-            credentials: Some(credentials()),
-            lease: LEASE,
-            commit_every: Duration::from_millis(200),
-            shards_every: Duration::from_secs(2),
-            ..KinesisOptions::default()
-        };
+        let mut options = streams.options(TABLE);
         set(&mut options);
         let direct =
             KinesisOptions { endpoint: Some(streams.kinesis.endpoint()), ..options.clone() };

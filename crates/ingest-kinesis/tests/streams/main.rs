@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod fixture;
+mod history;
 
 use std::{
     sync::{

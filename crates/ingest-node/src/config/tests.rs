@@ -164,11 +164,46 @@ fn a_history_is_kept_where_there_is_a_lake_for_it() {
     assert!(read(SMALL, &[]).unwrap().work.history.is_none());
     let text = format!("{SMALL}[history]\nlake = \"lake\"\ncommit_ms = 5\nkeep_ms = 7\n");
     let history = read(&text, &[]).unwrap().work.history.unwrap();
-    assert_eq!(history.group, "trivium-history");
+    assert_eq!(history.kafka.unwrap().group, "trivium-history");
+    assert!(history.kinesis.is_none());
     // Beside the file.
     assert_eq!(history.sink.lake, Path::new("etc/lake"));
     assert_eq!(history.sink.commit_every, std::time::Duration::from_millis(5));
     assert_eq!(history.sink.vacuum.removed, std::time::Duration::from_millis(7));
+}
+
+/// With leases of its own, whether Kafka is read or not.
+#[test]
+fn a_history_is_kept_of_kinesis_streams() {
+    let kinesis = "[kinesis]\nendpoint = \"http://127.0.0.1:4567\"\nlease_endpoint = \"http://127.0.0.1:8000\"\n\
+                   lease_table = \"leases\"\ndead_letters = \"d\"\n";
+    let lake = "[history]\nlake = \"lake\"\ncommit_bytes = 9\n";
+    let alone = SMALL.replace("[kafka]\n", &format!("{kinesis}{lake}"));
+    let work = read(&alone, &[]).unwrap().work;
+    let history = work.history.unwrap();
+    let options = history.kinesis.unwrap();
+    assert!(history.kafka.is_none());
+    assert_eq!(options.lease_table, "leases-history");
+    assert_eq!(work.kinesis.unwrap().options.lease_table, "leases");
+    assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:4567"));
+    assert_eq!(options.read_every, std::time::Duration::from_secs(1));
+    assert_eq!(options.waiting_bytes, 9);
+    let both = read(&format!("{SMALL}{kinesis}{lake}"), &[]).unwrap().work.history.unwrap();
+    assert!(both.kafka.is_some() && both.kinesis.is_some());
+    let named = read(&format!("{alone}lease_table = \"mine\"\nread_ms = 200\n"), &[]).unwrap();
+    let named = named.work.history.unwrap().kinesis.unwrap();
+    assert_eq!(named.lease_table, "mine");
+    assert_eq!(named.read_every, std::time::Duration::from_millis(200));
+    for (field, value, message) in [
+        ("lease_table", "\"leases\"", "has the leases of the lanes, too"),
+        ("lease_table", "\"x\"", "make a table's name"),
+        ("read_ms", "100", "five times"),
+        ("read_ms", "0", "it is 0"),
+    ] {
+        let error = read(&format!("{alone}{field} = {value}\n"), &[]).unwrap_err();
+        assert!(error.message.contains(message), "{error}");
+        assert_eq!(error.field, format!("etc/ingest.toml: history.{field}"));
+    }
 }
 
 #[test]
