@@ -105,6 +105,8 @@ impl Generator {
         let Some(parts) = Parts::of(loaded, places)? else { return Ok(None) };
         let (view, job) = (&loaded.view, parts.job.clone());
         let reference = view.reference();
+        let field = if parts.has_sql { "job.checkpoint" } else { "window.job.checkpoint" };
+        self.check_commits(&job, &format!("{}: {field}", loaded.config_path))?;
         let stem = format!("{}/{}.v{}", reference.namespace, reference.view, reference.version);
         let mut settings = vec![
             ("pipeline.name", reference.to_string()),
@@ -134,6 +136,27 @@ impl Generator {
             script: (format!("{stem}.sql"), script),
             manifest: (format!("{stem}.yaml"), manifest),
         }))
+    }
+
+    /// What is written between two checkpoints is one transaction, which brokers end by themselves after its timeout: rows
+    /// that were not committed by then are lost. Half of it is left to whoever has to start the job anew.
+    fn check_commits(&self, job: &StreamJob, place: &str) -> Result<(), Error> {
+        let allowed = self.settings.transaction_timeout()?;
+        if job.checkpoint.micros() / 1_000 <= allowed / 2 {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            place: place.to_owned(),
+            message: format!(
+                "a checkpoint each {} is too rare: brokers give up what is not committed {} s after it was begun",
+                job.checkpoint,
+                allowed / 1_000
+            ),
+            help: format!(
+                "write half of that at most, or set \"transaction.timeout.ms\" in [flink.kafka] of the project file, to at least {}; brokers have to allow it (`transaction.max.timeout.ms`)",
+                job.checkpoint.micros() / 500
+            ),
+        })
     }
 
     /// The same query over files of a folder, for one run that ends.

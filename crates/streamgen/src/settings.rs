@@ -11,6 +11,11 @@ use crate::Error;
 /// The project file, where none is named.
 pub const FILE: &str = "trivium.toml";
 
+/// The setting of Kafka's clients that says how long a transaction may be open, and what it is where nobody says: as long as
+/// brokers allow by themselves.
+const TRANSACTION_TIMEOUT: &str = "transaction.timeout.ms";
+pub(crate) const TRANSACTION_TIMEOUT_MS: i64 = 900_000;
+
 /// `[flink]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -170,6 +175,18 @@ impl Settings {
             return wrong(&format!("kinesis_options.{name}"), message.to_owned(), help);
         }
         Ok(())
+    }
+
+    /// How long a transaction of a job may be open, in milliseconds.
+    pub fn transaction_timeout(&self) -> Result<i64, Error> {
+        let Some(said) = self.kafka.get(TRANSACTION_TIMEOUT) else {
+            return Ok(TRANSACTION_TIMEOUT_MS);
+        };
+        said.parse().ok().filter(|timeout| *timeout > 0).ok_or_else(|| Error::Invalid {
+            place: format!("flink.kafka.{TRANSACTION_TIMEOUT}"),
+            message: format!("`{said}` is no number of milliseconds"),
+            help: "write a whole number above 0".to_owned(),
+        })
     }
 
     /// Flink's version as the operator writes it: `v2_3`.

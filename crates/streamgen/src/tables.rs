@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 
 use minijinja::{Value, context};
 use trivium_model::{
-    DataType, FeatureView, InputFormat, Name, StreamInput, StreamSystem, TimeSpan, TimeUnit,
+    DataType, Feature, FeatureView, InputFormat, Name, StreamInput, StreamSystem, TimeSpan,
+    TimeUnit,
 };
 
-use crate::{Error, Settings, settings::region};
+use crate::{
+    Error, Settings,
+    settings::{TRANSACTION_TIMEOUT_MS, region},
+};
 
 /// A literal of text.
 pub fn literal(text: &str) -> String {
@@ -260,15 +264,20 @@ pub(crate) fn input_options(
     }
     let mut options = options(pairs);
     if let (Places::Systems(settings), StreamSystem::Kafka) = (places, input.system) {
-        options.extend(clients(settings));
+        add_clients(&mut options, settings);
     }
     Ok(options)
 }
 
-/// The project's own settings of Kafka's clients.
-fn clients(settings: &Settings) -> impl Iterator<Item = (String, String)> {
-    let kafka = settings.kafka.iter();
-    kafka.map(|(key, value)| (literal(&format!("properties.{key}")), literal(value)))
+/// The project's own settings of Kafka's clients; they replace the job's.
+fn add_clients(options: &mut Vec<(String, String)>, settings: &Settings) {
+    for (key, value) in &settings.kafka {
+        let (key, value) = (literal(&format!("properties.{key}")), literal(value));
+        match options.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => options.push((key, value)),
+        }
+    }
 }
 
 /// What the job writes: the table, and the author's columns as it has them.
@@ -283,14 +292,18 @@ pub struct Payload {
 /// The view's payload topic.
 pub fn payload(view: &FeatureView, places: Places<'_>) -> Payload {
     let instants = std::iter::once(&view.event_timestamp).chain(&view.created_timestamp);
-    let columns: Vec<(&str, DataType)> = view
-        .entities
+    // The order in which an author names them says nothing. By it, the job would be another one, and the keys of messages,
+    // and an entity's rows be in two partitions.
+    let entities = view.sorted_entities();
+    let mut features: Vec<&Feature> = view.features.iter().collect();
+    features.sort_by(|a, b| a.name.cmp(&b.name));
+    let columns: Vec<(&str, DataType)> = entities
         .iter()
         .map(|entity| (entity.name.as_str(), entity.key_type.data_type()))
         .chain(instants.map(|name| (name.as_str(), DataType::Timestamp)))
-        .chain(view.features.iter().map(|of| (of.name.as_str(), of.data_type.clone())))
+        .chain(features.into_iter().map(|of| (of.name.as_str(), of.data_type.clone())))
         .collect();
-    let keys: Vec<&str> = view.entities.iter().map(|entity| entity.name.as_str()).collect();
+    let keys: Vec<&str> = entities.iter().map(|entity| entity.name.as_str()).collect();
     let topic = view.source.as_ref().map_or("", |source| source.topic.as_str());
     let options = match places {
         Places::Folder(folder) => options(vec![
@@ -305,7 +318,7 @@ pub fn payload(view: &FeatureView, places: Places<'_>) -> Payload {
                 ("topic", topic.to_owned()),
                 ("properties.bootstrap.servers", settings.brokers.clone()),
                 // As long as brokers allow by themselves: a job that is away longer loses what it had not committed.
-                ("properties.transaction.timeout.ms", "900000".to_owned()),
+                ("properties.transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string()),
                 ("sink.delivery-guarantee", "exactly-once".to_owned()),
                 ("sink.transactional-id-prefix", group(view)),
                 ("key.format", "json".to_owned()),
@@ -315,7 +328,7 @@ pub fn payload(view: &FeatureView, places: Places<'_>) -> Payload {
                 ("value.json.timestamp-format.standard", "ISO-8601".to_owned()),
                 ("value.fields-include", "ALL".to_owned()),
             ]);
-            pairs.extend(clients(settings));
+            add_clients(&mut pairs, settings);
             pairs
         }
     };

@@ -134,7 +134,9 @@ impl Windows<'_> {
             let (place, value, data_type) = column(name, data_type)?;
             Ok::<_, Error>(Column { name, data_type, value, place })
         };
-        let keys = view.entities.iter().map(|key| made(&key.name, key.key_type.data_type()));
+        // Their order is that of the state's keys, and an author may change it.
+        let keys = view.sorted_entities();
+        let keys = keys.into_iter().map(|key| made(&key.name, key.key_type.data_type()));
         let columns = self.window.columns.iter().map(|one| made(&one.name, one.data_type.clone()));
         let keys = keys.collect::<Result<Vec<_>, Error>>()?;
         let time = made(&view.event_timestamp, DataType::Timestamp)?;

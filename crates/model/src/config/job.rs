@@ -14,7 +14,7 @@ use super::tree::{get, integer, items, name, object, span, text, word};
 use super::view::{data_type, lane_word};
 use super::words::suggest;
 use crate::job::{InputColumn, StreamInput, StreamJob};
-use crate::{DataType, FieldPath, Lane, Name, PayloadFormat, StreamSystem, TimeSpan};
+use crate::{DataType, FeatureView, FieldPath, Lane, Name, PayloadFormat, StreamSystem, TimeSpan};
 
 /// Names that the generated job has for tables of its own.
 const OWN: &str = "trivium_";
@@ -241,27 +241,40 @@ fn check_places(reader: &mut Reader<'_>, input: &Object<'_>, columns: &[InputCol
     }
 }
 
-/// What differs between two jobs of one view version.
-pub(super) fn classify(found: &mut Differences, old: Option<&StreamJob>, new: Option<&StreamJob>) {
-    use ChangeClass::{Behaviour, Compatible};
-    let (Some(old), Some(new)) = (old, new) else {
-        match (old, new) {
+/// What differs between the jobs of two configs of one view version.
+///
+/// In place, a job is stopped with a savepoint, and the changed one starts from it. So a change is let through in place only
+/// if the job's steps stay, by whose place in the whole Flink finds their state again, and the state still means what it meant.
+pub(super) fn classify(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
+    use ChangeClass::Behaviour;
+    let (Some(before), Some(after)) = (&old.job, &new.job) else {
+        match (&old.job, &new.job) {
             (None, Some(_)) => found.add(Behaviour, "inputs", "added: a job makes the rows"),
             (Some(_), None) => found.add(Behaviour, "inputs", "removed: no job makes the rows"),
             _ => {}
         }
         return;
     };
+    classify_inputs(found, before, after);
+    classify_rows(found, old, new);
+    classify_settings(found, "job", before, after);
+}
+
+/// What differs in what two jobs read.
+fn classify_inputs(found: &mut Differences, old: &StreamJob, new: &StreamJob) {
+    use ChangeClass::Behaviour;
     for before in &old.inputs {
         let field = |field: &str| format!("inputs.{}.{field}", before.name);
         let Some(after) = new.input(&before.name) else {
             found.add(Behaviour, format!("inputs.{}", before.name), "removed");
             continue;
         };
-        let same = ", messages come from elsewhere and mean the same";
         let systems = (before.system.word(), after.system.word());
-        found.compare(Compatible, &field("system"), systems.0, systems.1, same);
-        found.compare(Compatible, &field("topic"), &before.topic, &after.topic, same);
+        let other = ", the job's state does not say where to go on there";
+        found.compare(Behaviour, &field("system"), systems.0, systems.1, other);
+        // Flink reads the partitions of its state, whatever the table says, and new ones besides.
+        let both = ", a job that goes on from its state would read the old one, too";
+        found.compare(Behaviour, &field("topic"), &before.topic, &after.topic, both);
         let formats = (before.format.word(), after.format.word());
         found.compare(Behaviour, &field("format"), formats.0, formats.1, ", read otherwise");
         let times = (before.event_time.as_str(), after.event_time.as_str());
@@ -286,7 +299,26 @@ pub(super) fn classify(found: &mut Differences, old: Option<&StreamJob>, new: Op
     for after in new.inputs.iter().filter(|after| old.input(&after.name).is_none()) {
         found.add(Behaviour, format!("inputs.{}", after.name), "added");
     }
-    classify_settings(found, "job", old, new);
+}
+
+/// What differs in the columns that two jobs write, by the same SQL. Flink keeps in its state what columns need, and leads to
+/// each by steps of its choice: nobody knows whether the state fits another column, or one of another type. Their order says
+/// nothing: the job has them sorted.
+fn classify_rows(found: &mut Differences, old: &FeatureView, new: &FeatureView) {
+    let mut add = |what: String| {
+        let what = format!("{what}: the job's state may not fit that");
+        found.add(ChangeClass::Behaviour, "job", what);
+    };
+    for after in &new.features {
+        let name = &after.name;
+        match old.feature(name) {
+            None => add(format!("`{name}` is written, too")),
+            Some(before) if before.data_type != after.data_type => {
+                add(format!("`{name}` is written as {}", after.data_type));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 /// What differs in how two jobs run.
@@ -301,20 +333,18 @@ pub(super) fn classify_settings(
     let what = ", state is forgotten at another time";
     let state = (shown(old.state_ttl), shown(new.state_ttl));
     found.compare(Behaviour, &format!("{at}.state_ttl"), &state.0, &state.1, what);
-    let numbers = (old.parallelism.to_string(), new.parallelism.to_string());
     let same = ", the same rows sooner or later";
+    // State is spread over groups of keys whose number no config says.
+    let numbers = (old.parallelism.to_string(), new.parallelism.to_string());
     found.compare(Compatible, &format!("{at}.parallelism"), &numbers.0, &numbers.1, same);
-    let spans = [
-        ("checkpoint", old.checkpoint, new.checkpoint),
-        ("idle_timeout", old.idle_timeout, new.idle_timeout),
-    ];
-    for (field, before, after) in spans {
-        found.compare(
-            Compatible,
-            &format!("{at}.{field}"),
-            &before.to_string(),
-            &after.to_string(),
-            same,
-        );
-    }
+    let spans = (old.checkpoint.to_string(), new.checkpoint.to_string());
+    found.compare(Compatible, &format!("{at}.checkpoint"), &spans.0, &spans.1, same);
+    // As with the watermark, except that waiting longer leaves nothing out.
+    let (class, what) = if new.idle_timeout < old.idle_timeout {
+        (Behaviour, ", messages of a partition that paused so long come too late for their windows")
+    } else {
+        (Compatible, ", windows wait longer for a partition that pauses, and miss nothing for it")
+    };
+    let spans = (old.idle_timeout.to_string(), new.idle_timeout.to_string());
+    found.compare(class, &format!("{at}.idle_timeout"), &spans.0, &spans.1, what);
 }

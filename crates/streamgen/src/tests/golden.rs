@@ -1,8 +1,11 @@
 //! The example's job is checked in: `docs/examples/streams/streams` is what its configs and settings give.
 
+use expect_test::expect;
+
 use crate::{
     Settings,
     command::{How, generate},
+    job::Generator,
 };
 
 use super::{SQL, VIEW, example, generator, view};
@@ -35,6 +38,55 @@ fn a_job_is_the_same_twice_and_another_for_another_version() {
         assert_eq!(script.matches(once).count(), 1, "{once}\n{script}");
     }
     assert!(!VIEW.contains("state_ttl") && !script.contains("state.ttl"), "{script}");
+}
+
+/// It says nothing, and a job of another order would not take up the state, or write an entity's rows elsewhere.
+#[test]
+fn the_order_of_entities_and_features_makes_no_other_job() {
+    let of = |entities: [&str; 2], features: [&str; 2]| {
+        let feature =
+            |name: &str| format!(r#"{{ "name": "{name}", "type": "string", "description": "." }}"#);
+        let entity = |name: &str| format!(r#"{{ "name": "{name}", "type": "int64" }}"#);
+        let features = features.map(feature).join(", ");
+        let entities = entities.map(entity).join(", ");
+        let loaded = view(
+            &[
+                (
+                    r#"{ "name": "user_id", "type": "int64" }], "event_timestamp""#,
+                    &format!("{entities}], \"event_timestamp\""),
+                ),
+                (r#"{ "name": "page", "type": "string", "description": "The page." }"#, &features),
+            ],
+            "SELECT user_id, user_id AS shop_id, `at` AS event_ts, page, page AS first FROM clicks",
+        );
+        generator().render(&loaded).unwrap().unwrap()
+    };
+    let one = of(["shop_id", "user_id"], ["first", "page"]);
+    assert_eq!(one, of(["user_id", "shop_id"], ["page", "first"]));
+    assert!(one.script.1.contains("'key.fields' = 'shop_id;user_id'"), "{}", one.script.1);
+}
+
+/// Brokers would give the rows up before they are committed.
+#[test]
+fn checkpoints_are_not_as_rare_as_transactions_are_long() {
+    let inputs = r#""inputs": [{"#;
+    let loaded = |checkpoint: &str| {
+        let job = format!(r#""job": {{ "checkpoint": "{checkpoint}" }}, {inputs}"#);
+        view(&[(inputs, &job)], SQL)
+    };
+    let of = |checkpoint: &str, timeout: &[(&str, &str)]| {
+        let kafka = timeout.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = Settings { kafka: kafka.collect(), ..Settings::default() };
+        let generated = Generator::new(settings).unwrap().render(&loaded(checkpoint));
+        generated.map(|generated| generated.unwrap().script.1).map_err(|error| error.to_string())
+    };
+    assert!(of("450s", &[]).is_ok());
+    expect![[r#"shop/clicks.v3.json: job.checkpoint: a checkpoint each 451s is too rare: brokers give up what is not committed 900 s after it was begun; write half of that at most, or set "transaction.timeout.ms" in [flink.kafka] of the project file, to at least 902000; brokers have to allow it (`transaction.max.timeout.ms`)"#]].assert_eq(&of("451s", &[]).unwrap_err());
+    let hours = of("1h", &[("transaction.timeout.ms", "7200000")]).unwrap();
+    // In the table of messages, where it does nothing, and in that of payloads, once each.
+    assert_eq!(hours.matches("'properties.transaction.timeout.ms' = '7200000'").count(), 2);
+    assert_eq!(hours.matches("transaction.timeout.ms").count(), 2);
+    expect!["flink.kafka.transaction.timeout.ms: `2h` is no number of milliseconds; write a whole number above 0"].assert_eq(&of("1s", &[("transaction.timeout.ms", "2h")]).unwrap_err());
 }
 
 /// The manifest holds the script as it is, whatever is in it.

@@ -64,7 +64,6 @@ fn every_type_has_its_column() {
     expect![[r#"
         `user_id` BIGINT
         `event_ts` TIMESTAMP_LTZ(6)
-        `page` STRING
         `a` BOOLEAN
         `b` INT
         `c` FLOAT
@@ -73,9 +72,9 @@ fn every_type_has_its_column() {
         `f` STRING
         `g` ARRAY<STRING>
         `h` ARRAY<FLOAT>
+        `page` STRING
         `user_id`
         `event_ts`
-        `page`
         `a`
         `b`
         `c`
@@ -84,6 +83,7 @@ fn every_type_has_its_column() {
         CAST(CAST(`f` AS DECIMAL(9, 2)) AS STRING)
         CAST(CAST(`g` AS ARRAY<DECIMAL(9, 2)>) AS ARRAY<STRING>)
         `h`
+        `page`
     "#]]
     .assert_eq(&(lines(&made.table.columns) + &lines(&made.values)));
 }

@@ -1,22 +1,24 @@
 //! Jobs on a real Flink: the example's query over recorded events, every type, and the generated job itself between
-//! topics of a real Kafka, killed in the middle.
+//! topics of a real Kafka, killed in the middle, and changed in place.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a whole file of tests")]
 
 mod conditions;
 mod example;
+mod running;
 mod topics;
+mod upgrades;
 mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use example::{Departure, departures, expected, shown};
+use running::{Job, newest_checkpoint, until};
 use serde_json::{Value as Json, json};
-use topics::Topics;
+use topics::{Topics, Written};
 use trivium_model::Timestamp;
 use trivium_payload::{AvroSchemas, Decoder, Message};
 use trivium_registry::project::{File, ProjectView, load_project, read_folder};
@@ -256,49 +258,6 @@ fn what_flink_refuses_is_told_at_its_place() {
     assert!(narrow.contains("sql-flink"), "{narrow}");
 }
 
-/// A job's process; it ends with the test, however that ends.
-struct Job(Child);
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(folder: &Path, script: &str, restore: Option<&Path>) -> Job {
-    // The job itself is what is checked in; this is how it runs in one process.
-    let mut text = format!(
-        "SET 'table.dml-sync' = 'true';\nSET 'execution.checkpointing.dir' = 'file://{}';\n",
-        folder.join("checkpoints").display()
-    );
-    if let Some(path) = restore {
-        text.push_str(&format!(
-            "SET 'execution.state-recovery.path' = 'file://{}';\n",
-            path.display()
-        ));
-    }
-    text.push_str(script);
-    let path = folder.join("job.sql");
-    std::fs::write(&path, text).unwrap();
-    let log = std::fs::File::create(folder.join("log")).unwrap();
-    let mut command = flink().command(&path, folder).unwrap();
-    let child = command.stdout(log.try_clone().unwrap()).stderr(Stdio::from(log)).spawn().unwrap();
-    Job(child)
-}
-
-/// The newest checkpoint that is whole.
-fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
-    let jobs = std::fs::read_dir(folder.join("checkpoints")).ok()?;
-    let checkpoints =
-        jobs.flatten().flat_map(|job| std::fs::read_dir(job.path()).into_iter().flatten());
-    checkpoints
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("_metadata").is_file())
-        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
-}
-
 #[test]
 fn the_generated_job_writes_each_row_once_though_it_is_killed() {
     let topics = Topics::start(&["flights.departures", "trivium.flights.airport_congestion.v1"], 2);
@@ -319,44 +278,39 @@ fn the_generated_job_writes_each_row_once_though_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let read = || topics.committed("trivium.flights.airport_congestion.v1");
-    let until = |what: &str, so: &mut dyn FnMut() -> bool| {
-        let begun = Instant::now();
-        while !so() {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "{what} never came to be\n{log}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    };
 
     send(first);
-    let job = start(folder, &script, None);
-    until("the first rows", &mut || read().len() > 20);
+    let job = Job::start(folder, &script, None);
+    until(folder, "the first rows", &mut || read().len() > 20);
     // Killed (-9), with whatever it has written and not committed.
     drop(job);
     send(second);
     let checkpoint = newest_checkpoint(folder).unwrap();
-    let job = start(folder, &script, Some(&checkpoint));
+    let job = Job::start(folder, &script, Some(&checkpoint));
     // A day later, in both partitions: no window of before is open any more.
     let end = Departure { origin: "ZZZ", delay: None, at: all.last().unwrap().at + 86_400_000 };
     send(&[end.clone(), end]);
     let wanted = expected(&all);
-    until("every row", &mut || read().len() >= wanted.len());
+    until(folder, "every row", &mut || read().len() >= wanted.len());
     drop(job);
 
-    let messages = read();
-    let seen: Vec<String> = messages
-        .iter()
-        .map(|message| shown(&serde_json::from_slice(&message.value).unwrap()))
-        .collect();
+    assert_written(&view, &[read()], &wanted);
+}
+
+/// The rows of topics are those that are wanted, each once; of an entity they are in one partition, in order.
+fn assert_written(view: &ProjectView, topics: &[Vec<Written>], wanted: &BTreeSet<String>) {
+    let messages = || topics.iter().flatten();
+    let seen: Vec<String> =
+        messages().map(|message| shown(&serde_json::from_slice(&message.value).unwrap())).collect();
     let distinct: BTreeSet<String> = seen.iter().cloned().collect();
-    assert_eq!(distinct, wanted);
+    assert_eq!(&distinct, wanted);
     assert_eq!(seen.len(), wanted.len(), "a row was written twice");
     // Keyed by the entity: one entity is in one partition, in the order of its event times.
     let decoder = Decoder::new(&view.view).unwrap();
     let mut reader = decoder.reader();
     let schemas = AvroSchemas::default();
     let mut last: BTreeMap<String, (i32, i64)> = BTreeMap::new();
-    for message in &messages {
+    for message in messages() {
         let value: Json = serde_json::from_slice(&message.value).unwrap();
         let key: Json = serde_json::from_slice(message.key.as_ref().unwrap()).unwrap();
         assert_eq!(key, json!({ "origin": value["origin"] }));
@@ -446,7 +400,7 @@ fn a_job_of_declared_windows_gives_the_workers_rows() {
     let settings = Settings { brokers: topics.brokers(), ..Settings::default() };
     let generated = Generator::new(settings).unwrap().render(&view).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let job = start(folder.path(), &generated.script.1, None);
+    let job = Job::start(folder.path(), &generated.script.1, None);
     let begun = Instant::now();
     let mut rows = Vec::new();
     while rows.len() < by_worker.len() {

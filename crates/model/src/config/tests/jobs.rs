@@ -210,20 +210,44 @@ fn changes_of_jobs() {
         let differences = classify_view(&view(&[]), &view(edits));
         differences.iter().map(|difference| format!("{difference}\n")).collect::<String>()
     };
+    // Each would be restored from state of the other, and be wrong: `streamgen/tests/flink`.
     expect![[r#"
+        behaviour: inputs.departed.topic: flights.departed → departed, a job that goes on from its state would read the old one, too
         behaviour: inputs.departed.watermark: 1m → 2m, other messages come too late for their windows
-        compatible: inputs.departed.topic: flights.departed → departed, messages come from elsewhere and mean the same
     "#]].assert_eq(&changed(&[("flights.departed", "departed"), ("\"1m\"", "\"2m\"")]));
     expect![[r#"
+        behaviour: inputs.departed.system: kafka → kinesis, the job's state does not say where to go on there
+    "#]]
+    .assert_eq(&changed(&[(
+        r#""topic": "flights.departed""#,
+        r#""system": "kinesis", "topic": "flights.departed""#,
+    )]));
+    expect![[r#"
+        behaviour: job: `flights` is written, too: the job's state may not fit that
+        compatible: features.flights: added as int64: nobody reads it yet, older rows show its default
+    "#]]
+    .assert_eq(&changed(&[(
+        r#""features": ["#,
+        r#""features": [{ "name": "flights", "type": "int64", "description": "." }, "#,
+    )]));
+    expect![[r#"
         behaviour: job.state_ttl: 2h → none, state is forgotten at another time
+        behaviour: job.idle_timeout: 1m → 5s, messages of a partition that paused so long come too late for their windows
         compatible: job.parallelism: 2 → 1, the same rows sooner or later
         compatible: job.checkpoint: 30s → 10s, the same rows sooner or later
-        compatible: job.idle_timeout: 1m → 5s, the same rows sooner or later
     "#]]
     .assert_eq(&changed(&[(
         r#""parallelism": 2, "state_ttl": "2h""#,
         r#""checkpoint": "10s", "idle_timeout": "5s""#,
     )]));
+    expect![[r#"
+        compatible: job.idle_timeout: 1m → 2m, windows wait longer for a partition that pauses, and miss nothing for it
+    "#]]
+    .assert_eq(&changed(&[(r#""parallelism": 2"#, r#""parallelism": 2, "idle_timeout": "2m""#)]));
+    expect![[r#"
+        compatible: source.topic: trivium.carrier_daily → t, rows come from elsewhere and mean the same
+    "#]]
+    .assert_eq(&changed(&[("trivium.carrier_daily", "t")]));
     expect![[r#"
         behaviour: inputs.departed.time_unit: ms → us, numbers mean other instants
         behaviour: inputs.departed.columns: changed: the job reads messages otherwise
@@ -234,4 +258,14 @@ fn changes_of_jobs() {
         behaviour: inputs.departures: added
     "#]]
     .assert_eq(&changed(&[(r#""name": "departed""#, r#""name": "departures""#)]));
+    let widened = |of: &str| view(&[(r#""delay", "type": "float64", "description""#, of)]);
+    let differences = classify_view(
+        &widened(r#""delay", "type": "float32", "description""#),
+        &widened(r#""delay", "type": "float64", "description""#),
+    );
+    expect![[r#"
+        behaviour: job: `delay` is written as float64: the job's state may not fit that
+        compatible: features.delay.type: float32 → float64, wider: every old value fits
+    "#]]
+    .assert_eq(&differences.iter().map(|difference| format!("{difference}\n")).collect::<String>());
 }

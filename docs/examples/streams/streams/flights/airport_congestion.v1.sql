@@ -1,6 +1,6 @@
 -- Made by trivium-streamgen 0.1.0: change its sources, not this file.
 -- from: flights/airport_congestion.v1.json, flights/airport_congestion.v1.sql
--- sha256: e2a2b62dd88000349dd6f614cb87dcec0f6e6d10988254e96da8077744fe2d00
+-- sha256: 295bd5504a15119345af8f7d6948d99a74fa18e0fa465efc516e5353a26a0eb2
 SET 'pipeline.name' = 'flights/airport_congestion@1';
 SET 'pipeline.max-parallelism' = '128';
 SET 'parallelism.default' = '2';
@@ -42,11 +42,11 @@ FROM `trivium_messages_departures` WHERE `at` IS NOT NULL;
 CREATE TEMPORARY TABLE `trivium_payload` (
   `origin` STRING,
   `event_ts` TIMESTAMP_LTZ(6),
-  `departures` BIGINT,
-  `mean_delay` DOUBLE,
   `delayed` BIGINT,
   `delayed_share` STRING,
-  `last_seen` TIMESTAMP_LTZ(6)
+  `departures` BIGINT,
+  `last_seen` TIMESTAMP_LTZ(6),
+  `mean_delay` DOUBLE
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'trivium.flights.airport_congestion.v1',
@@ -79,9 +79,9 @@ GROUP BY origin, window_start, window_end
 INSERT INTO `trivium_payload` SELECT
   `origin`,
   `event_ts`,
-  `departures`,
-  `mean_delay`,
   `delayed`,
   CAST(CAST(`delayed_share` AS DECIMAL(5, 4)) AS STRING),
-  `last_seen`
+  `departures`,
+  `last_seen`,
+  `mean_delay`
 FROM `trivium_rows`;
