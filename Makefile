@@ -21,6 +21,10 @@ ERASURE_PERSONS ?= 10000
 STREAM_EVENTS ?= 2000000
 STREAM_KILLS ?= 60
 WINDOW_KILLS ?= 200
+# Of windows against DuckDB, where each kill moves partitions, which takes seconds.
+WINDOW_EVENTS ?= 120000
+WINDOW_WORKER_KILLS ?= 40
+KINESIS_EVENTS ?= 40000
 # The lock file is checked in: a build that would change it is a mistake. And always the whole
 # workspace: a part alone would turn on other features of dependencies, and build them twice.
 WHOLE := --locked --workspace
@@ -116,12 +120,15 @@ test-airflow: build ## The batch lane in a real Airflow, on a real Spark: every 
 		integration/whole_batch_lane.py integration/whole_scheduler.py
 
 # The short form, of 200,000 events and 20 kills, is a part of `make test`.
-test-stream: build ## The stream lane: STREAM_EVENTS (2000000), STREAM_KILLS (60), WINDOW_KILLS (200) of windows.
+test-stream: build ## The stream lane: STREAM_EVENTS (2000000), STREAM_KILLS (60); windows: WINDOW_KILLS (200), WINDOW_EVENTS; KINESIS_EVENTS.
 	@scripts/setup-stores
 	$(CARGO) build $(WHOLE) --bin trivium-ingest $(WITH_TEST_FEATURES)
 	TRIVIUM=$(TRIVIUM) TRIVIUM_STREAM_EVENTS=$(STREAM_EVENTS) TRIVIUM_STREAM_KILLS=$(STREAM_KILLS) \
 		$(PYTHON) -m pytest -q -s integration/test_stream.py integration/test_dead_letters.py
-	TRIVIUM_TEST_KILLS=$(WINDOW_KILLS) $(CARGO) test $(WHOLE) --test killed --test windows
+	TRIVIUM=$(TRIVIUM) TRIVIUM_WINDOWS_EVENTS=$(WINDOW_EVENTS) TRIVIUM_WINDOWS_KILLS=$(WINDOW_WORKER_KILLS) \
+		TRIVIUM_KINESIS_EVENTS=$(KINESIS_EVENTS) \
+		$(PYTHON) -m pytest -q -s integration/test_stream_windows.py integration/test_kinesis.py
+	TRIVIUM_TEST_KILLS=$(WINDOW_KILLS) $(CARGO) test $(WHOLE) --test killed --test windows --test streams
 
 lint: setup ## Formatting, clippy, generated files up to date, Python.
 	$(CARGO) fmt --all --check

@@ -109,7 +109,13 @@ class Running:
     def get(self, path: str) -> requests.Response:
         return self.session.get(self.http + path, timeout=PATIENCE_SECONDS)
 
+    def last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-4_000:]
+
     def kill(self) -> None:
+        """With kill -9. Who has ended by itself was not killed: of kills there were fewer."""
+        ended = self.process.poll()
+        assert ended is None, f"it had ended by itself ({ended}): {self.last_words()}"
         self.process.kill()
         self.process.wait()
 

@@ -68,7 +68,10 @@ class Kafka:
     After `session_ms` without a word of itself it is taken for dead, as on a busy machine.
     """
 
-    def __init__(self, root: Path, session_ms: int = 2_000) -> None:
+    # One that starts soon and takes little: no test is about its speed.
+    SMALL = (*JAVA[:1], "-Xmx384m", *JAVA[2:])
+
+    def __init__(self, root: Path, session_ms: int = 2_000, java: tuple[str, ...] = SMALL) -> None:
         jars = INSTALLED / "kafka"
         assert jars.exists(), f"{jars} is missing: run scripts/setup-stores"
         self.root = Path(tempfile.mkdtemp(prefix="kafka-", dir=root))
@@ -81,8 +84,7 @@ class Kafka:
                 port=port, controller=controller, data=data, session_ms=session_ms
             ).lstrip()
         )
-        self.java = (*JAVA, f"{jars}/*")
-        self.java = (*self.java[:1], "-Xmx384m", *self.java[2:])
+        self.java = (*java, f"{jars}/*")
         subprocess.run(
             [*self.java, "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER]
             + ["--config", str(self.settings)],
@@ -296,12 +298,13 @@ class Streams:
     # Short where workers and brokers are killed, so that they are missed soon.
     WORKER_SESSION_MS = 3_000
     BROKER_SESSION_MS = 2_000
+    BROKER_JAVA = Kafka.SMALL
 
     def __init__(self, root: Path, configs: list[dict], **topics: int) -> None:
         self.root = root
         self.topics = topics
         self.workers: list[Worker] = []
-        self.kafka = Kafka(root, self.BROKER_SESSION_MS)
+        self.kafka = Kafka(root, self.BROKER_SESSION_MS, self.BROKER_JAVA)
         for topic, partitions in topics.items():
             self.kafka.create(topic, partitions)
         self.kafka.create(DEAD_LETTERS, 1)
@@ -340,8 +343,13 @@ class Streams:
         config.write_text(lanes(self.kafka, group, extra))
         return config
 
-    def new_worker(self, number: int, extra: str = "", group: str = GROUP) -> Worker:
+    def new_worker(
+        self, number: int, extra: str = "", group: str = GROUP, door: int | None = None
+    ) -> Worker:
+        """One that reaches serving at the port `door`, if that is not serving's own."""
         http, grpc = (f"http://127.0.0.1:{port}" for port in self.ports)
+        if door is not None:
+            grpc = f"http://127.0.0.1:{door}"
         settings = (extra, group, self.PAYLOAD_TOPICS, self.WORKER_SESSION_MS)
         return Worker(self.root, number, self.kafka, http, grpc, *settings)
 

@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from confluent_kafka import Producer
 from streams import DEAD_LETTERS, Event, Streams, eventually, send
 from trivium.v1 import payload_pb2, value_pb2
 
@@ -62,7 +63,7 @@ def dlq(streams: Streams, *args: str, code: int = 0):
     return json.loads(done.stdout) if done.stdout else json.loads(done.stderr.splitlines()[-1])
 
 
-def values(streams: Streams, view: str, who: int) -> list:
+def values(streams: Streams, view: str, who: int | str) -> list:
     key = view.partition("/")[2].partition("@")[0]
     answer = streams.serving.post(
         "/v1/features/online/get", {"features": [view], "entities": [{key: who}]}
@@ -162,6 +163,48 @@ def test_letters_are_listed_replayed_and_dropped(streams):
     assert list(streams.kafka.read(DEAD_LETTERS)) == []
 
 
+def test_what_is_too_large_to_be_a_row(streams):
+    """A row of almost 4 MiB is one; what is larger, or has too long a key, is a letter."""
+    large = config("cargo", note="string") | {
+        "entities": [{"name": "cargo", "type": "string"}],
+        "source": {"format": "json", "topic": "large", "time_unit": "us"},
+    }
+    streams.kafka.create("large", 1, max_message_bytes="8000000")
+    streams.topics["large"] = 1
+    streams.apply([large])
+    producer = Producer(
+        {
+            "bootstrap.servers": streams.kafka.brokers,
+            "message.max.bytes": 8_000_000,
+            "compression.type": "zstd",
+            "log_level": 0,
+        }
+    )
+    notes = {"a": "x" * ((4 << 20) - 200), "b": "x" * (4 << 20), "k" * 3_000: "short", "z": "last"}
+    events = [
+        Event("large", b"", json.dumps({"cargo": who, "event_ts": BASE, "note": note}).encode())
+        for who, note in notes.items()
+    ]
+    send(producer, events)
+    streams.until_read()
+    letters = dlq(streams, "ls")["letters"]
+    assert [(each["topic"], each["reason"]) for each in letters] == [("large", "too_large")] * 2
+    shown = dlq(streams, "show", *(letter["place"] for letter in letters))["letters"]
+    # The larger one was tried whole before it was put there without its value.
+    shown.sort(key=lambda letter: int(letter["offset"]))
+    for letter, event in zip(shown, events[1:3], strict=True):
+        # What the topic of letters does not take is left where it came from.
+        kept = len(event.value) < 1_000_000
+        assert letter["value"] == (event.value.decode() if kept else None)
+        assert kept or int(letter["value_bytes"]) == len(event.value)
+        assert letter["message"] and letter["help"] == "send less", letter
+    view = "fleet/cargo@1"
+    assert [values(streams, view, who) for who in "az"] == [[notes["a"]], [notes["z"]]]
+    # The view would have to be another one.
+    assert len(dlq(streams, "replay", code=5)["left"]) == 2
+    assert dlq(streams, "drop", "--reason", "too_large") == {"dropped": 2}
+
+
 def config_of_rider() -> dict:
     return config("rider", rides="int64")
 
@@ -192,3 +235,40 @@ def test_what_is_wrong_is_said(streams):
     done = streams.project.run("dlq", "replay", "--config", config)
     assert done.returncode not in (0, 1) and "start serving" in done.stderr, done
     assert dlq(streams, "ls")["total"] == 2
+
+
+def put_letter(streams: Streams, **said: str) -> None:
+    """A letter as a worker puts it, of a message that was too large to be put whole."""
+    said = {"reason": "wrong_type", "message": "no", "view": VIEW, **said}
+    headers = [
+        (f"trivium-dlq-{name.replace('_', '-')}", text.encode()) for name, text in said.items()
+    ]
+    send(streams.producer, [Event(DEAD_LETTERS, b"k", None, headers)])
+
+
+def test_letters_of_shards_are_chosen_and_it_is_said_where_they_are(streams):
+    # A worker of both systems puts the letters of its streams into Kafka's topic, too.
+    common = {"first_seen": "2026-01-02T00:00:00Z", "value_bytes": "1048570"}
+    for shard, offset in (("000000000003", "7"), ("000000000003", "8"), ("000000000011", "7")):
+        put_letter(streams, topic="vehicles", partition=f"shardId-{shard}", offset=offset, **common)
+    put_letter(streams, topic="payloads", partition="0", offset="7", **common)
+    for options, places in [
+        (["--partition", "shardId-000000000003"], ["0/0", "0/1"]),
+        (["--partition", "shardId-000000000011"], ["0/2"]),
+        (["--partition", "0"], ["0/3"]),
+        (["--topic", "vehicles"], ["0/0", "0/1", "0/2"]),
+        (["--partition", "11"], []),
+    ]:
+        found = [letter["place"] for letter in dlq(streams, "ls", *options)["letters"]]
+        assert found == places, options
+
+    path = str(streams.workers[0].config)
+    answer = streams.project.run("dlq", "replay", "--config", path, "--output", "json")
+    assert answer.returncode == 5, (answer.stdout, answer.stderr)
+    why = {left["place"]: left["why"] for left in json.loads(answer.stdout)["left"]}
+    assert why.keys() == {"0/0", "0/1", "0/2", "0/3"}
+    assert "`shardId-000000000011` of Kinesis' stream `vehicles`" in why["0/2"], why
+    assert "any more" not in why["0/2"], why
+    assert "not where it came from any more" in why["0/3"], why
+    assert dlq(streams, "drop", "--partition", "shardId-000000000003") == {"dropped": 2}
+    assert [letter["place"] for letter in dlq(streams, "ls")["letters"]] == ["0/2", "0/3"]

@@ -162,14 +162,15 @@ class Kinesis:
 
 
 class Lane:
-    """Streams, serving, and a worker that can be killed."""
+    """Streams, serving, and workers that can be killed."""
 
-    def __init__(self, root) -> None:
+    def __init__(self, root, shards: int = 2, workers: int = 1) -> None:
         self.root = root
-        self.worker = self.serving = None
+        self.serving = None
+        self.workers: list[Running] = []
         self.kinesis = Kinesis(root)
         try:
-            self.kinesis.create("vehicles", 2)
+            self.kinesis.create("vehicles", shards)
             self.kinesis.create("dead-letters", 1)
             (root / "trivium.toml").write_text(SETTINGS)
             folder = root / "configs/fleet"
@@ -198,26 +199,26 @@ shards_ms = 1000
 dead_letters = "dead-letters"
 """
             )
-            self.start()
+            self.workers = [self.start(number) for number in range(workers)]
         except BaseException:
             self.stop()
             raise
 
-    def start(self) -> None:
+    def start(self, number: int) -> Running:
         keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        self.worker = Running(
+        return Running(
             [INGEST, "--config", str(self.config)],
-            self.root / "worker.log",
+            self.root / f"worker-{number}.log",
             cwd=self.root,
             env=os.environ | keys,
         )
 
     def kill_and_restart(self) -> None:
-        self.worker.kill()
-        self.start()
+        self.workers[0].kill()
+        self.workers[0] = self.start(0)
 
     def stop(self) -> None:
-        for running in (self.worker, self.serving):
+        for running in (*self.workers, self.serving):
             if running is not None and running.process.poll() is None:
                 running.kill()
         self.kinesis.stop()
@@ -230,30 +231,73 @@ def lane(tmp_path):
     lane.stop()
 
 
-def test_rows_are_the_newest_whatever_becomes_of_shards_and_workers(lane):
-    print(f"TRIVIUM_SEED={SEED}")
-    pick = random.Random(SEED)
-    newest: dict[str, tuple] = {}
-    bad = set()
-    for part in range(ROUNDS):
+@pytest.fixture
+def pair(tmp_path):
+    pair = Lane(tmp_path, shards=4, workers=2)
+    yield pair
+    pair.stop()
+
+
+class Vehicles:
+    """Messages, and what has to become of them."""
+
+    def __init__(self) -> None:
+        print(f"TRIVIUM_SEED={SEED}")
+        self.pick = random.Random(SEED)
+        self.newest: dict[str, tuple] = {}
+        self.bad: set[bytes] = set()
+
+    def entries(self, numbers: range) -> list[dict]:
         entries = []
-        for number in range(part * EVENTS // ROUNDS, (part + 1) * EVENTS // ROUNDS):
-            vehicle = f"v{pick.randrange(VEHICLES)}"
+        for number in numbers:
+            vehicle = f"v{self.pick.randrange(VEHICLES)}"
             # Some come late: what is newer stays. No two of a vehicle are of one time.
-            late = pick.choice([0, 0, 0, 500_000])
+            late = self.pick.choice([0, 0, 0, 500_000])
             at = BASE + dt.timedelta(microseconds=number * 1_000 + number % 1_000 - late)
-            state = pick.choice(["idle", "driving", None])
+            state = self.pick.choice(["idle", "driving", None])
             message = VIEW.put(
                 {"vehicle": vehicle}, {"odometer": number, "state": state}, event_time=at
             )
-            if vehicle not in newest or newest[vehicle][0] < at:
-                newest[vehicle] = (at, [number, state])
+            if vehicle not in self.newest or self.newest[vehicle][0] < at:
+                self.newest[vehicle] = (at, [number, state])
             entries.append(message.kinesis())
             if number % 97 == 0:
                 value = b"\xff\xff%d" % number
-                bad.add(value)
+                self.bad.add(value)
                 entries.append({"PartitionKey": vehicle, "Data": value})
-        lane.kinesis.put("vehicles", entries)
+        return entries
+
+    def until_done(self, lane: Lane) -> None:
+        """Every row is the newest, and the dead letters are the bad messages."""
+        assert len(self.newest) == VEHICLES and len(self.bad) > 20
+        vehicles = sorted(self.newest)
+        body = {"features": [VIEW.name], "entities": [{"vehicle": each} for each in vehicles]}
+        wanted = [self.newest[each][1] for each in vehicles]
+
+        def rows() -> list:
+            answer = lane.serving.post("/v1/features/online/get", body)
+            assert answer.status_code == 200, answer.text
+            return [row["values"] for row in answer.json()["rows"]]
+
+        eventually("not all rows are the newest", lambda: rows() == wanted, pause=0.5)
+
+        def letters() -> dict[bytes, str]:
+            found = [json.loads(each) for each in lane.kinesis.read("dead-letters")]
+            assert all(each["topic"] == "vehicles" for each in found)
+            return {base64.b64decode(each["value"]): each["reason"] for each in found}
+
+        def all_there() -> bool:
+            return letters().keys() >= self.bad
+
+        eventually("a bad message is no dead letter", all_there, pause=0.5)
+        assert letters() == dict.fromkeys(self.bad, "undecodable")
+
+
+def test_rows_are_the_newest_whatever_becomes_of_shards_and_workers(lane):
+    vehicles = Vehicles()
+    for part in range(ROUNDS):
+        span = range(part * EVENTS // ROUNDS, (part + 1) * EVENTS // ROUNDS)
+        lane.kinesis.put("vehicles", vehicles.entries(span))
         if part == 1:
             lane.kinesis.split("vehicles")
         if part in (0, 1, 3):
@@ -261,26 +305,51 @@ def test_rows_are_the_newest_whatever_becomes_of_shards_and_workers(lane):
         if part == 2:
             lane.kinesis.merge("vehicles")
     assert len(lane.kinesis.describe("vehicles")["Shards"]) == 2 + 2 + 1
-    assert len(newest) == VEHICLES and len(bad) > 20
-
-    vehicles = sorted(newest)
-    body = {"features": [VIEW.name], "entities": [{"vehicle": each} for each in vehicles]}
-    wanted = [newest[each][1] for each in vehicles]
-
-    def rows() -> list:
-        answer = lane.serving.post("/v1/features/online/get", body)
-        assert answer.status_code == 200, answer.text
-        return [row["values"] for row in answer.json()["rows"]]
-
-    eventually("not all rows are the newest", lambda: rows() == wanted, pause=0.5)
-
-    def letters() -> dict[bytes, str]:
-        found = [json.loads(each) for each in lane.kinesis.read("dead-letters")]
-        assert all(each["topic"] == "vehicles" for each in found)
-        return {base64.b64decode(each["value"]): each["reason"] for each in found}
-
-    eventually("a bad message is no dead letter", lambda: letters().keys() >= bad, pause=0.5)
-    assert letters() == dict.fromkeys(bad, "undecodable")
+    vehicles.until_done(lane)
     # What it goes on with after its death is not more than what it had not told.
-    assert lane.worker.process.poll() is None
-    assert "panicked" not in lane.worker.log.read_text(errors="replace")
+    [worker] = lane.workers
+    assert worker.process.poll() is None
+    assert "panicked" not in worker.log.read_text(errors="replace")
+
+
+def shards_of(worker: Running) -> dict[str, int | None]:
+    """A worker's shards, and how far each is read."""
+    partitions = worker.get("/v1/streams/partitions").json()["partitions"]
+    return {each["partition"]: each["progress"] for each in partitions}
+
+
+def test_two_workers_share_the_shards_and_one_takes_over(pair):
+    first, second = pair.workers
+    every = {f"vehicles/{shard['ShardId']}" for shard in pair.kinesis.open_shards("vehicles")}
+    assert len(every) == 4
+
+    def are_shared() -> bool:
+        shares = [shards_of(worker).keys() for worker in pair.workers]
+        return [len(share) for share in shares] == [2, 2] and shares[0] | shares[1] == every
+
+    eventually("the shards are not shared", are_shared)
+    vehicles = Vehicles()
+    half = EVENTS // 2
+    pair.kinesis.put("vehicles", vehicles.entries(range(half)))
+
+    def have_read() -> bool:
+        read = [shards_of(worker).values() for worker in pair.workers]
+        return all(progress is not None for each in read for progress in each)
+
+    # Each has a part in it; then one dies with what is under way.
+    eventually("a shard is not read", have_read)
+    pair.kinesis.put("vehicles", vehicles.entries(range(half, half + half // 4)))
+    first.kill()
+    pair.kinesis.put("vehicles", vehicles.entries(range(half + half // 4, EVENTS)))
+    eventually("it does not take over", lambda: shards_of(second).keys() == every)
+    vehicles.until_done(pair)
+
+    # One that comes is given its share, and nobody reads on in the name of the dead.
+    pair.workers[0] = pair.start(2)
+    eventually("the shards are not shared anew", are_shared)
+    pair.kinesis.put("vehicles", vehicles.entries(range(EVENTS, EVENTS + 500)))
+    vehicles.until_done(pair)
+    for worker in pair.workers:
+        assert worker.process.poll() is None
+        assert worker.get("/readyz").status_code == 200
+        assert "panicked" not in worker.log.read_text(errors="replace")

@@ -53,9 +53,9 @@ pub struct Which {
     /// Only those that came from this topic. May be given more than once.
     #[arg(long, value_name = "TOPIC")]
     pub topic: Vec<String>,
-    /// Only those that came from this partition.
-    #[arg(long, value_name = "NUMBER")]
-    pub partition: Option<u32>,
+    /// Only those that came from this partition; of Kinesis, the shard: `shardId-000000000003`.
+    #[arg(long, value_name = "PARTITION")]
+    pub partition: Option<String>,
     /// Only those that were met first at this day or instant, or later.
     #[arg(long, value_name = "TIME", value_parser = Instant::from_str)]
     pub since: Option<Instant>,
@@ -72,7 +72,7 @@ impl Which {
             reasons: self.reason.clone(),
             views: self.view.clone(),
             topics: self.topic.clone(),
-            partition: self.partition.map(|number| number.to_string()),
+            partition: self.partition.clone(),
             since: self.since.as_ref().map(|at| at.0),
             until: self.until.as_ref().map(|at| at.0),
         }

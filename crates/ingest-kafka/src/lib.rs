@@ -18,7 +18,7 @@ pub mod windows;
 pub use consumer::KafkaWorker;
 pub use dead_letters::{DeadLetterTopic, HEADER_PREFIX};
 pub use history::KafkaHistory;
-pub use letter_box::{Heads, LetterBox, Mark, Place, Stored, Waiting};
+pub use letter_box::{Heads, LetterBox, Mark, Original, Place, Stored, Waiting};
 pub use options::KafkaOptions;
 
 /// What ends a worker, or keeps it from beginning.

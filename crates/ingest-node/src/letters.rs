@@ -11,7 +11,7 @@ use trivium_ingest::{
     port::{DeadLetters, Letter, LetterError, Partition},
     replay,
 };
-use trivium_ingest_kafka::LetterBox;
+use trivium_ingest_kafka::{LetterBox, Original};
 pub use trivium_ingest_kafka::{Mark, Place, Stored, Waiting};
 use trivium_model::Timestamp;
 use trivium_node::Followed;
@@ -225,14 +225,11 @@ async fn take_round(
         let letter = &mut waiting.letter;
         if letter.is_part() {
             let (reader, asked) = (Arc::clone(letters), letter.clone());
-            let Some(original) = blocking(move || reader.original(&asked)).await? else {
-                let why =
-                    "it was too large to be put away whole, and is not where it came from any more";
-                let why = why.to_owned();
+            let original = blocking(move || reader.original(&asked)).await?;
+            if let Err(why) = whole(letter, original) {
                 outcome.left.push(Left { place: waiting.letter.place, why });
                 continue;
-            };
-            letter.complete(original);
+            }
         }
         let partition =
             Partition { topic: letter.says("topic").into(), name: letter.says("partition").into() };
@@ -294,6 +291,25 @@ async fn take_round(
         }
     }
     letters.mark(&places, Mark::Replayed).await.map_err(of_kafka)
+}
+
+/// Makes a letter that is only a part whole; or says why it cannot be.
+fn whole(letter: &mut Stored, original: Original) -> Result<(), String> {
+    match original {
+        Original::There(record) => {
+            letter.complete(record);
+            Ok(())
+        }
+        Original::Gone => {
+            Err("it was too large to be put away whole, and is not where it came from any more"
+                .to_owned())
+        }
+        Original::Elsewhere => Err(format!(
+            "it was too large to be put away whole, and stands in the shard `{}` of Kinesis' stream `{}`, from which nothing is replayed; while the stream keeps it, send it to the stream anew",
+            letter.says("partition"),
+            letter.says("topic"),
+        )),
+    }
 }
 
 /// Whether what was refused now is this letter. One of a message that named no view that is known is

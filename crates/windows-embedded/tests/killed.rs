@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     io::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,11 @@ use trivium_windows_embedded::{Folder, Mark};
 
 /// Where a child finds its folder.
 const CHILD: &str = "TRIVIUM_TEST_WINDOWS_CHILD";
-const MESSAGES: u64 = 60_000;
+/// After so many messages it is done. Without them there is no end: one that is to be killed never gets
+/// there before, however fast the machine is.
+const MESSAGES: &str = "TRIVIUM_TEST_WINDOWS_MESSAGES";
+/// So many the last one has at least, after all kills.
+const MESSAGES_LEAST: u64 = 60_000;
 const BATCH: u64 = 40;
 
 fn plan(lateness: &str) -> Plan {
@@ -54,11 +58,11 @@ fn event(offset: u64) -> Event {
     }
 }
 
-/// One step on top of the state, of as many messages as a batch has.
-fn step(plan: &Plan, state: &impl State) -> Output {
+/// One step on top of the state, of as many messages as a batch has, and none behind the last.
+fn step(plan: &Plan, state: &impl State, messages: u64) -> Output {
     let from = progress(plan, state).unwrap().map_or(0, |progress| progress.position);
     let mut step = Step::begin(plan, state).unwrap();
-    for offset in from..(from + BATCH).min(MESSAGES) {
+    for offset in from..(from + BATCH).min(messages) {
         assert!(step.settle().unwrap());
         step.take(offset, Some(&event(offset))).unwrap();
     }
@@ -74,21 +78,50 @@ fn lines(output: &Output) -> String {
 fn child() {
     let Ok(folder) = std::env::var(CHILD) else { return };
     let folder = Path::new(&folder);
+    let messages = std::env::var(MESSAGES).map_or(u64::MAX, |messages| messages.parse().unwrap());
     let plan = plan("30s");
     let shelf = Folder::open(&folder.join("state")).unwrap().shelf("n.a@1-0").unwrap();
     let mut rows =
         std::fs::OpenOptions::new().create(true).append(true).open(folder.join("rows")).unwrap();
     loop {
-        let output = step(&plan, &shelf);
+        let output = step(&plan, &shelf, messages);
         // Rows first: those of a step that is lost are given again, and are the same.
         rows.write_all(lines(&output).as_bytes()).unwrap();
         let position = output.progress.position;
         shelf.apply(&output.changes, Mark { changelog: position as i64, at_millis: 0 }).unwrap();
-        if position == MESSAGES && output.is_settled {
+        if position == messages && output.is_settled {
             break;
         }
     }
-    std::fs::write(folder.join("done"), "").unwrap();
+}
+
+/// How long the rows are that a child has written.
+fn rows_bytes(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("rows")).map_or(0, |file| file.len())
+}
+
+/// `child` in a process of its own, which a test that fails does not leave behind.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Path, messages: Option<u64>) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child"]).env(CHILD, folder).stdout(Stdio::null());
+        if let Some(messages) = messages {
+            command.env(MESSAGES, messages.to_string());
+        }
+        Self(command.spawn().unwrap())
+    }
+    fn check(&mut self) {
+        assert_eq!(self.0.try_wait().unwrap(), None, "a child ended by itself");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -99,39 +132,35 @@ fn rows_after_kills_are_those_without() {
     let seed: u64 = rand::rng().random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut killed = 0;
-    while !folder.path().join("done").exists() {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child"])
-            .env(CHILD, folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        if killed < kills {
-            // Not before it works: a slow machine's child would never come so far.
-            let size =
-                || std::fs::metadata(folder.path().join("rows")).map_or(0, |file| file.len());
-            let (before, begun) = (size(), Instant::now());
-            while size() == before && child.try_wait().unwrap().is_none() {
-                assert!(begun.elapsed() < Duration::from_secs(60), "it does nothing");
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            std::thread::sleep(Duration::from_micros(random.random_range(0..60_000)));
-            child.kill().unwrap();
-            killed += u32::from(!child.wait().unwrap().success());
-        } else {
-            assert!(child.wait().unwrap().success());
+    for _ in 0..kills {
+        let before = rows_bytes(folder.path());
+        let (mut child, begun) = (Running::start(folder.path(), None), Instant::now());
+        // Not before it works: a slow machine's child would never come so far.
+        while rows_bytes(folder.path()) == before {
+            child.check();
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does nothing");
+            std::thread::sleep(Duration::from_millis(1));
         }
+        std::thread::sleep(Duration::from_micros(random.random_range(0..60_000)));
+        child.check();
+        drop(child);
     }
-    assert!(killed >= kills.min(5), "{killed}");
+    // The last one goes on where the killed ones were, and comes to an end.
+    let reached = {
+        let shelf = Folder::open(&folder.path().join("state")).unwrap().shelf("n.a@1-0").unwrap();
+        progress(&plan("30s"), &shelf).unwrap().map_or(0, |progress| progress.position)
+    };
+    let messages = (reached + 10 * BATCH).max(MESSAGES_LEAST);
+    let mut last = Running::start(folder.path(), Some(messages));
+    assert!(last.0.wait().unwrap().success());
 
     // In memory, in one go.
     let (plan, mut state, mut expected) = (plan("30s"), MemoryState::default(), String::new());
     loop {
-        let output = step(&plan, &state);
+        let output = step(&plan, &state, messages);
         expected.push_str(&lines(&output));
         state.apply(output.changes);
-        if output.progress.position == MESSAGES && output.is_settled {
+        if output.progress.position == messages && output.is_settled {
             break;
         }
     }
@@ -155,7 +184,7 @@ fn rows_after_kills_are_those_without() {
         all(&|| state.scan(&[0], &[255], usize::MAX).unwrap()),
     );
     assert_eq!(kept, wanted);
-    assert_eq!(shelf.mark().unwrap().map(|mark| mark.changelog), Some(MESSAGES as i64));
+    assert_eq!(shelf.mark().unwrap().map(|mark| mark.changelog), Some(messages as i64));
 }
 
 #[test]
@@ -163,7 +192,7 @@ fn a_state_of_other_windows_is_refused_and_a_folder_has_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let open = Folder::open(folder.path()).unwrap();
     let shelf = open.shelf("n.a@1-0").unwrap();
-    let output = step(&plan("30s"), &shelf);
+    let output = step(&plan("30s"), &shelf, u64::MAX);
     shelf.apply(&output.changes, Mark { changelog: 3, at_millis: 4 }).unwrap();
     let refused = progress(&plan("31s"), &shelf).unwrap_err();
     assert_eq!(refused, trivium_windows::Error::OtherDeclaration);
